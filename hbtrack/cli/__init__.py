@@ -1,0 +1,40 @@
+"""The command line: the only place where errors become text and exit status.
+
+Each command lives in a module of its own, imported when it is called: reading commands load none of
+sqlalchemy, alembic, numpy, rich.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from hbtrack.cli.parser import parse
+from hbtrack.display import printable
+from hbtrack.errors import HbtrackError, ScriptError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    try:
+        args = parse(sys.argv[1:] if argv is None else argv)
+        return int(args.command(args))
+    except ScriptError as error:
+        if error.output:
+            complain(error.output.rstrip())
+        complain(f"hbtrack: {error}")
+        return error.exit_code
+    except HbtrackError as error:
+        complain(f"hbtrack: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `hbtrack report | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def complain(text: str) -> None:
+    """Lines for the user's eye, on stderr, with nothing in them that could steer a terminal."""
+    safe = "\n".join(printable(line.replace("\t", "    ")) for line in text.split("\n"))
+    encoding = sys.stderr.encoding or "utf-8"
+    sys.stderr.write(safe.encode(encoding, "backslashreplace").decode(encoding) + "\n")

@@ -1,0 +1,58 @@
+"""`hbtrack db`: the database file itself."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hbtrack.cli import tables
+from hbtrack.database.location import database_path, existing_database
+
+
+def main(args: argparse.Namespace) -> int:
+    """Do what `args.action` names."""
+    actions = {"path": _path, "upgrade": _upgrade, "backup": _backup, "check": _check}
+    return actions[args.action](args)
+
+
+def _path(args: argparse.Namespace) -> int:
+    tables.write(str(database_path(args.db)))
+    return 0
+
+
+def _upgrade(args: argparse.Namespace) -> int:
+    from hbtrack.database.upgrade import prepare_for_writing  # noqa: PLC0415 - reads no more
+
+    path = existing_database(args.db)
+    backup = prepare_for_writing(path)
+    if backup:
+        _say(f"Upgraded {path}; what it was before is kept in {backup}.")
+    else:
+        _say(f"{path} is up to date.")
+    return 0
+
+
+def _backup(args: argparse.Namespace) -> int:
+    from hbtrack.database.upgrade import copy_database  # noqa: PLC0415 - as above
+    from hbtrack.reading import connect  # noqa: PLC0415
+
+    connect(args.db).close()  # it is ours, and whole enough to read
+    source, target = existing_database(args.db), Path(args.file).absolute()
+    copy_database(source, target)
+    _say(f"Copied {source} to {target}.")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from hbtrack.store.check import check_database  # noqa: PLC0415 - as above
+
+    path = existing_database(args.db)
+    problems = check_database(path, args.identity)
+    for problem in problems:
+        tables.write(problem)
+    if not problems:
+        _say(f"{path} is sound: everything follows from what was measured.")
+    return 1 if problems else 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

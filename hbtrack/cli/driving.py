@@ -1,0 +1,129 @@
+"""What `run` and `resume` share: signals, what is shown, and how it ends."""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hbtrack.cli import complain
+from hbtrack.database.location import search_folder
+from hbtrack.driver import StopRequest
+from hbtrack.errors import INTERRUPTED, HbtrackError
+from hbtrack.progress import Progress, write_line
+from hbtrack.reading import connect, rows
+from hbtrack.records import Search, SearchStatus
+from hbtrack.session import Session, Settings
+
+MAX_LOST = 5
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+def say(text: str) -> None:
+    """A sentence for the user's eye."""
+    write_line(sys.stderr, text)
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """How this start is to be run. HBTRACK_MAX_LOST is for those who kill scripts on purpose."""
+    return Settings(
+        import_timeout=args.import_timeout,
+        grace=args.grace,
+        max_lost=int(os.environ.get("HBTRACK_MAX_LOST") or MAX_LOST),
+        say=say,
+    )
+
+
+def drive(session: Session, args: argparse.Namespace) -> int:
+    """Drive one search; the exit status."""
+    stop = StopRequest()
+
+    def observer(folder: Path, places: Sequence[str]) -> Progress:
+        on_terminal = sys.stderr.isatty()
+        return Progress(
+            folder,
+            session.search.run_identity,
+            live=on_terminal and not args.quiet,
+            lines=not on_terminal and not args.quiet,
+        )
+
+    try:
+        with _stop_signals(stop) as on_wake:
+            status = session.drive(observer, stop, on_wake)
+    except HbtrackError:
+        raise
+    except Exception:  # the outermost: what is a defect of hbtrack's own
+        return _crashed(session)
+    if status is SearchStatus.FINISHED:
+        if not args.quiet:
+            show_finished(args, session.search)
+        return os.EX_OK
+    database = f" --db {shlex.quote(args.db)}" if args.db else ""
+    identity = shlex.quote(session.search.run_identity)
+    say(
+        f"Stopped by {stop.name}; everything finished is kept. "
+        f"To go on: hbtrack resume --identity {identity}{database}"
+    )
+    return INTERRUPTED
+
+
+@contextmanager
+def _stop_signals(stop: StopRequest) -> "Iterator[Callable[[int], None]]":
+    """Turn the stop signals into a request; gives what takes the descriptor to wake.
+
+    A hangup that was ignored at the start (nohup) stays ignored.
+    """
+
+    def ask(number: int, _frame: object) -> None:
+        stop.ask(signal.Signals(number).name, time.time(), hurry=number == signal.SIGINT)
+
+    def on_wake(descriptor: int) -> None:
+        signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+
+    before = {}
+    for number in STOP_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, ask)
+    try:
+        yield on_wake
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _crashed(session: Session) -> int:
+    """A defect: its traceback on stderr and in the log; the scripts go on and are adopted."""
+    text = traceback.format_exc()
+    log = search_folder(session.path, session.search.pk) / "log"
+    with log.open("a", encoding="utf-8") as file:
+        file.write(text)
+    complain(text)
+    complain(
+        f"hbtrack: this is a defect of hbtrack; the traceback is also in {log}. Everything "
+        "recorded is kept and running scripts go on: `hbtrack resume` takes them over."
+    )
+    return HbtrackError.exit_code
+
+
+def show_finished(args: argparse.Namespace, search: Search) -> None:
+    """One line with the best of a finished search, from the views."""
+    connection = connect(args.db)
+    row = rows(connection, "SELECT * FROM searches WHERE run_identity = ?", [search.run_identity])[
+        0
+    ]
+    connection.close()
+    done = f"{search.run_identity} is finished: {row['evaluations_done']} evaluations done, "
+    done += f"{row['evaluations_failed']} failed."
+    if row["best_loss"] is not None:
+        done += (
+            f" Best {row['best_loss']!r} at {row['best_epochs']} epochs: {row['best_config_id']}"
+        )
+    complain(done)
+    database = f" --db {shlex.quote(args.db)}" if args.db else ""
+    identity = shlex.quote(search.run_identity)
+    complain(f"More: hbtrack report --identity {identity}{database}")

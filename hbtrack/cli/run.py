@@ -1,0 +1,35 @@
+"""`hbtrack run`: start the search that a script names, or go on with it."""
+
+import argparse
+import os
+from pathlib import Path
+
+from hbtrack.cli.driving import drive, settings_of, show_finished
+from hbtrack.database.location import database_path
+from hbtrack.records import Resources, Terms
+from hbtrack.schedule import format_eta, make_schedule, parse_eta
+from hbtrack.session import make_launch, start_search
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the search to its end; the exit status says how it ended."""
+    terms = Terms(
+        max_epochs=args.max_epochs,
+        eta=format_eta(parse_eta(args.eta)),
+        seed=args.seed,
+        passes=args.passes,
+        failure_loss=args.failure_loss,
+    )
+    make_schedule(terms.max_epochs, parse_eta(terms.eta))  # refuses before the script is touched
+    session = start_search(
+        database_path(args.db),
+        make_launch(args.script, args.script_args, args.python, str(Path.cwd())),
+        terms=terms,
+        typed=args.typed,
+        resources=Resources(args.workers, args.gpus),
+        settings=settings_of(args),
+    )
+    if session.finished:
+        show_finished(args, session.search)
+        return os.EX_OK
+    return drive(session, args)

@@ -1,0 +1,104 @@
+"""`hbtrack sql`: one query over the public views, read-only and bounded.
+
+An authorizer allows SELECT, reading columns, recursion and the functions named here, and nothing
+else: `mode=ro` alone would still let ATTACH and VACUUM INTO create files.
+"""
+
+import argparse
+import os
+import sqlite3
+import sys
+import threading
+from contextlib import closing
+from typing import Any
+
+from hbtrack.cli import tables
+from hbtrack.errors import HbtrackError, UsageError
+from hbtrack.reading import connect
+
+MAX_VALUE_BYTES = 100_000_000  # the longest text that a query may build
+
+FUNCTIONS = frozenset(
+    ["->", "->>", "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "avg", "ceil", "ceiling", "char", "coalesce", "concat", "concat_ws", "cos", "cosh", "count", "cume_dist", "current_date", "current_time", "current_timestamp", "date", "datetime", "degrees", "dense_rank", "exp", "first_value", "floor", "format", "glob", "group_concat", "hex", "if", "ifnull", "iif", "instr", "json", "json_array", "json_array_length", "json_each", "json_extract", "json_group_array", "json_group_object", "json_insert", "json_object", "json_patch", "json_quote", "json_remove", "json_replace", "json_set", "json_tree", "json_type", "json_valid", "julianday", "lag", "last_value", "lead", "length", "like", "likelihood", "likely", "ln", "log", "log10", "log2", "lower", "ltrim", "max", "median", "min", "mod", "nth_value", "ntile", "nullif", "octet_length", "percent_rank", "percentile", "percentile_cont", "percentile_disc", "pi", "pow", "power", "printf", "quote", "radians", "random", "rank", "replace", "round", "row_number", "rtrim", "sign", "sin", "sinh", "soundex", "sqlite_version", "sqrt", "strftime", "string_agg", "substr", "substring", "sum", "tan", "tanh", "time", "timediff", "total", "trim", "trunc", "typeof", "unhex", "unicode", "unixepoch", "unlikely", "upper", "zeroblob"]
+)
+
+_ALLOWED = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Show the rows of the query; exit 2 when it is refused, 1 when it takes too long."""
+    with closing(connect(args.db)) as connection:
+        connection.row_factory = None
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+        connection.set_authorizer(_authorize)
+        columns, cells = _query(connection, args.query, args.time_limit)
+    names = _distinct(columns)
+    rows = [dict(zip(names, line, strict=True)) for line in cells]
+    if args.format == "json":
+        tables.write(tables.document("hbtrack.sql/1", columns=names, rows=rows))
+    else:
+        tables.write(tables.table(rows, args.format, names))
+    return 0
+
+
+def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    allowed = action in _ALLOWED or (
+        action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in FUNCTIONS
+    )
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+def _query(
+    connection: sqlite3.Connection, query: str, time_limit: float
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    timer = threading.Timer(time_limit, connection.interrupt)
+    # interrupt() works between steps of the query only; one long function call is cut short here.
+    last_resort = threading.Timer(time_limit + 1, _give_up, [time_limit])
+    for thread in (timer, last_resort):
+        thread.daemon = True
+        thread.start()
+    try:
+        cursor = connection.execute(query)
+        if cursor.description is None:
+            raise UsageError("The query gives no rows; hbtrack sql runs one SELECT, read-only.")
+        return [column[0] for column in cursor.description], cursor.fetchall()
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        raise _explain(error, time_limit) from error
+    finally:
+        timer.cancel()
+        last_resort.cancel()
+
+
+def _explain(error: Exception, time_limit: float) -> HbtrackError:
+    text = str(error)
+    if text == "interrupted":
+        return HbtrackError(_too_long(time_limit))
+    if "not authorized" in text or "prohibited" in text:
+        return UsageError(
+            f"The query was refused: {text}. hbtrack sql only reads; for anything else work on "
+            "a copy (`hbtrack db backup FILE`) with the sqlite3 program."
+        )
+    return UsageError(
+        f'SQLite says: {text}. The views and columns: hbtrack sql "SELECT * FROM data_dictionary"'
+    )
+
+
+def _too_long(time_limit: float) -> str:
+    return f"The query took longer than {time_limit:g} s; give it more with --time-limit SECONDS."
+
+
+def _give_up(time_limit: float) -> None:
+    sys.stderr.write(f"hbtrack: {_too_long(time_limit)}\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _distinct(columns: list[str]) -> list[str]:
+    """Column names without repeats, as a JSON object needs them."""
+    names: list[str] = []
+    for column in columns:
+        name, number = column, 2
+        while name in names:
+            name, number = f"{column}_{number}", number + 1
+        names.append(name)
+    return names

@@ -1,0 +1,63 @@
+"""`hbtrack status`: every search in a line, as it is now."""
+
+import argparse
+from contextlib import closing
+
+from hbtrack.cli import tables
+from hbtrack.database.location import database_path
+from hbtrack.reading import connect, match_identity, rows, state_of
+
+_QUERY = """
+SELECT run_identity, status, epochs_done, epochs_planned, evaluations_done, evaluations_failed,
+    evaluations_planned, best_loss, best_config_id, best_epochs, created_at, finished_at
+FROM searches"""
+
+COLUMNS = (
+    "run_identity",
+    "state",
+    "epochs",
+    "evaluations",
+    "failed",
+    "best_loss",
+    "best_epochs",
+    "best_config_id",
+    "driver",
+)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Show the searches; exit 3 when `--identity` matches none."""
+    with closing(connect(args.db)) as connection:
+        searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
+        chosen = match_identity(list(searches), args.identity)
+        states = {name: state_of(connection, database_path(args.db), name) for name in chosen}
+    if args.format == "json":
+        content = [
+            {
+                **searches[name],
+                "state": states[name].word,
+                "driver": {"host": owner.host, "pid": owner.pid, "since": owner.since}
+                if (owner := states[name].owner)
+                else None,
+            }
+            for name in chosen
+        ]
+        tables.write(tables.document("hbtrack.status/1", searches=content))
+        return 0
+    lines = [
+        {
+            **searches[name],
+            "state": states[name].word,
+            "epochs": f"{searches[name]['epochs_done']}/{searches[name]['epochs_planned']}",
+            "evaluations": f"{_ended(searches[name])}/{searches[name]['evaluations_planned']}",
+            "failed": searches[name]["evaluations_failed"],
+            "driver": str(states[name].owner or ""),
+        }
+        for name in chosen
+    ]
+    tables.write(tables.table(lines, args.format, COLUMNS))
+    return 0
+
+
+def _ended(search: "dict[str, int]") -> int:
+    return search["evaluations_done"] + search["evaluations_failed"]

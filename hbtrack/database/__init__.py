@@ -1,0 +1,1 @@
+"""The SQLite file: its tables, its public views, how it is opened and upgraded."""

@@ -1,0 +1,69 @@
+"""Where the database and the files beside it lie. Standard library only.
+
+Beside `NAME` lies the folder `NAME.d` with a folder per search, named by its private key: its log,
+its driver's lock and the files of its workers. Everything is private to the user.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from hbtrack.errors import HbtrackError, NotFound
+
+DEFAULT = "hbtrack.db"
+VARIABLE = "HBTRACK_DB"
+
+
+def database_path(option: str | None) -> Path:
+    """The database that `--db`, else HBTRACK_DB, else ./hbtrack.db names; absolute."""
+    return Path(option or os.environ.get(VARIABLE) or DEFAULT).expanduser().absolute()
+
+
+def existing_database(option: str | None) -> Path:
+    """The same, for reading: raises NotFound when there is none, and creates nothing."""
+    path = database_path(option)
+    if not path.is_file() or path.stat().st_size == 0:
+        raise NotFound(
+            f"There is no hbtrack database at {path}; nothing was created. "
+            f"Name another with --db PATH or {VARIABLE}, or start a search with `hbtrack run`."
+        )
+    return path
+
+
+def create_private(path: Path) -> None:
+    """Make an empty file that only the user can read, if there is none yet.
+
+    SQLite gives its -wal and -shm files the same rights.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise HbtrackError(
+            f"The database {path} cannot be created: {error.strerror}. "
+            "Nothing was started; name another place with --db PATH."
+        ) from error
+
+
+def search_folder(database: Path, search_pk: int) -> Path:
+    """The folder of one search beside the database, whether it exists or not."""
+    return database.with_name(database.name + ".d") / str(search_pk)
+
+
+def make_search_folder(database: Path, search_pk: int) -> Path:
+    """Create the folder of a search; refuses one that somebody else can write to."""
+    folder = search_folder(database, search_pk)
+    for level in (folder.parent, folder):
+        try:
+            level.mkdir(mode=0o700, exist_ok=True)
+            state = level.lstat()
+        except OSError as error:
+            raise HbtrackError(f"The folder {level} cannot be made: {error.strerror}.") from error
+        private = not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if not (stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and private):
+            raise HbtrackError(
+                f"{level} is not a folder of yours that only you can write to, so nothing is put "
+                f"into it. Move it away, or type: chmod go-w {level}"
+            )
+    return folder

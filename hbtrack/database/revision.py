@@ -1,0 +1,70 @@
+"""Which schema a file has, and whether it is ours at all. Standard library only."""
+
+import sqlite3
+from pathlib import Path
+
+from hbtrack.errors import Conflict, HbtrackError
+
+APPLICATION_ID = 0x48425452  # "HBTR": tells our files from other programs' SQLite files
+REVISION = "0001"  # the newest revision in migrations/versions
+
+
+def migrations_folder() -> Path:
+    """The migrations: the packaged copy if there is one, else the checkout's."""
+    package = Path(__file__).parent.parent
+    packaged = package / "migrations"
+    return packaged if packaged.is_dir() else package.parent / "migrations"
+
+
+def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
+    """The schema revision of an open file; None for an empty one.
+
+    Raises Conflict when the file belongs to another program.
+    """
+    try:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        if not tables and application in (0, APPLICATION_ID):
+            return None
+        if application != APPLICATION_ID or "alembic_version" not in tables:
+            raise Conflict(
+                f"{path} is a SQLite file of another program; it was not touched. "
+                "Name another file with --db PATH."
+            )
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    return row[0] if row else None
+
+
+def known_revisions() -> set[str]:
+    """The revisions that this hbtrack can upgrade from, its own included."""
+    return {file.name.split("_")[0] for file in (migrations_folder() / "versions").glob("[0-9]*")}
+
+
+def require_not_newer(revision: str, path: Path) -> None:
+    """Refuse a file whose schema this hbtrack does not know."""
+    if revision not in known_revisions():
+        raise Conflict(
+            f"{path} was written by a newer hbtrack (schema {revision}; this one knows {REVISION}). "
+            "It was not touched; install the newer version to go on."
+        )
+
+
+def explain(error: Exception, path: Path) -> HbtrackError:
+    """A database error as a sentence for the user."""
+    text = str(getattr(error, "orig", None) or error)
+    advice = {
+        "database is locked": "Another program has held it locked for a minute; end that one "
+        "and type `hbtrack resume`.",
+        "disk is full": "Make room and type `hbtrack resume`.",
+        "readonly": "It cannot be written to; copy it elsewhere, or change its rights.",
+        "read-only": "It cannot be written to; copy it elsewhere, or change its rights.",
+        "malformed": "The file is damaged; restore a backup (`hbtrack db check` tells more).",
+        "not a database": "It is not a SQLite file; name another with --db PATH.",
+    }
+    step = next((say for part, say in advice.items() if part in text), "Type `hbtrack db check`.")
+    return HbtrackError(
+        f"The database {path} could not be used: {text}. "
+        f"Everything recorded before this is kept. {step}"
+    )

@@ -1,0 +1,425 @@
+"""The loop: facts in, decisions out. One driver owns one search at a time.
+
+    load facts -> rebuild the plan -> settle or adopt open attempts
+    loop: what has ended -> judge -> record -> what follows -> next evaluation -> record -> start
+
+A start and what freed its worker are recorded in one commit; nothing is started that is not
+recorded. The first start and the hundredth run this same loop.
+"""
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hbtrack.contract import attempt_argv
+from hbtrack.errors import HbtrackError
+from hbtrack.executors.local import Ended, Output
+from hbtrack.plan import Done, OpenPass, Plan, Start, Wait
+from hbtrack.records import (
+    AttemptStatus,
+    Facts,
+    Place,
+    RungKey,
+    Sampled,
+    Search,
+    SearchStatus,
+    Verdict,
+    rung_of,
+)
+from hbtrack.store.ledger import Ledger, Writer
+from hbtrack.summary import summarise
+from hbtrack.verdict import Ending, judge
+
+MAX_FAILED_STARTS = 5
+
+
+class Executor(Protocol):
+    """Where attempts run. The local processes are one; tests have another."""
+
+    def take_worker(self) -> int:
+        """Reserve a worker for an attempt about to be recorded."""
+
+    def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        """Run a recorded attempt."""
+
+    def adopt(self, attempt: int, worker: int) -> None:
+        """Watch over an attempt of a dead driver."""
+
+    def wait(self, timeout: float | None) -> list[Ended]:
+        """What has ended, as soon as there is something."""
+
+    def wake(self) -> None:
+        """Make `wait` return."""
+
+    def output(self, ended: Ended) -> Output:
+        """What an ended attempt printed."""
+
+    def clear(self, ended: Ended) -> None:
+        """Its output is recorded."""
+
+    def signal(self, attempt: int, number: signal.Signals) -> None:
+        """Signal an attempt's processes."""
+
+
+class Sampler(Protocol):
+    """Where the ids of a pass come from."""
+
+    def take(
+        self, pass_: int, used: Callable[[], list[str]], wake: Callable[[], None]
+    ) -> Sampled | None:
+        """The ids of a pass, or None while they are being sampled."""
+
+    def cancel(self) -> None:
+        """They are not wanted any more."""
+
+
+class Observer(Protocol):
+    """Who shows the search to the user."""
+
+    def started(self, running: "Running") -> None:
+        """An attempt has started or was adopted."""
+
+    def ended(self, running: "Running", verdict: Verdict) -> None:
+        """An attempt has ended."""
+
+    def progressed(self, driver: "Driver") -> None:
+        """Something was recorded."""
+
+    def said(self, event: str, **facts: object) -> None:
+        """Anything else that the user should know."""
+
+    def close(self) -> None:
+        """The driver has come to its end."""
+
+
+@dataclass(slots=True)
+class Running:
+    """An attempt under way."""
+
+    attempt: int
+    place: Place
+    config_id: str
+    epochs: int
+    gpu: str
+    since: float  # monotonic
+    adopted: bool = False
+    stopping: bool = False
+
+
+@dataclass(slots=True)
+class StopRequest:
+    """What signals ask for; written by their handlers, read by the loop."""
+
+    at: float | None = None  # Unix time of the first
+    name: str = ""
+    at_once: bool = False
+
+    def ask(self, name: str, now: float, *, hurry: bool) -> None:
+        """A signal came; a second one that hurries means: at once."""
+        self.at_once = self.at_once or (self.at is not None and hurry)
+        if self.at is None:
+            self.at, self.name = now, name
+
+
+@dataclass(slots=True)
+class Limits:
+    """What the user allows."""
+
+    grace: float  # seconds between TERM and KILL
+    max_lost: int  # how often an evaluation may be lost before it counts as failed
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A recorded attempt, to be started after the commit."""
+
+    worker: int
+    running: Running
+
+
+@dataclass(slots=True)
+class _Step:
+    """One commit under way."""
+
+    writer: Writer
+    touched: set[RungKey] = field(default_factory=set)
+    starts: list[_Pending] = field(default_factory=list)
+    verdicts: list[tuple[Running, Verdict]] = field(default_factory=list)
+
+
+class Driver:
+    """Runs one search to its end, or until it is asked to stop.
+
+    `places` are the GPUs of the workers, one entry per worker.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        plan: Plan,
+        *,
+        ledger: Ledger,
+        executor: Executor,
+        sampler: Sampler,
+        observer: Observer,
+        places: Sequence[str],
+        limits: Limits,
+        stop: StopRequest,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.search = search
+        self.plan = plan
+        self.places = list(places)
+        self.running: dict[int, Running] = {}
+        self.stop = stop
+        self._ledger = ledger
+        self._executor = executor
+        self._sampler = sampler
+        self._observer = observer
+        self._limits = limits
+        self._clock = clock
+        self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
+        self._kill_at: float | None = None  # monotonic
+        self._failed_starts = 0
+        self._not_before = 0.0  # monotonic
+
+    def run(self, facts: Facts) -> SearchStatus:
+        """Go on with the search; its status when nothing is running any more.
+
+        Raises HbtrackError (a script that broke, a start that failed for good) after everything
+        that ran has ended, and whatever stops the loop itself: then attempts stay to be adopted.
+        """
+        self._take_over(facts)
+        self._commit([])
+        while self.running or self._more_to_come():
+            ended = self._executor.wait(self._timeout())
+            if self.stop.at is not None:
+                self._stop_attempts(except_for={end.attempt for end in ended})
+            self._commit(ended)
+        if self._failure:
+            raise self._failure
+        return SearchStatus.FINISHED if self._finished() else SearchStatus.UNFINISHED
+
+    # --- the beginning ---
+
+    def _take_over(self, facts: Facts) -> None:
+        """Watch over what an earlier driver started; what has ended is found by the first wait."""
+        for open_attempt in facts.open_attempts:
+            place = self.plan.place_of(open_attempt.config_id, open_attempt.epochs)
+            self.plan.start(place)
+            running = Running(
+                open_attempt.pk,
+                place,
+                open_attempt.config_id,
+                open_attempt.epochs,
+                open_attempt.gpu,
+                since=time.monotonic(),
+                adopted=True,
+                stopping=open_attempt.status is AttemptStatus.STOPPING,
+            )
+            self.running[running.attempt] = running
+            self._executor.adopt(running.attempt, open_attempt.worker)
+        # Those that were asked to stop are ended first: what they say does not count.
+        for running in self._stopping():
+            self._executor.signal(running.attempt, signal.SIGTERM)
+            self._kill_at = time.monotonic() + self._limits.grace
+        found = {running.attempt for running in self.running.values()}
+        ended = self._executor.wait(0) if found else []
+        self._commit(ended, watched=False)
+        for attempt in found - {end.attempt for end in ended}:
+            self._observer.started(self.running[attempt])
+
+    # --- the loop ---
+
+    def _more_to_come(self) -> bool:
+        """Whether something will start although nothing runs."""
+        return not (self.stop.at or self._failure or self._finished())
+
+    def _finished(self) -> bool:
+        return isinstance(self.plan.next(), Done)
+
+    def _timeout(self) -> float | None:
+        """Seconds until the loop has something to do by itself."""
+        now = time.monotonic()
+        moments = [self._kill_at] if self._kill_at is not None else []
+        moments += [self._not_before] if self._not_before > now else []
+        return max(0.0, min(moments) - now) if moments else None
+
+    def _commit(self, ended: Sequence[Ended], *, watched: bool = True) -> None:
+        """Record what has ended, what follows, and what starts next: one transaction."""
+        self._kill_overdue()
+        if not ended and (self._idle_gpu() is None or isinstance(self.plan.next(), Wait)):
+            return
+        with self._ledger.transaction() as writer:
+            step = _Step(writer)
+            for end in ended:
+                self._settle(step, end, watched=watched)
+            if watched:
+                self._decide(step)
+            if step.touched:
+                writer.summarise(summarise(self.plan, step.touched))
+            if self._finished():
+                writer.status(SearchStatus.FINISHED, self._clock())
+        for end in ended:
+            self._executor.clear(end)
+        for running, verdict in step.verdicts:
+            self._observer.ended(running, verdict)
+        for pending in step.starts:
+            self._start(pending)
+        self._observer.progressed(self)
+
+    def _decide(self, step: _Step) -> None:
+        """Fill the idle workers with what the plan says is next."""
+        while gpu := self._idle_gpu():
+            decision = self.plan.next()
+            if isinstance(decision, Start):
+                self._record_start(step, decision, gpu)
+            elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
+                assert isinstance(decision, OpenPass | Wait | Done)
+                return
+
+    def _idle_gpu(self) -> str | None:
+        """The GPU of an idle worker, if something may start at all."""
+        held_back = self.stop.at or self._failure or time.monotonic() < self._not_before
+        if held_back or len(self.running) >= len(self.places):
+            return None
+        free = Counter(self.places) - Counter(running.gpu for running in self.running.values())
+        return next((gpu for gpu in self.places if free[gpu]), None)
+
+    def _record_start(self, step: _Step, start: Start, gpu: str) -> None:
+        worker = self._executor.take_worker()
+        attempt = step.writer.start(
+            start.place, start.config_id, start.epochs, worker=worker, gpu=gpu, now=self._clock()
+        )
+        self.plan.start(start.place)
+        step.touched.add(rung_of(start.place))
+        since = time.monotonic()
+        running = Running(attempt, start.place, start.config_id, start.epochs, gpu, since)
+        self.running[attempt] = running
+        step.starts.append(_Pending(worker, running))
+
+    def _start(self, pending: _Pending) -> None:
+        running, launch = pending.running, self.search.launch
+        argv = attempt_argv(
+            launch.python,
+            launch.script,
+            running.config_id,
+            epochs=running.epochs,
+            gpus=running.gpu.split(","),
+            script_args=launch.script_args,
+        )
+        self._executor.start(running.attempt, pending.worker, argv, {})
+        self._observer.started(running)
+
+    def _open_pass(self, step: _Step, pass_: int) -> bool:
+        """Open a pass if its ids are there; else nothing starts until they are, or fail."""
+        try:
+            sampled = self._sampler.take(pass_, self.plan.config_ids, self._executor.wake)
+        except HbtrackError as error:
+            self._fail(error)
+            return False
+        if sampled is None:
+            return False
+        consequences = self.plan.open_pass(pass_, sampled.config_ids)
+        step.writer.open_pass(sampled)
+        step.writer.apply(consequences, self._clock())
+        step.touched |= consequences.rungs()
+        return True
+
+    def _fail(self, error: HbtrackError) -> None:
+        self._failure = error
+        self._observer.said("error", message=str(error), running=len(self.running))
+
+    # --- ends ---
+
+    def _settle(self, step: _Step, end: Ended, *, watched: bool) -> None:
+        """Record what an attempt came to, and what follows from it."""
+        running = self.running.pop(end.attempt)
+        verdict = self._judge(step, running, end, watched=watched)
+        step.verdicts.append((running, verdict))
+        step.writer.end(end.attempt, verdict)
+        step.writer.result(
+            running.place,
+            running.config_id,
+            running.epochs,
+            loss=verdict.loss,
+            seconds=verdict.seconds,
+        )
+        if verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
+            self.plan.requeue(running.place)
+            step.touched.add(rung_of(running.place))
+            self._count_failed_start(end)
+            return
+        self._failed_starts = 0
+        consequences = self.plan.record(running.config_id, running.epochs, verdict.loss)
+        step.writer.apply(consequences, verdict.finished_at)
+        step.touched |= consequences.rungs()
+
+    def _judge(self, step: _Step, running: Running, end: Ended, *, watched: bool) -> Verdict:
+        record, output = end.record, self._executor.output(end)
+        finished_at = record.finished_at or self._clock()
+        too_late = self.stop.at is not None and finished_at > self.stop.at
+        ending = Ending(
+            finished_at=finished_at,
+            pid=record.pid,
+            exit_status=record.exit_status,
+            seconds=record.seconds,
+            last_line=output.last_line if record.pid else b"",
+            stdout=output.stdout if record.pid else "",
+            stderr=output.stderr if record.pid else "",
+            log=output.log if record.pid else None,
+            asked_to_stop=running.stopping or too_late,
+            watched=watched and record.pid is not None,
+            times_lost=step.writer.times_lost(end.attempt) if record.pid else 0,
+        )
+        return judge(ending, self._limits.max_lost)
+
+    def _count_failed_start(self, end: Ended) -> None:
+        """Starts that fail for want of processes or files get some rest, and an end."""
+        if end.record.failed is None:
+            return
+        self._failed_starts += 1
+        self._not_before = time.monotonic() + 0.1 * 2**self._failed_starts
+        if self._failed_starts >= MAX_FAILED_STARTS and not self._failure:
+            self._fail(
+                HbtrackError(
+                    f"The script could not be started {self._failed_starts} times in a row: "
+                    f"{os.strerror(end.record.failed)}. Everything recorded is kept; when that is "
+                    "mended, type `hbtrack resume`."
+                )
+            )
+
+    # --- stopping ---
+
+    def _stopping(self) -> list[Running]:
+        return [running for running in self.running.values() if running.stopping]
+
+    def _stop_attempts(self, except_for: set[int]) -> None:
+        """Say in the database that nothing counts any more, then ask the scripts to end."""
+        new = [
+            running
+            for running in self.running.values()
+            if not running.stopping and running.attempt not in except_for
+        ]
+        if new:
+            with self._ledger.transaction() as writer:
+                writer.stopping(running.attempt for running in new)
+            for running in new:
+                running.stopping = True
+                self._executor.signal(running.attempt, signal.SIGTERM)
+            self._kill_at = time.monotonic() + self._limits.grace
+            self._sampler.cancel()
+            self._observer.said("stop", signal=self.stop.name, running=len(new))
+        if self.stop.at_once:
+            self._kill_at = time.monotonic()
+
+    def _kill_overdue(self) -> None:
+        """KILL to what did not end within the grace period."""
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            for running in self._stopping():
+                self._executor.signal(running.attempt, signal.SIGKILL)
+            self._kill_at = None

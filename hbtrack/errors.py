@@ -1,0 +1,52 @@
+"""Everything hbtrack refuses, and the exit status that each refusal has.
+
+HbtrackError            1   hbtrack failed
+├── UsageError          2   the command line, or the script's contract, is broken
+│   └── ScriptError     2   the user's script breaks the contract
+├── NotFound            3   nothing matches
+└── Conflict            4   other parameters, another live driver, another schema
+    └── Superseded      4   a newer driver took the search over
+
+The text of an error is for the user: what happened (with names and values), what still
+holds, what to type next.
+"""
+
+
+class HbtrackError(Exception):
+    """hbtrack could not do its work."""
+
+    exit_code = 1
+
+
+class UsageError(HbtrackError):
+    """What was typed cannot be meant."""
+
+    exit_code = 2
+
+
+class ScriptError(UsageError):
+    """The user's script does not keep the contract; `output` is what it printed itself."""
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class NotFound(HbtrackError):
+    """No search, database or config of that name."""
+
+    exit_code = 3
+
+
+class Conflict(HbtrackError):
+    """What was asked contradicts what is stored, or who owns it."""
+
+    exit_code = 4
+
+
+class Superseded(Conflict):
+    """A newer driver owns the search; nothing of this one's is written any more."""
+
+
+INTERRUPTED = 75
+"""Exit status of a search that was stopped cleanly: EX_TEMPFAIL, `hbtrack resume` goes on."""

@@ -1,0 +1,1 @@
+"""What starts, watches and stops attempts. Knows nothing of the plan or the database."""

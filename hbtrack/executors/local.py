@@ -1,0 +1,256 @@
+"""Attempts as processes of this machine, through a warden that outlives the driver."""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hbtrack.errors import HbtrackError
+from hbtrack.executors import carriers
+from hbtrack.executors.worker_files import Output, Record, WorkerFiles
+
+ADOPTED_TICK = 0.05
+"""Seconds between two looks at the locks of adopted attempts; own ones wake the driver at once."""
+
+SILENT_SECONDS = 2.0
+"""How long an adopted attempt whose processes are all gone may keep its lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that nobody works on any more."""
+
+    attempt: int
+    worker: int
+    record: Record
+
+
+@dataclass(slots=True)
+class _Running:
+    """An attempt under way. `silent_since` is when its processes were first seen gone."""
+
+    files: WorkerFiles
+    adopted: bool
+    silent_since: float | None = None
+
+
+class LocalExecutor:
+    """Starts attempts, adopts those of a dead driver, signals them and tells when they end.
+
+    `folder` holds the workers' files, `cwd` is where scripts run, `token` begins their
+    HBTRACK_ATTEMPT.
+    """
+
+    def __init__(self, folder: Path, *, cwd: str, token: str) -> None:
+        self._folder = folder
+        self._cwd = cwd
+        self._token = token
+        self._running: dict[int, _Running] = {}
+        self._taken: dict[int, int] = {}  # worker number -> its locked lock file, before the start
+        self._warden: socket.socket | None = None
+        self._answers = b""
+        self._selector = selectors.DefaultSelector()
+        self._wake_end, self._woken_end = socket.socketpair()
+        for end in (self._wake_end, self._woken_end):
+            end.setblocking(False)
+        self._selector.register(self._woken_end, selectors.EVENT_READ)
+
+    # --- starting ---
+
+    def take_worker(self) -> int:
+        """Reserve a worker's files for an attempt that is about to be recorded; its number."""
+        number = 0
+        while True:
+            if not (self._in_use(number)) and (lock := self._files(number).take()) is not None:
+                self._taken[number] = lock
+                return number
+            number += 1
+
+    def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        """Run `argv` for a recorded attempt on the worker taken for it.
+
+        The lock goes along with the request: a driver that dies right after this line leaves an
+        attempt that is seen to be alive.
+        """
+        files, lock = self._files(worker), self._taken.pop(worker)
+        out, err = files.begin(lock, attempt)
+        request = {
+            "attempt": attempt,
+            "argv": [os.fsencode(word).decode("latin-1") for word in argv],
+            "env": {
+                key: os.fsencode(value).decode("latin-1")
+                for key, value in {**env, "HBTRACK_ATTEMPT": self.name_of(attempt)}.items()
+            },
+        }
+        self._running[attempt] = _Running(files, adopted=False)
+        try:
+            self._send(request, [lock, out, err])
+        finally:
+            for fd in (lock, out, err):
+                os.close(fd)
+
+    def adopt(self, attempt: int, worker: int) -> None:
+        """Watch over an attempt that another driver started, until it has ended."""
+        self._running[attempt] = _Running(self._files(worker), adopted=True)
+
+    def name_of(self, attempt: int) -> str:
+        """The attempt's HBTRACK_ATTEMPT."""
+        return f"{self._token}-{attempt}"
+
+    # --- watching ---
+
+    def wait(self, timeout: float | None) -> list[Ended]:
+        """The attempts that have ended, as soon as there is one, `wake` is called or time is up."""
+        adopted = any(run.adopted for run in self._running.values())
+        limit = min(timeout if timeout is not None else ADOPTED_TICK, ADOPTED_TICK)
+        for key, _ in self._selector.select(limit if adopted else timeout):
+            if key.fileobj is self._woken_end:
+                with contextlib.suppress(BlockingIOError):
+                    self._woken_end.recv(4096)
+            else:
+                self._hear_warden()
+        return [self._end(attempt) for attempt in list(self._running) if self._is_over(attempt)]
+
+    def wake(self) -> None:
+        """Make `wait` return; may be called from a signal handler or another thread."""
+        with contextlib.suppress(BlockingIOError):
+            self._wake_end.send(b"\0")
+
+    def wake_fd(self) -> int:
+        """A descriptor to write to instead of calling `wake` (signal.set_wakeup_fd)."""
+        return self._wake_end.fileno()
+
+    def output(self, ended: Ended) -> Output:
+        """What an ended attempt printed; until its worker starts another one."""
+        return self._files(ended.worker).output(ended.attempt)
+
+    def clear(self, ended: Ended) -> None:
+        """The output is recorded and needs no more room."""
+        self._files(ended.worker).clear()
+
+    # --- stopping ---
+
+    def signal(self, attempt: int, number: signal.Signals) -> None:
+        """Signal the processes of an attempt; does nothing when it has ended."""
+        run = self._running.get(attempt)
+        if run and run.adopted:
+            carriers.signal_carriers(self.name_of(attempt), number)
+        elif run:
+            self._send({"attempt": attempt, "signal": int(number)}, [])
+
+    def close(self) -> None:
+        """Let the warden go; it stays until its scripts have ended."""
+        if self._warden:
+            self._warden.close()
+        self._selector.close()
+        for fd in self._taken.values():
+            os.close(fd)
+        self._wake_end.close()
+        self._woken_end.close()
+
+    # --- inside ---
+
+    def _files(self, number: int) -> WorkerFiles:
+        return WorkerFiles(self._folder, number)
+
+    def _in_use(self, number: int) -> bool:
+        running = any(run.files.number == number for run in self._running.values())
+        return number in self._taken or running
+
+    def _is_over(self, attempt: int) -> bool:
+        """Whether nobody works on the attempt any more. The lock first, then the record.
+
+        The other way round, an attempt that ends in between would look lost.
+        """
+        run = self._running[attempt]
+        held = run.files.held() if run.adopted else None
+        record = run.files.record(attempt)
+        if record.ended:
+            return True
+        if not run.adopted:
+            return False
+        return not held or (record.pid is not None and self._is_silent(run, attempt))
+
+    def _is_silent(self, run: _Running, attempt: int) -> bool:
+        """Whether a held lock is nobody's who works: the parent is dead, something forgot it."""
+        if carriers.can_look() and not carriers.carriers(self.name_of(attempt)):
+            run.silent_since = run.silent_since or time.monotonic()
+            return time.monotonic() - run.silent_since > SILENT_SECONDS
+        run.silent_since = None
+        return False
+
+    def _end(self, attempt: int) -> Ended:
+        run = self._running.pop(attempt)
+        record = run.files.record(attempt)
+        if not record.ended:
+            # Nobody wrote its end, so nobody made sure of it: a script may have closed the lock.
+            carriers.kill_carriers(self.name_of(attempt))
+        return Ended(attempt, run.files.number, record)
+
+    def _send(self, request: Mapping[str, object], fds: list[int]) -> None:
+        body = json.dumps(request).encode()
+        head = struct.pack("!I", len(body))
+        connection = self._warden or self._start_warden()
+        try:
+            if fds:
+                socket.send_fds(connection, [head], fds)
+            else:
+                connection.sendall(head)
+            connection.sendall(body)
+        except (BrokenPipeError, ConnectionResetError):
+            self._lose_warden()  # what it was sent has dropped its lock: it was never started
+
+    def _start_warden(self) -> socket.socket:
+        ours, its = socket.socketpair()
+        path = Path(__file__).with_name("warden.py")
+        command = [sys.executable, "-S", "-I", os.fspath(path), str(its.fileno())]
+        try:
+            with (self._folder / "warden.err").open("ab") as errors:
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    cwd=self._cwd,
+                    pass_fds=[its.fileno()],
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            raise HbtrackError(
+                f"The process that starts scripts could not be started in {self._cwd}: "
+                f"{error.strerror}. Everything recorded is kept; type `hbtrack resume`."
+            ) from error
+        finally:
+            its.close()
+        self._warden = ours
+        self._selector.register(ours, selectors.EVENT_READ)
+        return ours
+
+    def _hear_warden(self) -> None:
+        """Answers only wake: the lock files tell what happened."""
+        assert self._warden is not None
+        try:
+            heard = self._warden.recv(65536)
+        except ConnectionResetError:
+            heard = b""
+        if not heard:
+            self._lose_warden()
+
+    def _lose_warden(self) -> None:
+        """The warden died: its scripts go on and are watched by their locks; the next starts anew."""
+        if self._warden:
+            self._selector.unregister(self._warden)
+            self._warden.close()
+        self._warden = None
+        for run in self._running.values():
+            run.adopted = True

@@ -1,0 +1,242 @@
+"""The scripts' parent: one small resident process per driver, which outlives it.
+
+Run by path with `python -S -I`, so this file imports the standard library only. It starts what it
+is asked to, waits for it, ends what it left behind, and appends the exit record to the attempt's
+lock file. Scripts whose driver has died are finished all the same; then the warden ends too.
+
+Requests come over a stream socket: four bytes of length, then JSON; a start carries three file
+descriptors (lock, stdout, stderr). Answers are the attempt's number on a line of its own: its
+lock file has something new to say. The lock file is the truth, the answers only wake the driver:
+
+    attempt ID           written by the driver before it asks
+    pid P                written here once the script runs
+    failed ERRNO         or that it could not be started
+    exit STATUS TIME SECONDS    STATUS as in subprocess: -9 is signal 9; TIME is Unix time
+
+A line without its newline does not exist. The script inherits the lock (a flock on the open file),
+and so does this process until the exit record is written: a free lock without a record means that
+nobody is left.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from typing import NamedTuple
+
+LOCK_FD = 9  # where the script inherits the lock
+PR_SET_CHILD_SUBREAPER = 36
+FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+SWEEPS = 40  # times 5 ms for what was killed to vanish and show its own children
+
+
+class Child(NamedTuple):
+    """A script that runs."""
+
+    attempt: int
+    token: bytes  # its HBTRACK_ATTEMPT
+    lock: int
+    started: float  # monotonic
+
+
+class Warden:
+    """Serves one driver until it closes the socket, and its scripts until the last has ended."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.children: dict[int, Child] = {}
+
+    def run(self) -> None:
+        """Return when the driver is gone and no script is left."""
+        wake = _wake_on_signals()
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        poll.register(self.connection, select.POLLIN)
+        serving = True
+        while serving or self.children:
+            ready = {fd for fd, _ in poll.poll()}
+            if wake in ready:
+                os.read(wake, 4096)
+            self.reap()
+            if self.connection.fileno() in ready and not self.serve():
+                poll.unregister(self.connection)
+                serving = False
+
+    # --- requests ---
+
+    def serve(self) -> bool:
+        """Do one request; False when the driver is gone."""
+        flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+        try:
+            head, fds, _, _ = socket.recv_fds(self.connection, 4, 3, flags)
+            for fd in fds:
+                os.set_inheritable(fd, False)
+            head += self.read(4 - len(head))
+            request = json.loads(self.read(struct.unpack("!I", head)[0]))
+        except (EOFError, ConnectionError):
+            return False  # a start in flight is dropped: its lock falls free with this process's fd
+        if fds:
+            self.start(request, *fds)
+        else:
+            self.signal(request["attempt"], request["signal"])
+        return True
+
+    def read(self, size: int) -> bytes:
+        """Exactly `size` bytes of the request."""
+        parts = []
+        while size:
+            part = self.connection.recv(size)
+            if not part:
+                raise EOFError
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def start(self, request: dict, lock: int, out: int, err: int) -> None:  # type: ignore[type-arg]
+        """Start a script in a session of its own."""
+        argv = [text.encode("latin-1") for text in request["argv"]]
+        extra = {k.encode("latin-1"): v.encode("latin-1") for k, v in request["env"].items()}
+        null = os.open(os.devnull, os.O_RDONLY)
+        try:
+            pid = os.posix_spawn(
+                argv[0],
+                argv,
+                {**os.environb, **extra},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, null, 0),
+                    (os.POSIX_SPAWN_DUP2, out, 1),
+                    (os.POSIX_SPAWN_DUP2, err, 2),
+                    (os.POSIX_SPAWN_DUP2, lock, LOCK_FD),
+                ],
+                setsid=True,
+                # Python ignores these two for itself; the script shall find them as usual.
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+            )
+        except OSError as error:
+            self.close(request["attempt"], lock, f"failed {error.errno}\n")
+            return
+        finally:
+            for fd in (null, out, err):
+                os.close(fd)
+        token = extra[b"HBTRACK_ATTEMPT"]
+        self.children[pid] = Child(request["attempt"], token, lock, time.monotonic())
+        append(lock, f"pid {pid}\n")
+
+    def signal(self, attempt: int, number: int) -> None:
+        """Signal the group of a script. It is not reaped yet, so the number is still its own."""
+        for pid, child in self.children.items():
+            if child.attempt == attempt:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, number)
+
+    # --- ends ---
+
+    def reap(self) -> None:
+        """Settle everything that has ended."""
+        while (pid := _ended()) is not None:
+            child = self.children.pop(pid, None)
+            now, monotonic = time.time(), time.monotonic()
+            if child:
+                self.end_rest(pid, child.token)
+            _, status = os.waitpid(pid, 0)
+            if child:
+                code, seconds = os.waitstatus_to_exitcode(status), monotonic - child.started
+                record = f"exit {code} {now:.6f} {seconds:.6f}\n"
+                self.close(child.attempt, child.lock, record)
+
+    def end_rest(self, pid: int, token: bytes) -> None:
+        """Kill what a script that ended left behind: its group, and what became our child.
+
+        As a subreaper this process inherits every orphan of its scripts, also those that left the
+        session; the ones of this script carry its token.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        for _ in range(SWEEPS):
+            rest = [orphan for orphan in _children() if self.is_left_by(orphan, pid, token)]
+            if not rest:
+                return
+            for orphan in rest:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(orphan, signal.SIGKILL)
+            time.sleep(0.005)
+
+    def is_left_by(self, orphan: int, pid: int, token: bytes) -> bool:
+        """Whether a child of ours comes from the ended script `pid` and still lives."""
+        if orphan == pid or orphan in self.children:
+            return False
+        try:
+            with open(f"/proc/{orphan}/environ", "rb") as file:  # noqa: PTH123 - no pathlib here
+                environment = file.read().split(b"\0")
+            if not environment[0]:  # a zombie, reaped in its turn
+                return False
+            return b"HBTRACK_ATTEMPT=" + token in environment or os.getsid(orphan) == pid
+        except OSError:
+            return False
+
+    def close(self, attempt: int, lock: int, record: str) -> None:
+        """Write the last line of a lock file, let the lock go and tell the driver."""
+        append(lock, record)
+        os.close(lock)
+        with contextlib.suppress(OSError):  # nobody may be listening any more
+            self.connection.sendall(b"%d\n" % attempt)
+
+
+def append(lock: int, line: str) -> None:
+    """Add one line to a lock file, in one write. Without room for it the attempt is lost."""
+    with contextlib.suppress(OSError):
+        os.write(lock, line.encode())
+
+
+def _ended() -> int | None:
+    """A child that has ended, not yet reaped: until then its number cannot be reused."""
+    try:
+        info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return info.si_pid if info else None
+
+
+def _children() -> list[int]:
+    """This process's children, where the kernel tells (Linux)."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def _wake_on_signals() -> int:
+    """A descriptor that becomes readable at each signal; the signals meant for others do nothing.
+
+    Handlers, not SIG_IGN: the scripts would inherit that.
+    """
+    wake, write = os.pipe()
+    os.set_blocking(wake, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    for name in ("SIGCHLD", *FORWARDED):
+        number = getattr(signal, name)
+        if name == "SIGCHLD" or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    return wake
+
+
+def main() -> None:
+    """Serve the socket whose number is the only argument."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    # Taken, so that no descriptor that comes in has this number when the script's is made.
+    os.dup2(0, LOCK_FD, inheritable=False)
+    Warden(connection).run()
+
+
+if __name__ == "__main__":
+    main()

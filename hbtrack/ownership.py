@@ -1,0 +1,90 @@
+"""Who owns a search: a kernel lock on a file, held for as long as its driver lives.
+
+No heartbeat and no expiry: the lock falls free at the driver's death, whatever killed it. Standard
+library only; status looks through `owner_of`.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hbtrack.errors import Conflict
+
+PATIENCE = 0.5
+"""Seconds in which a reader that looks at the lock lets go of it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that owns a search."""
+
+    host: str
+    pid: int
+    since: float  # Unix time
+
+    def __str__(self) -> str:
+        age = max(0, int(time.time() - self.since))
+        return f"pid {self.pid} on {self.host}, for {age // 3600}:{age // 60 % 60:02}:{age % 60:02}"
+
+
+class Ownership:
+    """The lock of one search's driver, in the search's folder. Raises Conflict when it is taken."""
+
+    def __init__(self, folder: Path) -> None:
+        path = _lock_path(folder)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._lock = os.open(path, flags, 0o600)
+        deadline = time.monotonic() + PATIENCE
+        while not self._try():
+            if time.monotonic() > deadline:
+                os.close(self._lock)
+                raise Conflict(
+                    f"Another hbtrack is running this search ({_read(path) or 'just started'}). "
+                    "It goes on undisturbed; `hbtrack status` shows how far it is."
+                )
+            time.sleep(0.02)
+        self.owner = Owner(socket.gethostname(), os.getpid(), time.time())
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, json.dumps(asdict(self.owner)).encode(), 0)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let another driver have the search."""
+        os.close(self._lock)
+
+
+def owner_of(folder: Path) -> Owner | None:
+    """The live owner of a search, if it has one. Looks with a shared lock and lets go at once."""
+    path = _lock_path(folder)
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(path) or Owner("this host", 0, time.time())
+    finally:
+        os.close(lock)
+    return None
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder / "driver.lock"
+
+
+def _read(path: Path) -> Owner | None:
+    try:
+        return Owner(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):  # its owner is just writing it
+        return None

@@ -1,0 +1,357 @@
+"""From facts to decisions: what is recorded so far -> what to run next.
+
+The plan knows the schedule, the sampled ids and the recorded losses, nothing else: no clock, no
+I/O, no randomness. What it decides depends on the *set* of facts, never on the order in which they
+arrived. There is no resume: a start tells the plan every recorded loss and opens the stored
+passes again, which leads to the same state as living through them.
+
+The rules
+---------
+* A rung closes when all its places are settled. Its survivors are ranked by (loss, slot); the next
+  rung takes the best of them, as many as planned. What failed is never promoted.
+* The same config_id may stand in several slots. A place takes a recorded loss of its config at its
+  budget or, if there is none, at the smallest recorded budget above (no checkpoint is ever asked
+  for fewer epochs than it has). Only the canonically first slot of an id that has not come to its
+  end may call the script, so no two processes ever work on one config.
+* Ready places start in canonical order. When nothing is ready, the next pass opens.
+
+Why this is exact: for one config, budgets are recorded in ascending order (the rule above), so
+"the smallest recorded budget not below N" never changes once there is one.
+"""
+
+import heapq
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hbtrack.errors import HbtrackError
+from hbtrack.records import (
+    BracketStatus,
+    Closed,
+    Consequences,
+    Entered,
+    Facts,
+    Improved,
+    Loss,
+    Place,
+    RungKey,
+    Settled,
+    SlotKey,
+    rung_of,
+    slot_of,
+)
+from hbtrack.schedule import Bracket, Schedule
+
+# --- decisions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run the script for this place."""
+
+    place: Place
+    config_id: str
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPass:
+    """Sample this pass: everything that is ready has started."""
+
+    pass_: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can start before something running ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Every bracket of every pass has come to its end."""
+
+
+Decision = Start | OpenPass | Wait | Done
+
+
+# --- state ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class RungState:
+    """A rung as far as it is known. `expected` shrinks when failures below leave fewer configs."""
+
+    epochs: int
+    increment: int
+    expected: int
+    members: dict[int, str] = field(default_factory=dict)  # slot -> config_id
+    losses: dict[int, Loss] = field(default_factory=dict)  # slot -> result, of settled places
+    failed: int = 0
+    best_loss: Loss = None
+    closed: Closed | None = None
+
+    @property
+    def done(self) -> int:
+        """Places that have a loss."""
+        return len(self.losses) - self.failed
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can happen here: settled, or never to be entered."""
+        return self.closed is not None or self.expected == 0
+
+
+@dataclass(slots=True)
+class _Config:
+    """One config_id: what is recorded of it and which slots it stands in."""
+
+    budgets: list[int] = field(default_factory=list)  # recorded, ascending
+    losses: list[Loss] = field(default_factory=list)  # of those budgets
+    owners: set[int] = field(default_factory=set)  # budgets that a place has taken as its own
+    slots: list[SlotKey] = field(default_factory=list)  # canonical order
+    live: int = 0  # the first of them that has not come to its end
+    ended: set[SlotKey] = field(default_factory=set)
+    waiting: dict[SlotKey, Place] = field(default_factory=dict)
+
+    def at_least(self, epochs: int) -> int | None:
+        """The index of the smallest recorded budget that is not below `epochs`."""
+        index = bisect_left(self.budgets, epochs)
+        return index if index < len(self.budgets) else None
+
+
+class Plan:
+    """One search: tell it facts, ask it what to do.
+
+    Facts go in by `record` and `open_pass`, and return what follows from them; `next` answers
+    without changing anything; `start` and `requeue` keep track of what is running.
+    """
+
+    def __init__(self, schedule: Schedule, passes: int) -> None:
+        self.schedule = schedule
+        self.passes = passes
+        self.opened = 0
+        self.running: set[Place] = set()
+        self.rungs: dict[RungKey, RungState] = {}
+        self.places_expected = 0
+        self.places_done = 0
+        self.places_failed = 0
+        self.epochs_done = 0
+        self.epochs_left = 0
+        self.best: tuple[float, Place, str, int] | None = None  # loss, place, config_id, epochs
+        self._lowest: Loss = None  # of all recorded, settled in a place or not
+        self._configs: dict[str, _Config] = {}
+        self._ready: list[Place] = []
+        for pass_ in range(1, passes + 1):
+            for bracket in schedule.brackets:
+                self._add_bracket(pass_, bracket)
+
+    def _add_bracket(self, pass_: int, bracket: Bracket) -> None:
+        for number, (rung, increment) in enumerate(
+            zip(bracket.rungs, bracket.increments(), strict=True)
+        ):
+            key = RungKey(pass_, bracket.first_epochs, number)
+            self.rungs[key] = RungState(rung.epochs, increment, rung.configs)
+            self.places_expected += rung.configs
+            self.epochs_left += rung.configs * increment
+
+    # --- facts ---
+
+    def open_pass(self, pass_: int, config_ids: Sequence[str]) -> Consequences:
+        """The pass was sampled: `config_ids` fill its first rungs in canonical order."""
+        if pass_ != self.opened + 1 or len(config_ids) != self.schedule.configs:
+            raise ValueError(f"pass {pass_} with {len(config_ids)} ids does not come next")
+        self.opened = pass_
+        result = Consequences()
+        ids = iter(config_ids)
+        for bracket in self.schedule.brackets:
+            entering = {slot: next(ids) for slot in range(bracket.configs)}
+            for slot, config_id in entering.items():
+                config = self._configs.setdefault(config_id, _Config())
+                config.slots.append(SlotKey(pass_, bracket.first_epochs, slot))
+            self._enter(RungKey(pass_, bracket.first_epochs, 0), entering, result)
+        return result
+
+    def record(self, config_id: str, epochs: int, loss: Loss) -> Consequences:
+        """The evaluation (config_id, epochs) came to `loss`. Recording it twice is an error."""
+        config = self._configs.setdefault(config_id, _Config())
+        index = bisect_left(config.budgets, epochs)
+        if index < len(config.budgets) and config.budgets[index] == epochs:
+            raise ValueError(f"({config_id!r}, {epochs}) is recorded already")
+        trained = config.budgets[-1] if config.budgets else 0
+        self.epochs_done += max(0, epochs - trained)
+        config.budgets.insert(index, epochs)
+        config.losses.insert(index, loss)
+        result = Consequences()
+        if loss is not None and (self._lowest is None or loss < self._lowest):
+            self._lowest = loss
+            result.improved.append(Improved(config_id, epochs, loss, self.epochs_done))
+        taking = sorted(
+            slot for slot, place in config.waiting.items() if self._epochs(place) <= epochs
+        )
+        # All leave `waiting` before the first is settled: settling one may end its slot, and the
+        # next slot must not be called ready for a place that has its result already.
+        for place in [config.waiting.pop(slot) for slot in taking]:
+            self._settle(place, config_id, result)
+        return result
+
+    def start(self, place: Place) -> None:
+        """The script was started for the place that `next` named, or is still running for it."""
+        if self._ready and self._ready[0] == place:
+            heapq.heappop(self._ready)
+        else:
+            self._ready.remove(place)  # ValueError: the facts contradict each other
+            heapq.heapify(self._ready)
+        self.running.add(place)
+
+    def requeue(self, place: Place) -> None:
+        """The process of this place ended without a result: it is to be run again."""
+        self.running.remove(place)
+        heapq.heappush(self._ready, place)
+
+    # --- decisions ---
+
+    def next(self) -> Decision:
+        """What an idle worker should do now."""
+        if self._ready:
+            place = self._ready[0]
+            rung = self.rungs[rung_of(place)]
+            return Start(place, rung.members[place.slot], rung.epochs)
+        if self.opened < self.passes:
+            return OpenPass(self.opened + 1)
+        return Wait() if self.running else Done()
+
+    # --- what is known ---
+
+    def config_ids(self) -> list[str]:
+        """Every config_id of the search so far."""
+        return list(self._configs)
+
+    def bracket_rungs(self, pass_: int, bracket: Bracket) -> list[RungState]:
+        """The rungs of a bracket, the cheapest first."""
+        return [
+            self.rungs[RungKey(pass_, bracket.first_epochs, number)]
+            for number in range(len(bracket.rungs))
+        ]
+
+    def bracket_status(self, pass_: int, bracket: Bracket) -> BracketStatus:
+        """How far a bracket is."""
+        rungs = self.bracket_rungs(pass_, bracket)
+        if all(rung.ended for rung in rungs):
+            return BracketStatus.DONE
+        key = (pass_, bracket.first_epochs)
+        started = rungs[0].losses or any(place[:2] == key for place in self.running)
+        return BracketStatus.RUNNING if started else BracketStatus.WAITING
+
+    def place_of(self, config_id: str, epochs: int) -> Place:
+        """The place that may call the script for this evaluation.
+
+        Raises KeyError when there is none: no slot of the config is at this budget.
+        """
+        config = self._configs[config_id]
+        place = config.waiting[config.slots[config.live]]
+        if self._epochs(place) != epochs:
+            raise KeyError((config_id, epochs))
+        return place
+
+    # --- consequences ---
+
+    def _enter(self, key: RungKey, entering: dict[int, str], result: Consequences) -> None:
+        """Fill a rung, whole and at once; then take what is recorded already."""
+        self.rungs[key].members = entering
+        places = [Place(*key, slot) for slot in entering]
+        result.entered.extend(Entered(place, entering[place.slot]) for place in places)
+        for place in places:
+            config = self._configs[entering[place.slot]]
+            if config.at_least(self.rungs[key].epochs) is not None:
+                self._settle(place, entering[place.slot], result)
+                continue
+            config.waiting[slot_of(place)] = place
+            if config.slots[config.live] == slot_of(place):
+                heapq.heappush(self._ready, place)
+
+    def _settle(self, place: Place, config_id: str, result: Consequences) -> None:
+        rung, config = self.rungs[rung_of(place)], self._configs[config_id]
+        index = config.at_least(rung.epochs)
+        assert index is not None, "a place is settled from what is recorded"
+        source, loss = config.budgets[index], config.losses[index]
+        result.settled.append(Settled(place, config_id, source))
+        if source == rung.epochs and source not in config.owners:
+            config.owners.add(source)
+            if loss is not None and (self.best is None or (loss, place) < self.best[:2]):
+                self.best = (loss, place, config_id, source)
+        self.running.discard(place)
+        self.epochs_left -= rung.increment
+        rung.losses[place.slot] = loss
+        if loss is None:
+            rung.failed += 1
+            self.places_failed += 1
+            self._end_slot(slot_of(place), config)
+        else:
+            self.places_done += 1
+            rung.best_loss = loss if rung.best_loss is None else min(loss, rung.best_loss)
+        if len(rung.losses) == len(rung.members):
+            self._close(rung_of(place), result)
+
+    def _close(self, key: RungKey, result: Consequences) -> None:
+        """Promote the best of a settled rung; everything else in it comes to its end."""
+        rung = self.rungs[key]
+        above_key = key._replace(rung=key.rung + 1)
+        above = self.rungs.get(above_key)
+        ranking = sorted((loss, slot) for slot, loss in rung.losses.items() if loss is not None)
+        promoted = [slot for _, slot in ranking[: above.expected if above else 0]]
+        cutoff = ranking[len(promoted) - 1][0] if promoted else None
+        rung.closed = Closed(key, tuple(sorted(promoted)), cutoff)
+        result.closed.append(rung.closed)
+        self._shrink(above_key, len(promoted))
+        for _, slot in ranking[len(promoted) :]:
+            self._end_slot(SlotKey(key.pass_, key.first_epochs, slot), self._at(rung, slot))
+        if promoted:
+            entering = {slot: rung.members[slot] for slot in rung.closed.promoted}
+            self._enter(above_key, entering, result)
+
+    def _shrink(self, key: RungKey, survivors: int) -> None:
+        """Fewer survivors than planned leave every rung above with at most as many."""
+        while (rung := self.rungs.get(key)) and rung.expected > survivors:
+            self.places_expected -= rung.expected - survivors
+            self.epochs_left -= (rung.expected - survivors) * rung.increment
+            rung.expected = survivors
+            key = key._replace(rung=key.rung + 1)
+
+    def _epochs(self, place: Place) -> int:
+        return self.rungs[rung_of(place)].epochs
+
+    def _at(self, rung: RungState, slot: int) -> _Config:
+        return self._configs[rung.members[slot]]
+
+    def _end_slot(self, slot: SlotKey, config: _Config) -> None:
+        """The slot wants nothing more; the next slot of its config may now call the script."""
+        config.ended.add(slot)
+        while config.live < len(config.slots) and config.slots[config.live] in config.ended:
+            config.live += 1
+            if config.live < len(config.slots):
+                place = config.waiting.get(config.slots[config.live])
+                if place is not None:
+                    heapq.heappush(self._ready, place)
+
+
+def rebuild(schedule: Schedule, passes: int, facts: Facts) -> Plan:
+    """The plan that lived through `facts`.
+
+    Raises HbtrackError when the places it arrives at are not the stored ones.
+    """
+    plan = Plan(schedule, passes)
+    for config_id, epochs, loss in facts.results:
+        plan.record(config_id, epochs, loss)
+    entered: set[tuple[Place, str]] = set()
+    for pass_, config_ids in enumerate(facts.passes, 1):
+        consequences = plan.open_pass(pass_, config_ids)
+        entered |= {(new.place, new.config_id) for new in consequences.entered}
+    if entered != facts.entered:
+        place, config_id = min(entered ^ facts.entered)
+        stored = "stored but not recomputed" if (place, config_id) in facts.entered else "missing"
+        raise HbtrackError(
+            f"The stored places are not those that follow from the stored losses: {config_id!r} in "
+            f"pass {place.pass_}, first budget {place.first_epochs}, rung {place.rung}, slot "
+            f"{place.slot} is {stored}. Nothing was changed; type `hbtrack db check`."
+        )
+    return plan

@@ -1,0 +1,186 @@
+"""What a running search shows: one line that moves on a terminal, lines of key=value elsewhere.
+
+Every line also goes to the search's log. A terminal that has gone away does not stop a search.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from hbtrack.display import duration, field, printable
+from hbtrack.records import AttemptStatus, Verdict, iso
+
+if TYPE_CHECKING:  # the driver imports nothing from here, and this only its shape
+    from rich.table import Table
+
+    from hbtrack.driver import Driver, Running
+
+LINE_SECONDS = 60.0
+"""At most one progress line in this time; every start and end has its own line."""
+
+_EVENTS = {
+    AttemptStatus.DONE: "done",
+    AttemptStatus.FAILED: "fail",
+    AttemptStatus.TIMEOUT: "fail",
+    AttemptStatus.LOST: "lost",
+    AttemptStatus.INTERRUPTED: "interrupt",
+}
+
+
+class Progress:
+    """Shows one search. `live` draws on a terminal, `lines` prints, neither keeps to the log."""
+
+    def __init__(self, folder: Path, identity: str, *, live: bool, lines: bool) -> None:
+        log = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._log = os.fdopen(log, "w", encoding="utf-8", errors="backslashreplace")
+        self._identity = identity
+        self._lines = lines
+        self._bar = _Bar() if live else None
+        self._last_line = time.monotonic()
+        self._begun = time.monotonic()
+        self._epochs_before: int | None = None
+
+    def started(self, running: "Running") -> None:
+        """An attempt has started or was adopted."""
+        event = "adopt" if running.adopted else "start"
+        self.said(event, config=running.config_id, epochs=running.epochs, gpu=running.gpu)
+
+    def ended(self, running: "Running", verdict: Verdict) -> None:
+        """An attempt has ended."""
+        facts: dict[str, object] = {"config": running.config_id, "epochs": running.epochs}
+        if verdict.loss is not None:
+            facts["loss"] = verdict.loss
+        if verdict.error_type:
+            facts |= {"error": verdict.error_type, "message": _first(verdict.error_message)}
+        if verdict.seconds is not None:
+            facts["seconds"] = f"{verdict.seconds:.3f}"
+        self.said(_EVENTS[verdict.status], **facts)
+
+    def progressed(self, driver: "Driver") -> None:
+        """Something was recorded."""
+        plan = driver.plan
+        if self._epochs_before is None:
+            self._epochs_before = plan.epochs_done
+        trained = plan.epochs_done - self._epochs_before
+        left = None
+        if trained:
+            left = (time.monotonic() - self._begun) * plan.epochs_left / trained
+        if self._bar:
+            self._bar.draw(self._identity, driver, left)
+        if time.monotonic() - self._last_line >= LINE_SECONDS:
+            self._last_line = time.monotonic()
+            best: dict[str, object] = {}
+            if plan.best:
+                best = {"best": plan.best[0], "config": plan.best[2], "at": plan.best[3]}
+            self.said(
+                "progress",
+                epochs=f"{plan.epochs_done}/{plan.epochs_done + plan.epochs_left}",
+                evaluations=f"{plan.places_done + plan.places_failed}/{plan.places_expected}",
+                failed=plan.places_failed,
+                busy=f"{len(driver.running)}/{len(driver.places)}",
+                left=duration(left),
+                **best,
+            )
+
+    def said(self, event: str, **facts: object) -> None:
+        """One line: a timestamp, the event, what belongs to it."""
+        words = [f"{key}={field(value)}" for key, value in facts.items()]
+        line = " ".join([iso(time.time()), f"event={event}", *words])
+        write_line(self._log, line)
+        if self._lines:
+            write_line(sys.stderr, line)
+        if self._bar and event in ("error", "stop"):
+            self._bar.say(line)
+
+    def close(self) -> None:
+        """The search is over, for this time."""
+        if self._bar:
+            self._bar.close()
+        with contextlib.suppress(OSError):
+            self._log.close()
+
+
+def write_line(stream: TextIO, line: str) -> None:
+    """Write a line; a stream that is gone or cannot say some character must not stop a search."""
+    with contextlib.suppress(OSError, ValueError):
+        encoding = stream.encoding or "utf-8"
+        stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        stream.flush()
+
+
+def _first(message: str | None) -> str:
+    lines = (message or "").splitlines() or [""]
+    return lines[0][:200]
+
+
+class _Bar:
+    """A few lines at the bottom of the terminal. rich is imported only for this."""
+
+    def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
+        from rich.live import Live  # noqa: PLC0415
+
+        self._console: Console = Console(stderr=True)
+        self._live: Live = Live(console=self._console, auto_refresh=False, transient=False)
+        self._drawn = 0.0
+        self._pending: Table | None = None
+        self._safely(self._live.start)
+
+    def draw(self, identity: str, driver: "Driver", left: float | None) -> None:
+        """Show where the search is, at most ten times a second but always its last state."""
+        self._pending = _table(identity, driver, left)
+        if time.monotonic() - self._drawn >= 0.1:
+            self._refresh()
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self._safely(lambda: self._console.print(line, markup=False, emoji=False, highlight=False))
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        self._refresh()
+        self._safely(self._live.stop)
+
+    def _refresh(self) -> None:
+        self._drawn = time.monotonic()
+        table = self._pending
+        if table is not None:
+            self._safely(lambda: self._live.update(table, refresh=True))
+
+    @staticmethod
+    def _safely(draw: "Callable[[], object]") -> None:
+        with contextlib.suppress(OSError, ValueError):
+            draw()
+
+
+def _table(identity: str, driver: "Driver", left: float | None) -> "Table":
+    from rich.progress_bar import ProgressBar  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    plan = driver.plan
+    planned = plan.epochs_done + plan.epochs_left
+    head = Table.grid(padding=(0, 1))
+    for _ in range(4):
+        head.add_column(no_wrap=True)
+    head.add_row(
+        Text(printable(identity), style="bold", overflow="ellipsis"),
+        ProgressBar(total=max(1, planned), completed=plan.epochs_done, width=24),
+        Text(f"{plan.epochs_done}/{planned} epochs"),
+        Text(f"{duration(left)} left"),
+    )
+    busy = f"{len(driver.running)}/{len(driver.places)} workers busy"
+    failed = f", {plan.places_failed} failed" if plan.places_failed else ""
+    done = plan.places_done + plan.places_failed
+    lines = Table.grid()
+    lines.add_row(head)
+    lines.add_row(Text(f"{busy}, {done}/{plan.places_expected} evaluations{failed}", style="dim"))
+    if plan.best:
+        loss, _, config_id, epochs = plan.best
+        best = Text.assemble("best ", (f"{loss:.6g}", "bold"), f" at {epochs} epochs: ")
+        lines.add_row(best.append(printable(config_id)))
+    return lines

@@ -1,0 +1,289 @@
+"""The frozen records and closed sets of words that all layers share.
+
+The words are those of the database's views, too: one word per thing.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+Loss = float | None
+"""What an evaluation came to; None is a failure."""
+
+
+def iso(seconds: float) -> str:
+    """A Unix time as the database writes it: UTC, fixed width, so that text sorts by time."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class SearchStatus(StrEnum):
+    """Whether a search has more to do."""
+
+    UNFINISHED = "unfinished"
+    STOPPED = "stopped"  # a limit or a broken script ended it; the reason is stored
+    FINISHED = "finished"
+
+
+class BracketStatus(StrEnum):
+    """How far a bracket is."""
+
+    WAITING = "waiting"  # nothing of it has started
+    RUNNING = "running"
+    DONE = "done"
+
+
+class AttemptStatus(StrEnum):
+    """What became of one process run."""
+
+    RUNNING = "running"  # started and not yet settled
+    STOPPING = "stopping"  # hbtrack is about to signal it: nothing it says counts any more
+    DONE = "done"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"  # ended because hbtrack stopped it; runs again on resume
+    LOST = "lost"  # ended without a word, or by a signal that hbtrack did not send; runs again
+
+
+class Place(NamedTuple):
+    """A config's place in a rung. Tuples sort in canonical order.
+
+    A bracket is keyed by its first budget, which grows as the paper's s falls: ascending
+    `first_epochs` is "largest s first".
+    """
+
+    pass_: int  # from 1
+    first_epochs: int
+    rung: int  # 0 is the cheapest
+    slot: int  # from 0
+
+
+class RungKey(NamedTuple):
+    """A level of a bracket of a pass."""
+
+    pass_: int
+    first_epochs: int
+    rung: int
+
+
+class SlotKey(NamedTuple):
+    """A config's place in its bracket, whatever the rung."""
+
+    pass_: int
+    first_epochs: int
+    slot: int
+
+
+def rung_of(place: Place) -> RungKey:
+    """The rung that a place is in."""
+    return RungKey(place.pass_, place.first_epochs, place.rung)
+
+
+def slot_of(place: Place) -> SlotKey:
+    """The slot that a place belongs to."""
+    return SlotKey(place.pass_, place.first_epochs, place.slot)
+
+
+# --- consequences of a fact ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A config has a place in a rung."""
+
+    place: Place
+    config_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A place has a result: that of its config at `source_epochs`, its budget or one above."""
+
+    place: Place
+    config_id: str
+    source_epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A rung is settled; these slots go on."""
+
+    rung: RungKey
+    promoted: tuple[int, ...]
+    cutoff_loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Improved:
+    """An evaluation has a smaller loss than all recorded before."""
+
+    config_id: str
+    epochs: int
+    loss: float
+    epochs_spent: int
+
+
+@dataclass(slots=True)
+class Consequences:
+    """What follows from one fact, for the store to write with it."""
+
+    entered: list[Entered] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
+    closed: list[Closed] = field(default_factory=list)
+    improved: list[Improved] = field(default_factory=list)
+
+    def rungs(self) -> set[RungKey]:
+        """The rungs whose progress changed."""
+        places = [change.place for change in (*self.entered, *self.settled)]
+        return {rung_of(place) for place in places} | {closed.rung for closed in self.closed}
+
+
+# --- summaries of what follows from the facts, for the views -------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RungSummary:
+    """One row of `rungs`, but for what is fixed."""
+
+    key: RungKey
+    configs_entered: int
+    done: int
+    failed: int
+    promoted: int | None
+    best_loss: Loss
+    cutoff_loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class BracketSummary:
+    """One row of `brackets`, but for what is fixed."""
+
+    pass_: int
+    first_epochs: int
+    status: BracketStatus
+    evaluations_planned: int
+    evaluations_done: int
+    best_loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSummary:
+    """The progress and the best of a search."""
+
+    evaluations_planned: int
+    evaluations_done: int
+    evaluations_failed: int
+    epochs_planned: int
+    epochs_done: int
+    best_loss: Loss
+    best_config_id: str | None
+    best_epochs: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The summaries that one fact changed."""
+
+    search: SearchSummary
+    brackets: tuple[BracketSummary, ...]
+    rungs: tuple[RungSummary, ...]
+
+
+# --- what a search is ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was asked for; fixed from the first start on."""
+
+    max_epochs: int
+    eta: str  # exact decimal text
+    seed: int
+    passes: int
+    failure_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How the script is run."""
+
+    script: str  # absolute path
+    script_sha256: str
+    script_args: tuple[str, ...]
+    python: str
+    cwd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Where attempts run: what was typed, None for the default."""
+
+    workers: int | None
+    gpus: str  # all, none, or 0,2
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search as it is stored."""
+
+    pk: int
+    run_identity: str
+    token: str
+    terms: Terms
+    launch: Launch
+    resources: Resources
+    status: SearchStatus
+    stop_reason: str | None
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """The ids of one pass in canonical order, and the parameters of those not seen before."""
+
+    pass_: int
+    config_ids: tuple[str, ...]
+    params: dict[str, dict[str, int | float | str]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """An attempt that nobody has settled yet."""
+
+    pk: int
+    config_id: str
+    epochs: int
+    status: AttemptStatus
+    worker: int
+    gpu: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is recorded of a search and bears on what it does next."""
+
+    passes: tuple[tuple[str, ...], ...]  # sampled ids of each opened pass, in canonical order
+    results: tuple[tuple[str, int, Loss], ...]  # config_id, epochs, loss
+    entered: frozenset[tuple[Place, str]]
+    open_attempts: tuple[OpenAttempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an attempt came to."""
+
+    status: AttemptStatus
+    finished_at: float  # Unix time
+    watched: bool = True
+    loss: Loss = None
+    pid: int | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    seconds: float | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    error: str | None = None
+    stdout: str = ""
+    stderr: str = ""
+    log: str | None = None

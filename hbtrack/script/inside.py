@@ -1,0 +1,176 @@
+"""Imports the user's script and calls its functions: runs in the user's own interpreter.
+
+Started by path, `python inside.py CHANNEL SCRIPT [ARGS]`, so this file imports the standard library
+and numpy only and avoids new syntax. It answers with JSON lines on the socket CHANNEL, never on
+stdout: scripts print. Before each step it says which, so that a hang or a crash can be named.
+"""
+
+import argparse
+import importlib.machinery
+import importlib.util
+import json
+import os
+import socket
+import sys
+import traceback
+
+TRIES = 20  # draws of a slot before a repeated id stays
+STAND_IN = "hbtrack-import"  # config_id seen by scripts that parse sys.argv while they are imported
+
+
+class Refused(Exception):
+    """The script breaks the contract; `facts` tells how."""
+
+    def __init__(self, **facts):
+        super().__init__(facts)
+        self.facts = facts
+
+
+def load(script, args):
+    """The script as a module that is not __main__, with the path that Python would give it."""
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path[0] = os.path.dirname(os.path.realpath(script))
+    # As an attempt would be called: a parser at module level finds all that it requires.
+    sys.argv = [script, STAND_IN, "--epochs", "1", "--gpu", "0", *args]
+    name = os.path.splitext(os.path.basename(script))[0]
+    loader = importlib.machinery.SourceFileLoader(name, script)
+    spec = importlib.util.spec_from_file_location(name, script, loader=loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    call("import", loader.exec_module, module)
+    for function in ("run_identity", "get_random_config_id"):
+        if not callable(getattr(module, function, None)):
+            raise Refused(step=function, problem="missing")
+    if importlib.util.find_spec("numpy") is None:
+        raise Refused(step="numpy", problem="missing")
+    return module
+
+
+def call(step, function, *args):
+    """Call the user's code; whatever it raises becomes Refused, with its own traceback."""
+    try:
+        return function(*args)
+    except SystemExit as error:
+        raise Refused(step=step, problem="exit", value=repr(error.code)) from None
+    except BaseException as error:
+        rest = error.__traceback__
+        while rest and rest.tb_frame.f_code.co_filename in (
+            __file__,
+            "<frozen importlib._bootstrap>",
+            "<frozen importlib._bootstrap_external>",
+        ):
+            rest = rest.tb_next
+        lines = traceback.format_exception(type(error), error, rest)
+        raise Refused(step=step, problem="exception", traceback="".join(lines)) from None
+
+
+def text(step, value):
+    """A value that must be a str, and nothing that only behaves like one."""
+    if type(value) is not str:
+        kind = type(value).__name__
+        raise Refused(step=step, problem="type", value=repr(value)[:200], type=kind)
+    return value
+
+
+def identity(module, args):
+    """What run_identity says, asked twice."""
+    first, second = (
+        text("run_identity", call("run_identity", module.run_identity, list(args)))
+        for _ in range(2)
+    )
+    if first != second:
+        raise Refused(step="run_identity", problem="differs", value=first, other=second)
+    return first
+
+
+def sample(module, seed, pass_, brackets, used):
+    """The ids of a pass: one for each slot of each bracket, in canonical order.
+
+    A slot draws from a generator of its own, keyed by (seed, pass, the bracket's first budget,
+    slot, try). An id that was used before is drawn again, up to TRIES times; then the first draw
+    stays.
+    """
+    import numpy
+
+    used, ids = set(used), []
+    for first_epochs, configs in brackets:
+        for slot in range(configs):
+            for number in range(TRIES):
+                rng = numpy.random.RandomState([seed, pass_, first_epochs, slot, number])
+                step = "get_random_config_id"
+                drawn = text(step, call(step, module.get_random_config_id, rng))
+                if number == 0:
+                    config_id = drawn
+                if drawn not in used:
+                    config_id = drawn
+                    break
+            used.add(config_id)
+            ids.append(config_id)
+    return ids
+
+
+def params(module, config_id):
+    """What get_config says of an id: names and plain values; None where it says nothing."""
+    value = call("get_config", module.get_config, config_id)
+    if value is None:
+        return None
+    if isinstance(value, argparse.Namespace):
+        value = vars(value)
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
+    if not hasattr(value, "items"):
+        kind = type(value).__name__
+        raise Refused(step="get_config", problem="type", value=repr(value)[:200], type=kind)
+    return {str(name): plain(item) for name, item in value.items()}
+
+
+def plain(value):
+    """A value that JSON can carry."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    try:
+        json.dumps(value, allow_nan=True)
+        return value
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def main():
+    """Answer with the identity, then sample for as long as there are requests."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    script, args = sys.argv[2], sys.argv[3:]
+    requests = channel.makefile("r", encoding="ascii")
+
+    def say(**message):
+        channel.sendall(json.dumps(message).encode("ascii") + b"\n")
+
+    try:
+        say(step="import")
+        module = load(script, args)
+        say(step="run_identity")
+        say(identity=identity(module, args))
+        for line in requests:
+            request = json.loads(line)
+            say(step="get_random_config_id")
+            ids = sample(module, **request)
+            found = {}
+            if callable(getattr(module, "get_config", None)):
+                say(step="get_config")
+                new = set(ids) - set(request["used"])
+                found = {
+                    config_id: params(module, config_id) for config_id in ids if config_id in new
+                }
+            say(ids=ids, params=found)
+    except Refused as refused:
+        say(refused=refused.facts)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # nothing that the script registered at exit may hold this process up
+
+
+if __name__ == "__main__":
+    main()

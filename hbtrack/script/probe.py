@@ -1,0 +1,215 @@
+"""Ask the user's script for its identity and its configs, in a process of its own.
+
+The process has a session of its own, empty stdin and a time limit, and is killed with all that it
+started when the conversation is over. What it prints is kept out of hbtrack's stdout.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hbtrack import contract
+from hbtrack.errors import ScriptError
+from hbtrack.records import Launch, Sampled
+from hbtrack.schedule import Schedule
+
+PRINTED = 64 * 1024  # bytes of what the script printed that are shown
+
+_NEEDED = {
+    "run_identity": "def run_identity(argv): return 'model:' + ...  "
+    "# a string that names the experiment",
+    "get_random_config_id": "def get_random_config_id(rng): return f'lr:{rng.choice([...])}'  "
+    "# a string that describes one configuration",
+}
+
+
+class ScriptProbe:
+    """One import of the script. Use as a context manager; `identity` first, then `sample`."""
+
+    def __init__(self, launch: Launch, time_limit: float) -> None:
+        self._launch = launch
+        self._time_limit = time_limit
+        self._step = "import"
+        self._buffer = b""
+        self._printed = tempfile.TemporaryFile()
+        self._channel, inner = socket.socketpair()
+        inside = Path(__file__).with_name("inside.py")
+        command = [launch.python, os.fspath(inside), str(inner.fileno()), launch.script]
+        try:
+            self._process = subprocess.Popen(
+                [*command, *launch.script_args],
+                stdin=subprocess.DEVNULL,
+                stdout=self._printed,
+                stderr=self._printed,
+                cwd=launch.cwd,
+                pass_fds=[inner.fileno()],
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._channel.close()
+            raise ScriptError(
+                f"The interpreter {launch.python} could not be started in {launch.cwd}: "
+                f"{error.strerror}. Nothing was started; name another with --python PATH."
+            ) from error
+        finally:
+            inner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def identity(self) -> str:
+        """What run_identity returns for the user's arguments, asked twice. Raises ScriptError."""
+        identity = str(self._hear("identity")["identity"])
+        if problem := contract.name_problem(identity):
+            raise self._error(f"run_identity returned {_short(identity)}, which {problem}.")
+        return identity
+
+    def sample(self, schedule: Schedule, seed: int, pass_: int, used: Iterable[str]) -> Sampled:
+        """The configs of a pass, and the parameters of those not in `used`. Raises ScriptError."""
+        known = set(used)
+        request = {
+            "seed": seed,
+            "pass_": pass_,
+            "brackets": [(b.first_epochs, b.configs) for b in schedule.brackets],
+            "used": sorted(known),
+        }
+        self._step = "get_random_config_id"
+        with contextlib.suppress(BrokenPipeError):  # it has ended; _hear finds out how
+            self._channel.sendall(json.dumps(request).encode() + b"\n")
+        answer = self._hear("ids")
+        ids, params = tuple(answer["ids"]), answer["params"]
+        for config_id in ids:
+            if problem := contract.config_id_problem(config_id):
+                raise self._error(
+                    f"get_random_config_id returned {_short(config_id)}, which {problem}."
+                )
+        new = {config_id: params.get(config_id) for config_id in ids if config_id not in known}
+        return Sampled(
+            pass_, ids, {config_id: _params(config_id, new[config_id]) for config_id in new}
+        )
+
+    def printed(self) -> str:
+        """What the script has printed so far, from the end."""
+        size = os.fstat(self._printed.fileno()).st_size
+        tail = os.pread(self._printed.fileno(), PRINTED, max(0, size - PRINTED))
+        return tail.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """End the process and what it started."""
+        self._channel.close()
+        self.kill()
+        self._process.wait()
+        self._printed.close()
+
+    def kill(self) -> None:
+        """End the process and its group; a call that waits for it fails. From any thread."""
+        if self._process.returncode is None:  # not reaped yet, so the number is still its own
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    # --- inside ---
+
+    def _hear(self, wanted: str) -> dict[str, Any]:
+        deadline = time.monotonic() + self._time_limit
+        while True:
+            message = json.loads(self._line(deadline))
+            self._step = message.get("step", self._step)
+            if refused := message.get("refused"):
+                raise self._refusal(**refused)
+            if wanted in message:
+                return dict(message)
+
+    def _line(self, deadline: float) -> bytes:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._channel, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise self._error(
+                        f"{self._doing()} took longer than {self._time_limit:g} s. "
+                        "If it really needs so long, give it more with --import-timeout SECONDS."
+                    )
+                try:
+                    part = self._channel.recv(1 << 20)
+                except ConnectionResetError:
+                    part = b""
+                if not part:
+                    raise self._error(f"{self._doing()} {self._how_it_ended()}.")
+                self._buffer += part
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return line
+
+    def _doing(self) -> str:
+        if self._step == "import":
+            return f"Importing {self._launch.script}"
+        return f"{self._step} of {self._launch.script}"
+
+    def _how_it_ended(self) -> str:
+        # Not reaped here: `close` kills the group by this number.
+        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        if ended and ended.si_code != os.CLD_EXITED:
+            return f"was ended by {signal.Signals(ended.si_status).name}"
+        code = ended.si_status if ended else "unknown"
+        return f"ended the whole process with exit code {code}, without an answer"
+
+    def _refusal(self, step: str, problem: str, **facts: str) -> ScriptError:
+        self._step = step
+        where = self._doing()
+        if problem == "missing" and step == "numpy":
+            return self._error(
+                f"The interpreter {self._launch.python} has no numpy, which "
+                "get_random_config_id(rng: np.random.RandomState) needs. Install it there, or name "
+                "another interpreter with --python PATH."
+            )
+        if problem == "missing":
+            return self._error(
+                f"{self._launch.script} has no function {step}. Add one, such as:\n"
+                f"    {_NEEDED[step]}"
+            )
+        if problem == "exit":
+            return self._error(
+                f"{where} called sys.exit({facts['value']}). Put what runs the experiment under "
+                'if __name__ == "__main__": so that the file can be imported.'
+            )
+        if problem == "exception":
+            return self._error(f"{where} failed:\n{facts['traceback'].rstrip()}")
+        if problem == "differs":
+            return self._error(
+                f"{where} returned {_short(facts['value'])} and then {_short(facts['other'])} for "
+                "the same arguments. Searches are keyed by it: it must depend on them alone."
+            )
+        wanted = "a dict or a sequence" if step == "get_config" else "a str"
+        return self._error(
+            f"{where} returned {facts['value']} of type {facts['type']}; return {wanted} instead."
+        )
+
+    def _error(self, message: str) -> ScriptError:
+        return ScriptError(f"{message}\nNothing was started.", output=self.printed())
+
+
+def _params(config_id: str, found: dict[str, Any] | None) -> dict[str, contract.ParamValue]:
+    if found is None:
+        return contract.params_of(config_id)
+    return {name: contract.param_value(value) for name, value in found.items()}
+
+
+def _short(text: str) -> str:
+    quoted = ascii(text)
+    return quoted if len(quoted) <= 120 else quoted[:100] + "...'"

@@ -1,0 +1,67 @@
+"""Sample a later pass beside the running search: one more import of the script, in a thread."""
+
+import threading
+from collections.abc import Callable
+
+from hbtrack.errors import HbtrackError, ScriptError
+from hbtrack.records import Launch, Sampled
+from hbtrack.schedule import Schedule
+from hbtrack.script.probe import ScriptProbe
+
+
+class PassSampler:
+    """Gives the configs of a pass when they are there; `first` was sampled at the start already."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        run_identity: str,
+        *,
+        schedule: Schedule,
+        seed: int,
+        time_limit: float,
+        first: Sampled | None,
+    ) -> None:
+        self._launch = launch
+        self._run_identity = run_identity
+        self._schedule = schedule
+        self._seed = seed
+        self._time_limit = time_limit
+        self._answers: dict[int, Sampled | HbtrackError] = {first.pass_: first} if first else {}
+        self._asked: set[int] = set(self._answers)
+        self._probe: ScriptProbe | None = None
+
+    def take(
+        self, pass_: int, used: Callable[[], list[str]], wake: Callable[[], None]
+    ) -> Sampled | None:
+        """The configs of a pass, or None while they are being sampled: `wake` is called then.
+
+        Raises ScriptError when the script no longer keeps the contract.
+        """
+        if pass_ not in self._asked:
+            self._asked.add(pass_)
+            work = threading.Thread(target=self._sample, args=(pass_, used(), wake), daemon=True)
+            work.start()
+        answer = self._answers.get(pass_)
+        if isinstance(answer, HbtrackError):
+            raise answer
+        return answer
+
+    def cancel(self) -> None:
+        """End a call that is under way."""
+        if self._probe:
+            self._probe.kill()
+
+    def _sample(self, pass_: int, used: list[str], wake: Callable[[], None]) -> None:
+        try:
+            with ScriptProbe(self._launch, self._time_limit) as self._probe:
+                identity = self._probe.identity()
+                if identity != self._run_identity:
+                    raise ScriptError(
+                        f"run_identity of {self._launch.script} now says {identity!r}, not "
+                        f"{self._run_identity!r}, so it was changed while the search ran."
+                    )
+                self._answers[pass_] = self._probe.sample(self._schedule, self._seed, pass_, used)
+        except HbtrackError as error:
+            self._answers[pass_] = error
+        wake()

@@ -1,0 +1,1 @@
+"""What is written to and read from the database: facts in, facts out, nothing decided."""

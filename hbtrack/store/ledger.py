@@ -1,0 +1,300 @@
+"""What one driver writes about its search.
+
+The few statements of the hot path are plain SQL handed to the database driver, kept together here.
+Every write checks that it changed the row that it meant; a transaction of a driver that has been
+superseded writes nothing.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from hbtrack.errors import HbtrackError, Superseded
+from hbtrack.records import (
+    AttemptStatus,
+    Consequences,
+    Facts,
+    Launch,
+    Place,
+    Resources,
+    RungKey,
+    Sampled,
+    SearchStatus,
+    Summary,
+    Verdict,
+    iso,
+    rung_of,
+)
+from hbtrack.store.catalogue import add_configs, load_facts
+
+_CONFIG = "(SELECT pk FROM config WHERE search_pk = :search AND config_id = :config_id)"
+_EVALUATION = f"(SELECT pk FROM evaluation WHERE config_pk = {_CONFIG} AND epochs = :epochs)"
+
+_SQL = {
+    "enter": f"INSERT INTO place (rung_pk, slot, config_pk, position) "
+    f"VALUES (:rung, :slot, {_CONFIG}, :position)",
+    "evaluation": f"INSERT INTO evaluation (config_pk, epochs, place_pk, attempts) "
+    f"VALUES ({_CONFIG}, :epochs, (SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot), 1)"
+    " ON CONFLICT (config_pk, epochs) DO UPDATE SET attempts = attempts + 1"
+    " RETURNING pk, attempts",
+    "attempt": "INSERT INTO attempt "
+    "(evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at) "
+    "VALUES (:evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now) RETURNING pk",
+    "last_attempt": "UPDATE evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
+    "claim": "UPDATE place SET evaluation_pk = :evaluation WHERE rung_pk = :rung AND slot = :slot",
+    "stopping": "UPDATE attempt SET status = :status WHERE pk = :attempt AND finished_at IS NULL",
+    "end": "UPDATE attempt SET status = :status, watched = :watched, pid = :pid, "
+    "exit_code = :exit_code, signal = :signal, loss = :loss, error_type = :error_type, "
+    "error_message = :error_message, error = :error, finished_at = :finished_at, "
+    "seconds = :seconds WHERE pk = :attempt AND finished_at IS NULL",
+    "output": "INSERT INTO output (attempt_pk, stdout, stderr, log) "
+    "VALUES (:attempt, :stdout, :stderr, :log)",
+    "config": f"UPDATE config SET seconds = seconds + :seconds, epochs_reached = CASE "
+    f"WHEN :loss IS NULL THEN epochs_reached ELSE max(coalesce(epochs_reached, 0), :epochs) END "
+    f"WHERE pk = {_CONFIG}",
+    "config_best": f"UPDATE config SET best_loss = :loss, best_epochs = :epochs, "
+    f"best_position = :position WHERE pk = {_CONFIG} "
+    f"AND (best_loss IS NULL OR (:loss, :position) < (best_loss, best_position))",
+    "settle": f"UPDATE place SET evaluation_pk = {_EVALUATION} "
+    f"WHERE rung_pk = :rung AND slot = :slot",
+    "drop": "UPDATE place SET promoted = 0 WHERE rung_pk = :rung",
+    "promote": "UPDATE place SET promoted = 1 WHERE rung_pk = :rung AND slot = :slot",
+    "incumbent": f"INSERT INTO incumbent (search_pk, evaluation_pk, finished_at, epochs_spent, loss) "
+    f"VALUES (:search, {_EVALUATION}, :finished_at, :epochs_spent, :loss)",
+    "rung_summary": "UPDATE rung SET configs_entered = :configs_entered, done = :done, "
+    "failed = :failed, promoted = :promoted, best_loss = :best_loss, cutoff_loss = :cutoff_loss "
+    "WHERE pk = :rung",
+    "bracket_summary": "UPDATE bracket SET status = :status, evaluations_done = :evaluations_done, "
+    "evaluations_planned = :evaluations_planned, best_loss = :best_loss "
+    "WHERE search_pk = :search AND pass = :pass_ AND first_epochs = :first_epochs",
+    "search_summary": "UPDATE search SET evaluations_planned = :evaluations_planned, "
+    "evaluations_done = :evaluations_done, evaluations_failed = :evaluations_failed, "
+    "epochs_planned = :epochs_planned, epochs_done = :epochs_done, best_loss = :best_loss, "
+    "best_config_id = :best_config_id, best_epochs = :best_epochs WHERE pk = :search",
+    "driver": "INSERT INTO driver (search_pk, fence, host, pid, python, script, script_args, "
+    "script_sha256, command_head, command_tail, started_at) VALUES (:search, :fence, :host, :pid, "
+    ":python, :script, :script_args, :script_sha256, :command_head, :command_tail, :now) "
+    "RETURNING pk",
+    "own": "UPDATE search SET fence = fence + 1, script = :script, script_sha256 = :script_sha256, "
+    "python = :python, cwd = :cwd, workers = :workers, gpus = :gpus, "
+    "status = CASE status WHEN 'stopped' THEN 'unfinished' ELSE status END, stop_reason = NULL "
+    "WHERE pk = :search RETURNING fence",
+    "release": "UPDATE driver SET ended_at = :now WHERE pk = :driver",
+    "status": "UPDATE search SET status = :status, stop_reason = :reason, "
+    "finished_at = :finished_at WHERE pk = :search",
+    "lost": "SELECT count(*) FROM attempt a JOIN evaluation e ON e.pk = a.evaluation_pk "
+    "JOIN attempt own ON own.evaluation_pk = e.pk "
+    "WHERE own.pk = :attempt AND a.status = 'lost' AND a.watched",
+    "fence": "SELECT fence FROM search WHERE pk = :search",
+    "rungs": "SELECT b.pass, b.first_epochs, r.rung, r.pk FROM rung r "
+    "JOIN bracket b ON b.pk = r.bracket_pk WHERE b.search_pk = :search",
+}
+
+
+class Ledger:
+    """One driver's hold on its search: take it with `own`, then write by `transaction`."""
+
+    def __init__(self, engine: Engine, search_pk: int) -> None:
+        self.search_pk = search_pk
+        self._engine = engine
+        self._fence = -1
+        self._driver_pk = -1
+        self._rungs: dict[RungKey, int] = {}
+        self._order: dict[int, int] = {}  # a bracket's first budget -> its number in the pass
+
+    def own(  # noqa: PLR0913 - the facts of one driver
+        self,
+        *,
+        host: str,
+        pid: int,
+        launch: Launch,
+        resources: Resources,
+        command: tuple[str, str],
+        now: float,
+    ) -> Facts:
+        """Become the search's driver: older ones write nothing from here on. Its facts.
+
+        `command` is the shell-quoted text before and after CONFIG_ID --epochs N --gpu G.
+        """
+        facts = {**asdict(launch), **asdict(resources), "search": self.search_pk}
+        facts["script_args"] = json.dumps(launch.script_args)
+        facts |= {"host": host, "pid": pid, "now": iso(now)}
+        facts |= {"command_head": command[0], "command_tail": command[1]}
+        with self._engine.begin() as connection:
+            self._fence = _one(connection, "own", facts)[0]
+            self._driver_pk = _one(connection, "driver", {**facts, "fence": self._fence})[0]
+            for *key, pk in _run(connection, "rungs", {"search": self.search_pk}):
+                self._rungs[RungKey(*key)] = pk
+            budgets = sorted({key.first_epochs for key in self._rungs})
+            self._order = {first_epochs: number for number, first_epochs in enumerate(budgets)}
+            return load_facts(connection, self.search_pk)
+
+    @contextmanager
+    def transaction(self) -> "Iterator[Writer]":
+        """One commit. Raises Superseded, with nothing written, when a newer driver has taken over."""
+        with self._engine.begin() as connection:
+            if _one(connection, "fence", {"search": self.search_pk})[0] != self._fence:
+                raise Superseded(
+                    "Another hbtrack has taken this search over, so this one stops; "
+                    "nothing of what it did since is recorded. `hbtrack status` names the other."
+                )
+            yield Writer(connection, self)
+
+    def release(self, now: float) -> None:
+        """This driver has come to its end; its attempts too, or the next one adopts them."""
+        with self.transaction() as writer:
+            writer.change("release", {"driver": self._driver_pk, "now": iso(now)})
+
+    @property
+    def driver_pk(self) -> int:
+        """The private key of this driver's row."""
+        return self._driver_pk
+
+    def rung_pk(self, key: RungKey) -> int:
+        """The private key of a rung."""
+        return self._rungs[key]
+
+    def position(self, place: Place) -> int:
+        """A place as one number that sorts in canonical order."""
+        order = self._order[place.first_epochs]
+        return ((place.pass_ * 64 + order) * 64 + place.rung) << 32 | place.slot
+
+
+class Writer:
+    """The writes of one transaction. None of them decides anything."""
+
+    def __init__(self, connection: Connection, ledger: Ledger) -> None:
+        self._connection = connection
+        self._ledger = ledger
+
+    def start(
+        self, place: Place, config_id: str, epochs: int, *, worker: int, gpu: str, now: float
+    ) -> int:
+        """An attempt is about to start; its private key."""
+        where = {**self._place(place), "config_id": config_id, "epochs": epochs}
+        evaluation, number = _one(self._connection, "evaluation", where)
+        facts = {"evaluation": evaluation, "attempt": number, "worker": worker, "gpu": gpu}
+        facts |= {"driver": self._ledger.driver_pk, "now": iso(now)}
+        attempt = _one(self._connection, "attempt", facts)[0]
+        self.change("last_attempt", {"attempt": attempt, "evaluation": evaluation})
+        self.change("claim", {**where, "evaluation": evaluation})
+        return int(attempt)
+
+    def stopping(self, attempts: Iterable[int]) -> None:
+        """Nothing that these attempts print or return counts from here on."""
+        for attempt in attempts:
+            self.change("stopping", {"attempt": attempt, "status": AttemptStatus.STOPPING})
+
+    def times_lost(self, attempt: int) -> int:
+        """How often this attempt's evaluation was lost under a driver's eyes."""
+        return int(_one(self._connection, "lost", {"attempt": attempt})[0])
+
+    def end(self, attempt: int, verdict: Verdict) -> None:
+        """An attempt has come to its end, with or without a result."""
+        facts = {**asdict(verdict), "finished_at": iso(verdict.finished_at), "attempt": attempt}
+        self.change("end", facts)
+        if verdict.stdout or verdict.stderr:
+            self.change("output", facts)
+
+    def result(
+        self,
+        place: Place,
+        config_id: str,
+        epochs: int,
+        *,
+        loss: float | None,
+        seconds: float | None,
+    ) -> None:
+        """The summary of a config whose attempt has ended (loss None if it has no loss)."""
+        facts = {"search": self._ledger.search_pk, "config_id": config_id, "epochs": epochs}
+        facts |= {"loss": loss, "seconds": seconds or 0.0}
+        self.change("config", facts)
+        if loss is not None:
+            position = self._ledger.position(place)
+            _run(self._connection, "config_best", {**facts, "position": position})
+
+    def open_pass(self, sampled: Sampled) -> None:
+        """The configs of a pass; `apply` writes their places."""
+        add_configs(self._connection, self._ledger.search_pk, sampled)
+
+    def apply(self, consequences: Consequences, now: float) -> None:
+        """What followed from a fact."""
+        self._many(
+            "enter",
+            [
+                {
+                    **self._place(entered.place),
+                    "config_id": entered.config_id,
+                    "position": self._ledger.position(entered.place),
+                }
+                for entered in consequences.entered
+            ],
+        )
+        self._many(
+            "settle",
+            [
+                {
+                    **self._place(settled.place),
+                    "config_id": settled.config_id,
+                    "epochs": settled.source_epochs,
+                }
+                for settled in consequences.settled
+            ],
+        )
+        for closed in consequences.closed:
+            rung = self._ledger.rung_pk(closed.rung)
+            _run(self._connection, "drop", {"rung": rung})
+            self._many("promote", [{"rung": rung, "slot": slot} for slot in closed.promoted])
+        self._many(
+            "incumbent",
+            [
+                {**asdict(improved), "search": self._ledger.search_pk, "finished_at": iso(now)}
+                for improved in consequences.improved
+            ],
+        )
+
+    def summarise(self, summary: Summary) -> None:
+        """The summary rows that views read."""
+        search = {"search": self._ledger.search_pk}
+        self.change("search_summary", {**asdict(summary.search), **search})
+        for bracket in summary.brackets:
+            self.change("bracket_summary", {**asdict(bracket), **search})
+        for rung in summary.rungs:
+            facts = {**asdict(rung), "rung": self._ledger.rung_pk(rung.key)}
+            del facts["key"]
+            self.change("rung_summary", facts)
+
+    def status(self, status: SearchStatus, now: float, reason: str | None = None) -> None:
+        """The search is finished, or stopped for a reason."""
+        finished_at = iso(now) if status is SearchStatus.FINISHED else None
+        facts = {"status": status, "reason": reason, "finished_at": finished_at}
+        self.change("status", {**facts, "search": self._ledger.search_pk})
+
+    def change(self, name: str, facts: dict[str, Any]) -> None:
+        """Run a statement that must change exactly one row."""
+        changed = _run(self._connection, name, facts).rowcount
+        if changed != 1:
+            raise HbtrackError(
+                f"The database is not as this driver left it ({name} changed {changed} rows), so "
+                "the search stops; everything recorded is kept. Type `hbtrack db check`."
+            )
+
+    def _many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        if rows:
+            self._connection.exec_driver_sql(_SQL[name], rows)
+
+    def _place(self, place: Place) -> dict[str, Any]:
+        rung = self._ledger.rung_pk(rung_of(place))
+        return {"search": self._ledger.search_pk, "rung": rung, "slot": place.slot}
+
+
+def _run(connection: Connection, name: str, facts: dict[str, Any]) -> Any:
+    return connection.exec_driver_sql(_SQL[name], facts)
+
+
+def _one(connection: Connection, name: str, facts: dict[str, Any]) -> Any:
+    return _run(connection, name, facts).one()

@@ -1,0 +1,118 @@
+"""What an attempt that has ended came to: pure, from its exit record and its output.
+
+Nobody but the script's own clean exit gives a loss. Signals by which schedulers and users end
+processes say nothing about the config: such an attempt is lost, and run again.
+"""
+
+import signal
+from dataclasses import dataclass
+
+from hbtrack.contract import LossRefused, exception_of, read_loss
+from hbtrack.records import AttemptStatus, Verdict
+
+STOP_SIGNALS = frozenset(
+    {
+        signal.SIGKILL,
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    }
+)
+STOP_EXIT_CODES = frozenset({130, 143})  # a shell's, or a polite program's, SIGINT and SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known of an attempt that nobody works on any more.
+
+    `exit_status` is as in subprocess (negative is a signal), None without an exit record; `pid` is
+    None if it never came to run; `asked_to_stop` if hbtrack wanted it to end.
+    """
+
+    finished_at: float
+    pid: int | None
+    exit_status: int | None
+    seconds: float | None
+    last_line: bytes
+    stdout: str
+    stderr: str
+    log: str | None
+    asked_to_stop: bool
+    watched: bool
+    times_lost: int  # of this evaluation before, under a driver's eyes
+
+
+def judge(ending: Ending, max_lost: int) -> Verdict:
+    """The attempt's status, loss or error, and all that is kept of it."""
+    return Verdict(
+        **_status(ending, max_lost),
+        finished_at=ending.finished_at,
+        watched=ending.watched and ending.pid is not None,
+        pid=ending.pid,
+        exit_code=ending.exit_status if (ending.exit_status or 0) >= 0 else None,
+        signal=signal_name(-ending.exit_status) if (ending.exit_status or 0) < 0 else None,
+        seconds=ending.seconds,
+        stdout=ending.stdout,
+        stderr=ending.stderr,
+        log=ending.log,
+    )
+
+
+def _status(ending: Ending, max_lost: int) -> dict[str, object]:
+    status = ending.exit_status
+    if ending.asked_to_stop:
+        return {"status": AttemptStatus.INTERRUPTED}
+    if status is None or -status in STOP_SIGNALS or status in STOP_EXIT_CODES:
+        if ending.watched and ending.times_lost >= max_lost:
+            return _failed("killed", _killed(status, ending.times_lost + 1), ending.stderr)
+        return {"status": AttemptStatus.LOST}
+    if status < 0:
+        return _failed("signal", f"The script was ended by {signal_name(-status)}.", ending.stderr)
+    if status > 0:
+        return _exit_failure(status, ending.stderr)
+    loss = read_loss(ending.last_line)
+    if isinstance(loss, LossRefused):
+        return _failed(loss.error_type, loss.message)
+    return {"status": AttemptStatus.DONE, "loss": loss}
+
+
+def _exit_failure(code: int, stderr: str) -> dict[str, object]:
+    if exception := exception_of(stderr):
+        error_type, message, traceback = exception
+        return {
+            "status": AttemptStatus.FAILED,
+            "error_type": error_type,
+            "error_message": message,
+            "error": traceback,
+        }
+    return _failed("exit_code", f"The script ended with exit code {code}.", stderr)
+
+
+def _failed(error_type: str, message: str, stderr: str = "") -> dict[str, object]:
+    said = f"\n{stderr.rstrip()}" if stderr.strip() else ""
+    return {
+        "status": AttemptStatus.FAILED,
+        "error_type": error_type,
+        "error_message": message,
+        "error": message + said,
+    }
+
+
+def _killed(status: int | None, times: int) -> str:
+    how = "without a word" if status is None else f"with exit code {status}"
+    if status is not None and status < 0:
+        how = f"by {signal_name(-status)}"
+    return (
+        f"The script was ended {how}, {times} times in all, and not by hbtrack. "
+        "Often that is the kernel, for lack of memory."
+    )
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL for 9; the number in words if this system has no name for it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,60 @@
+"""Runs the revisions: all of them in one immediate transaction, views dropped before and made after.
+
+hbtrack hands its own connection in; `alembic` on the command line gets one on HBTRACK_DB or
+./hbtrack.db.
+"""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from hbtrack.database import tables, views
+from hbtrack.database.engine import open_engine
+from hbtrack.database.location import create_private, database_path
+from hbtrack.database.revision import APPLICATION_ID, REVISION
+
+
+def migrate(connection: Connection) -> None:
+    """Upgrade (or whatever Alembic was asked for) all or nothing."""
+    # batch_alter_table with foreign keys on would delete the rows that refer to the table, and
+    # they can only be switched off outside a transaction.
+    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    connection.rollback()
+    context.configure(
+        connection=connection,
+        target_metadata=tables.metadata,
+        transactional_ddl=True,
+        transaction_per_migration=False,
+        render_as_batch=True,
+        include_name=lambda name, kind, _parents: kind != "table" or name in tables.metadata.tables,
+    )
+    with connection.begin():
+        for statement in views.drop_statements():
+            connection.exec_driver_sql(statement)
+        context.run_migrations()
+        if context.get_context().get_current_heads() == (REVISION,):
+            finish(connection)
+
+
+def finish(connection: Connection) -> None:
+    """At this version's schema: its views, and the file's own marks."""
+    for statement in views.create_statements():
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.exec_driver_sql(f"PRAGMA user_version = {int(REVISION)}")
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise RuntimeError(f"the upgrade would break references: {broken[:5]}")
+
+
+handed_in = context.config.attributes.get("connection")
+if handed_in is not None:
+    migrate(handed_in)
+elif context.is_offline_mode():
+    raise SystemExit("hbtrack's revisions need the database; --sql is not supported.")
+else:
+    path = database_path(None)
+    create_private(path)
+    engine = open_engine(path, foreign_keys=False)
+    with engine.connect() as own:
+        migrate(own)
+    engine.dispose()
