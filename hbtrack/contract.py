@@ -22,7 +22,7 @@ MAX_LOSS_LINE_BYTES = 4096
 ParamValue = int | float | str
 
 
-def attempt_argv(  # noqa: PLR0913 - the six parts of one command line
+def attempt_argv(
     python: str,
     script: str,
     config_id: str,

@@ -17,7 +17,8 @@ from typing import Protocol
 
 from hbtrack.contract import attempt_argv
 from hbtrack.errors import HbtrackError
-from hbtrack.executors.local import Ended, Output
+from hbtrack.executors.local import Ended
+from hbtrack.executors.worker_files import Output
 from hbtrack.plan import Done, OpenPass, Plan, Start, Wait
 from hbtrack.records import (
     AttemptStatus,
@@ -279,7 +280,6 @@ class Driver:
             if isinstance(decision, Start):
                 self._record_start(step, decision, gpu)
             elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
-                assert isinstance(decision, OpenPass | Wait | Done)
                 return
 
     def _idle_gpu(self) -> str | None:

@@ -34,7 +34,7 @@ class Owner:
 class Ownership:
     """The lock of one search's driver, in the search's folder. Raises Conflict when it is taken."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run_identity: str) -> None:
         path = _lock_path(folder)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._lock = os.open(path, flags, 0o600)
@@ -42,10 +42,7 @@ class Ownership:
         while not self._try():
             if time.monotonic() > deadline:
                 os.close(self._lock)
-                raise Conflict(
-                    f"Another hbtrack is running this search ({_read(path) or 'just started'}). "
-                    "It goes on undisturbed; `hbtrack status` shows how far it is."
-                )
+                raise owned(run_identity, _read(path))
             time.sleep(0.02)
         self.owner = Owner(socket.gethostname(), os.getpid(), time.time())
         os.ftruncate(self._lock, 0)
@@ -61,6 +58,14 @@ class Ownership:
     def release(self) -> None:
         """Let another driver have the search."""
         os.close(self._lock)
+
+
+def owned(run_identity: str, owner: Owner | None) -> Conflict:
+    """The refusal of a search that another driver runs."""
+    return Conflict(
+        f"Another hbtrack is running {run_identity!r} ({owner or 'just started'}). "
+        "It goes on undisturbed; `hbtrack status` shows how far it is."
+    )
 
 
 def owner_of(folder: Path) -> Owner | None:

@@ -113,10 +113,9 @@ class _Config:
     ended: set[SlotKey] = field(default_factory=set)
     waiting: dict[SlotKey, Place] = field(default_factory=dict)
 
-    def at_least(self, epochs: int) -> int | None:
-        """The index of the smallest recorded budget that is not below `epochs`."""
-        index = bisect_left(self.budgets, epochs)
-        return index if index < len(self.budgets) else None
+    def has_result_for(self, epochs: int) -> bool:
+        """Whether a budget is recorded that is not below `epochs`."""
+        return bool(self.budgets) and self.budgets[-1] >= epochs
 
 
 class Plan:
@@ -262,7 +261,7 @@ class Plan:
         result.entered.extend(Entered(place, entering[place.slot]) for place in places)
         for place in places:
             config = self._configs[entering[place.slot]]
-            if config.at_least(self.rungs[key].epochs) is not None:
+            if config.has_result_for(self.rungs[key].epochs):
                 self._settle(place, entering[place.slot], result)
                 continue
             config.waiting[slot_of(place)] = place
@@ -271,11 +270,11 @@ class Plan:
 
     def _settle(self, place: Place, config_id: str, result: Consequences) -> None:
         rung, config = self.rungs[rung_of(place)], self._configs[config_id]
-        index = config.at_least(rung.epochs)
-        assert index is not None, "a place is settled from what is recorded"
+        index = bisect_left(config.budgets, rung.epochs)  # there is one, or it would be waiting
         source, loss = config.budgets[index], config.losses[index]
-        result.settled.append(Settled(place, config_id, source))
-        if source == rung.epochs and source not in config.owners:
+        reused = source != rung.epochs or source in config.owners
+        result.settled.append(Settled(place, config_id, source, reused))
+        if not reused:
             config.owners.add(source)
             if loss is not None and (self.best is None or (loss, place) < self.best[:2]):
                 self.best = (loss, place, config_id, source)
@@ -334,8 +333,10 @@ class Plan:
                     heapq.heappush(self._ready, place)
 
 
-def rebuild(schedule: Schedule, passes: int, facts: Facts) -> Plan:
-    """The plan that lived through `facts`.
+def rebuild(
+    schedule: Schedule, passes: int, facts: Facts, settled: dict[Place, Settled] | None = None
+) -> Plan:
+    """The plan that lived through `facts`; what follows for each place goes into `settled`.
 
     Raises HbtrackError when the places it arrives at are not the stored ones.
     """
@@ -346,6 +347,8 @@ def rebuild(schedule: Schedule, passes: int, facts: Facts) -> Plan:
     for pass_, config_ids in enumerate(facts.passes, 1):
         consequences = plan.open_pass(pass_, config_ids)
         entered |= {(new.place, new.config_id) for new in consequences.entered}
+        if settled is not None:
+            settled |= {taken.place: taken for taken in consequences.settled}
     if entered != facts.entered:
         place, config_id = min(entered ^ facts.entered)
         stored = "stored but not recomputed" if (place, config_id) in facts.entered else "missing"

@@ -93,7 +93,7 @@ class Progress:
         write_line(self._log, line)
         if self._lines:
             write_line(sys.stderr, line)
-        if self._bar and event in ("error", "stop"):
+        if self._bar and event in ("error", "stop", "script_changed"):
             self._bar.say(line)
 
     def close(self) -> None:

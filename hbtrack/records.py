@@ -97,11 +97,15 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A place has a result: that of its config at `source_epochs`, its budget or one above."""
+    """A place has a result: that of its config at `source_epochs`, its budget or one above.
+
+    `reused` unless the script was called for this very place.
+    """
 
     place: Place
     config_id: str
     source_epochs: int
+    reused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +138,9 @@ class Consequences:
 
     def rungs(self) -> set[RungKey]:
         """The rungs whose progress changed."""
-        places = [change.place for change in (*self.entered, *self.settled)]
-        return {rung_of(place) for place in places} | {closed.rung for closed in self.closed}
+        entered = {rung_of(entered.place) for entered in self.entered}
+        settled = {rung_of(settled.place) for settled in self.settled}
+        return entered | settled | {closed.rung for closed in self.closed}
 
 
 # --- summaries of what follows from the facts, for the views -------------------------------------
@@ -274,8 +279,8 @@ class Verdict:
     """What an attempt came to."""
 
     status: AttemptStatus
-    finished_at: float  # Unix time
-    watched: bool = True
+    finished_at: float = 0.0  # Unix time
+    watched: bool = False  # by a driver, when it ended
     loss: Loss = None
     pid: int | None = None
     exit_code: int | None = None

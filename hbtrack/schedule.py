@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from hbtrack.errors import UsageError
 
@@ -49,7 +50,7 @@ class Bracket:
     def increments(self) -> list[int]:
         """Epochs that a config trains to reach each rung from the one below, with checkpoints."""
         budgets = [0, *(rung.epochs for rung in self.rungs)]
-        return [above - below for below, above in zip(budgets, budgets[1:], strict=False)]
+        return [above - below for below, above in pairwise(budgets)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,20 +19,21 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from hbtrack.database.engine import open_engine
-from hbtrack.database.location import make_search_folder
+from hbtrack.database.location import make_search_folder, search_folder
 from hbtrack.database.revision import explain
 from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.driver import Driver, Limits, Observer, StopRequest
 from hbtrack.errors import Conflict, HbtrackError, ScriptError, UsageError
 from hbtrack.executors.gpus import gpu_places
 from hbtrack.executors.local import LocalExecutor
-from hbtrack.ownership import Ownership
-from hbtrack.plan import Plan, rebuild
+from hbtrack.ownership import Ownership, owned, owner_of
+from hbtrack.plan import Plan, Start, rebuild
 from hbtrack.records import Launch, Resources, Sampled, Search, SearchStatus, Terms
 from hbtrack.schedule import Schedule, make_schedule, parse_eta
 from hbtrack.script.probe import ScriptProbe
 from hbtrack.script.sampler import PassSampler
 from hbtrack.store import catalogue
+from hbtrack.store.facts import load_facts
 from hbtrack.store.ledger import Ledger
 from hbtrack.summary import summarise_search
 
@@ -117,14 +118,34 @@ def start_search(
         stored = _stored(path, identity, settings) if path.exists() else None
         if stored is None:
             sampled = probe.sample(schedule, terms.seed, 1, ())
+            _show_printed(probe, settings)
             return Session.create(path, identity, launch, terms, resources, sampled, settings)
         _compare(stored, launch, terms, typed)
-        kept = Resources(
-            resources.workers if "workers" in typed else stored.resources.workers,
-            resources.gpus if "gpus" in typed else stored.resources.gpus,
-        )
-        search = replace(stored, launch=launch, resources=kept)
-        return Session(path, search, _next_pass(path, search, probe, settings), settings)
+        refuse_if_owned(path, stored)
+        launch = _as_before(launch, stored.launch, typed)
+        search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
+        return Session.reopen(path, stored, search, probe, settings)
+
+
+def _as_before(launch: Launch, before: Launch, typed: set[str]) -> Launch:
+    """Where checkpoints lie, and what trained them, stays as long as it is there."""
+    cwd = before.cwd if Path(before.cwd).is_dir() else launch.cwd
+    keep_python = "python" not in typed and os.access(before.python, os.X_OK)
+    return replace(launch, cwd=cwd, python=before.python if keep_python else launch.python)
+
+
+def _kept(resources: Resources, stored: Search, typed: set[str]) -> Resources:
+    """The workers and GPUs last used, unless they were typed."""
+    return Resources(
+        resources.workers if "workers" in typed else stored.resources.workers,
+        resources.gpus if "gpus" in typed else stored.resources.gpus,
+    )
+
+
+def refuse_if_owned(path: Path, search: Search) -> None:
+    """Raise Conflict when another driver runs this search: before its script is imported."""
+    if owner := owner_of(search_folder(path, search.pk)):
+        raise owned(search.run_identity, owner)
 
 
 def resume_search(
@@ -145,11 +166,7 @@ def resume_search(
             "was left as it is. Make it again, or use `hbtrack run` from its new place."
         )
     launch = replace(launch, script_sha256=_sha256(launch.script))
-    kept = Resources(
-        resources.workers if "workers" in typed else stored.resources.workers,
-        resources.gpus if "gpus" in typed else stored.resources.gpus,
-    )
-    search = replace(stored, launch=launch, resources=kept)
+    search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
     with ScriptProbe(launch, settings.import_timeout) as probe:
         identity = probe.identity()
         if identity != stored.run_identity:
@@ -158,7 +175,7 @@ def resume_search(
                 f"{stored.run_identity!r}: the script has changed. The search was left as it is; "
                 "`hbtrack run` would start one of the new name."
             )
-        return Session(path, search, _next_pass(path, search, probe, settings), settings)
+        return Session.reopen(path, stored, search, probe, settings)
 
 
 def _stored(path: Path, identity: str, settings: Settings) -> Search | None:
@@ -166,12 +183,18 @@ def _stored(path: Path, identity: str, settings: Settings) -> Search | None:
         return catalogue.load_search(connection, identity)
 
 
+def _show_printed(probe: ScriptProbe, settings: Settings) -> None:
+    """What the script printed while it was imported is not lost, nor among hbtrack's results."""
+    if printed := probe.printed().strip():
+        settings.say(printed)
+
+
 def _next_pass(
     path: Path, search: Search, probe: ScriptProbe, settings: Settings
 ) -> Sampled | None:
     """The configs of the pass that opens next, while the script is imported anyway."""
     with writable(path, settings.say) as engine, engine.begin() as connection:
-        facts = catalogue.load_facts(connection, search.pk)
+        facts = load_facts(connection.exec_driver_sql, search.pk)
     opened = len(facts.passes)
     if opened == search.terms.passes:
         return None
@@ -223,11 +246,12 @@ class Session:
     ) -> None:
         self.path = path
         self.search = search
+        self.script_changed = False
         self._sampled = sampled
         self._settings = settings
 
     @classmethod
-    def create(  # noqa: PLR0913 - all that a new search is made of
+    def create(
         cls,
         path: Path,
         identity: str,
@@ -258,6 +282,18 @@ class Session:
         _compare(search, launch, terms, set(Terms.__dataclass_fields__))
         return cls(path, replace(search, launch=launch, resources=resources), sampled, settings)
 
+    @classmethod
+    def reopen(
+        cls, path: Path, stored: Search, search: Search, probe: ScriptProbe, settings: Settings
+    ) -> "Session":
+        """A stored search, to be run as `search` says."""
+        if stored.status is SearchStatus.FINISHED:
+            return cls(path, search, None, settings)
+        session = cls(path, search, _next_pass(path, search, probe, settings), settings)
+        _show_printed(probe, settings)
+        session.script_changed = stored.launch.script_sha256 != search.launch.script_sha256
+        return session
+
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
@@ -278,19 +314,19 @@ class Session:
 
     def drive(
         self,
-        make_observer: Callable[[Path, Sequence[str]], Observer],
+        make_observer: Callable[[Path], Observer],
         stop: StopRequest,
         on_wake: Callable[[int], None],
     ) -> SearchStatus:
         """Run the search until it is finished or stopped; its status then.
 
-        `make_observer(folder, places)` gets the search's folder; `on_wake` the descriptor that
+        `make_observer(folder)` gets the search's folder; `on_wake` the descriptor that
         signal handlers write to.
         """
         search, settings = self.search, self._settings
         places = self.places()
         folder = make_search_folder(self.path, search.pk)
-        ownership = Ownership(folder)
+        ownership = Ownership(folder, search.run_identity)
         try:
             with writable(self.path, settings.say) as engine:
                 ledger = Ledger(engine, search.pk)
@@ -305,7 +341,9 @@ class Session:
                 schedule = _schedule(search)
                 plan = rebuild(schedule, search.terms.passes, facts)
                 executor = LocalExecutor(folder, cwd=search.launch.cwd, token=search.token)
-                observer = make_observer(folder, places)
+                observer = make_observer(folder)
+                if self.script_changed:
+                    _say_changed(observer, search, plan)
                 driver = Driver(
                     search,
                     plan,
@@ -340,6 +378,14 @@ class Session:
         """What was sampled, if it is still the pass that comes next."""
         sampled = self._sampled
         return sampled if sampled and sampled.pass_ == opened + 1 else None
+
+
+def _say_changed(observer: Observer, search: Search, plan: Plan) -> None:
+    """Name the evaluation from which the edited script counts."""
+    facts: dict[str, object] = {"script": search.launch.script}
+    if isinstance(start := plan.next(), Start):
+        facts |= {"from_config": start.config_id, "epochs": start.epochs}
+    observer.said("script_changed", **facts)
 
 
 def _command(launch: Launch) -> tuple[str, str]:

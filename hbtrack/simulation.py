@@ -4,8 +4,8 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from hbtrack.plan import Loss, OpenPass, Plan, Start
-from hbtrack.records import Place
+from hbtrack.plan import OpenPass, Plan, Start
+from hbtrack.records import Loss, Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ processes say nothing about the config: such an attempt is lost, and run again.
 """
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hbtrack.contract import LossRefused, exception_of, read_loss
 from hbtrack.records import AttemptStatus, Verdict
@@ -46,13 +46,15 @@ class Ending:
 
 def judge(ending: Ending, max_lost: int) -> Verdict:
     """The attempt's status, loss or error, and all that is kept of it."""
-    return Verdict(
-        **_status(ending, max_lost),
+    status = ending.exit_status
+    by_signal = status is not None and status < 0
+    return replace(
+        _status(ending, max_lost),
         finished_at=ending.finished_at,
-        watched=ending.watched and ending.pid is not None,
+        watched=ending.watched,
         pid=ending.pid,
-        exit_code=ending.exit_status if (ending.exit_status or 0) >= 0 else None,
-        signal=signal_name(-ending.exit_status) if (ending.exit_status or 0) < 0 else None,
+        exit_code=None if by_signal else status,
+        signal=signal_name(-status) if status is not None and by_signal else None,
         seconds=ending.seconds,
         stdout=ending.stdout,
         stderr=ending.stderr,
@@ -60,14 +62,15 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
     )
 
 
-def _status(ending: Ending, max_lost: int) -> dict[str, object]:
+def _status(ending: Ending, max_lost: int) -> Verdict:
+    """The status, loss and error alone."""
     status = ending.exit_status
     if ending.asked_to_stop:
-        return {"status": AttemptStatus.INTERRUPTED}
+        return Verdict(AttemptStatus.INTERRUPTED)
     if status is None or -status in STOP_SIGNALS or status in STOP_EXIT_CODES:
         if ending.watched and ending.times_lost >= max_lost:
             return _failed("killed", _killed(status, ending.times_lost + 1), ending.stderr)
-        return {"status": AttemptStatus.LOST}
+        return Verdict(AttemptStatus.LOST)
     if status < 0:
         return _failed("signal", f"The script was ended by {signal_name(-status)}.", ending.stderr)
     if status > 0:
@@ -75,29 +78,23 @@ def _status(ending: Ending, max_lost: int) -> dict[str, object]:
     loss = read_loss(ending.last_line)
     if isinstance(loss, LossRefused):
         return _failed(loss.error_type, loss.message)
-    return {"status": AttemptStatus.DONE, "loss": loss}
+    return Verdict(AttemptStatus.DONE, loss=loss)
 
 
-def _exit_failure(code: int, stderr: str) -> dict[str, object]:
+def _exit_failure(code: int, stderr: str) -> Verdict:
     if exception := exception_of(stderr):
         error_type, message, traceback = exception
-        return {
-            "status": AttemptStatus.FAILED,
-            "error_type": error_type,
-            "error_message": message,
-            "error": traceback,
-        }
+        return Verdict(
+            AttemptStatus.FAILED, error_type=error_type, error_message=message, error=traceback
+        )
     return _failed("exit_code", f"The script ended with exit code {code}.", stderr)
 
 
-def _failed(error_type: str, message: str, stderr: str = "") -> dict[str, object]:
+def _failed(error_type: str, message: str, stderr: str = "") -> Verdict:
     said = f"\n{stderr.rstrip()}" if stderr.strip() else ""
-    return {
-        "status": AttemptStatus.FAILED,
-        "error_type": error_type,
-        "error_message": message,
-        "error": message + said,
-    }
+    return Verdict(
+        AttemptStatus.FAILED, error_type=error_type, error_message=message, error=message + said
+    )
 
 
 def _killed(status: int | None, times: int) -> str:

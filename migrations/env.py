@@ -1,4 +1,4 @@
-"""Runs the revisions: all of them in one immediate transaction, views dropped before and made after.
+"""Runs the revisions: all in one immediate transaction, views dropped before and made after.
 
 hbtrack hands its own connection in; `alembic` on the command line gets one on HBTRACK_DB or
 ./hbtrack.db.

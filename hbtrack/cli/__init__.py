@@ -4,6 +4,7 @@ Each command lives in a module of its own, imported when it is called: reading c
 sqlalchemy, alembic, numpy, rich.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -18,13 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
         return int(args.command(args))
-    except ScriptError as error:
-        if error.output:
-            complain(error.output.rstrip())
-        complain(f"hbtrack: {error}")
-        return error.exit_code
     except HbtrackError as error:
-        complain(f"hbtrack: {error}")
+        show_error(error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -33,8 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
 
 
+def show_error(error: HbtrackError) -> None:
+    """Say what happened; before it, what a script that broke had printed itself."""
+    if isinstance(error, ScriptError) and error.output.strip():
+        complain(error.output.rstrip())
+    complain(f"hbtrack: {error}")
+
+
 def complain(text: str) -> None:
     """Lines for the user's eye, on stderr, with nothing in them that could steer a terminal."""
     safe = "\n".join(printable(line.replace("\t", "    ")) for line in text.split("\n"))
     encoding = sys.stderr.encoding or "utf-8"
-    sys.stderr.write(safe.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    with contextlib.suppress(OSError, ValueError):  # a terminal that has gone away
+        sys.stderr.write(safe.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stderr.flush()

@@ -43,10 +43,10 @@ def _backup(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from hbtrack.store.check import check_database  # noqa: PLC0415 - as above
+    from hbtrack.replay import check_database  # noqa: PLC0415 - as above
 
     path = existing_database(args.db)
-    problems = check_database(path, args.identity)
+    problems = check_database(args.db, args.identity)
     for problem in problems:
         tables.write(problem)
     if not problems:

@@ -7,14 +7,14 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hbtrack.cli import complain
 from hbtrack.database.location import search_folder
 from hbtrack.driver import StopRequest
-from hbtrack.errors import INTERRUPTED, HbtrackError
+from hbtrack.errors import INTERRUPTED, HbtrackError, UsageError
 from hbtrack.progress import Progress, write_line
 from hbtrack.reading import connect, rows
 from hbtrack.records import Search, SearchStatus
@@ -31,10 +31,13 @@ def say(text: str) -> None:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """How this start is to be run. HBTRACK_MAX_LOST is for those who kill scripts on purpose."""
+    max_lost = os.environ.get("HBTRACK_MAX_LOST") or str(MAX_LOST)
+    if not (max_lost.isascii() and max_lost.isdigit()):
+        raise UsageError(f"HBTRACK_MAX_LOST must be a whole number, not {max_lost!r}.")
     return Settings(
         import_timeout=args.import_timeout,
         grace=args.grace,
-        max_lost=int(os.environ.get("HBTRACK_MAX_LOST") or MAX_LOST),
+        max_lost=int(max_lost),
         say=say,
     )
 
@@ -43,7 +46,7 @@ def drive(session: Session, args: argparse.Namespace) -> int:
     """Drive one search; the exit status."""
     stop = StopRequest()
 
-    def observer(folder: Path, places: Sequence[str]) -> Progress:
+    def observer(folder: Path) -> Progress:
         on_terminal = sys.stderr.isatty()
         return Progress(
             folder,
@@ -60,8 +63,7 @@ def drive(session: Session, args: argparse.Namespace) -> int:
     except Exception:  # the outermost: what is a defect of hbtrack's own
         return _crashed(session)
     if status is SearchStatus.FINISHED:
-        if not args.quiet:
-            show_finished(args, session.search)
+        show_finished(args, session.search)
         return os.EX_OK
     database = f" --db {shlex.quote(args.db)}" if args.db else ""
     identity = shlex.quote(session.search.run_identity)
@@ -73,7 +75,7 @@ def drive(session: Session, args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _stop_signals(stop: StopRequest) -> "Iterator[Callable[[int], None]]":
+def _stop_signals(stop: StopRequest) -> Iterator[Callable[[int], None]]:
     """Turn the stop signals into a request; gives what takes the descriptor to wake.
 
     A hangup that was ignored at the start (nohup) stays ignored.
@@ -111,7 +113,9 @@ def _crashed(session: Session) -> int:
 
 
 def show_finished(args: argparse.Namespace, search: Search) -> None:
-    """One line with the best of a finished search, from the views."""
+    """The best of a finished search, from the views."""
+    if args.quiet:
+        return
     connection = connect(args.db)
     row = rows(connection, "SELECT * FROM searches WHERE run_identity = ?", [search.run_identity])[
         0

@@ -25,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
     """An argparse parser whose complaints are ours: one sentence, exit status 2."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)  # type: ignore[arg-type]
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})  # type: ignore[arg-type]
 
     def error(self, message: str) -> "NoReturn":
         raise UsageError(f"{message}. Type `{self.prog} --help` for what can be typed.")
@@ -308,7 +308,7 @@ def _script_args(parser: argparse.ArgumentParser, tail: Sequence[str]) -> list[s
         if name in own:
             raise UsageError(
                 f"{name} stands after the script. For hbtrack write it before the script: "
-                f"hbtrack run {word} ... SCRIPT; for the script write it after a --: SCRIPT -- {word}"
+                f"hbtrack run {word} ... SCRIPT; for the script, after a --: SCRIPT -- {word}"
             )
     if "--" not in tail:
         return list(tail)

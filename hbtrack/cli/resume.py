@@ -3,12 +3,13 @@
 import argparse
 import os
 
+from hbtrack.cli import show_error
 from hbtrack.cli.driving import drive, say, settings_of
 from hbtrack.database.location import existing_database
-from hbtrack.errors import INTERRUPTED, Conflict, NotFound
+from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, NotFound
 from hbtrack.reading import match_identity
 from hbtrack.records import Resources, Search, SearchStatus
-from hbtrack.session import resume_search, writable
+from hbtrack.session import refuse_if_owned, resume_search, writable
 from hbtrack.store.catalogue import read_searches
 
 
@@ -22,36 +23,33 @@ def main(args: argparse.Namespace) -> int:
     chosen = [searches[name] for name in match_identity(list(searches), args.identity)]
     todo = [search for search in chosen if search.status is not SearchStatus.FINISHED]
     if not todo:
-        say(
-            f"Nothing to go on with: {_count(chosen)} finished. `hbtrack report` shows what was found."
-        )
+        say(f"Nothing to go on with: {_count(chosen)} finished. `hbtrack report` shows the best.")
         return os.EX_OK
     return _drive_all(todo, args)
 
 
 def _drive_all(todo: list[Search], args: argparse.Namespace) -> int:
     path = existing_database(args.db)
-    statuses, owned = [], []
+    ran, refused = [], []
     for search in todo:
-        session = resume_search(
-            path,
-            search,
-            resources=Resources(args.workers, args.gpus),
-            typed=args.typed,
-            settings=settings_of(args),
-        )
         try:
-            status = drive(session, args)
-        except Conflict as conflict:
-            say(f"{search.run_identity}: {conflict}")
-            owned.append(conflict)
-            continue
-        statuses.append(status)
-        if status == INTERRUPTED:
+            refuse_if_owned(path, search)
+            session = resume_search(
+                path,
+                search,
+                resources=Resources(args.workers, args.gpus),
+                typed=args.typed,
+                settings=settings_of(args),
+            )
+            ran.append(drive(session, args))
+        except HbtrackError as error:  # the others are gone on with all the same
+            show_error(error)
+            refused.append(error)
+        if ran and ran[-1] == INTERRUPTED:
             break
-    if not statuses:
-        return Conflict.exit_code
-    return max(statuses)
+    # One that another driver runs is in good hands, unless nothing else was to be done.
+    broken = [error.exit_code for error in refused if not (ran and isinstance(error, Conflict))]
+    return INTERRUPTED if INTERRUPTED in ran else max([*ran, *broken])
 
 
 def _count(searches: list[Search]) -> str:

@@ -46,7 +46,7 @@ def require_not_newer(revision: str, path: Path) -> None:
     """Refuse a file whose schema this hbtrack does not know."""
     if revision not in known_revisions():
         raise Conflict(
-            f"{path} was written by a newer hbtrack (schema {revision}; this one knows {REVISION}). "
+            f"{path} was written by a newer hbtrack (schema {revision}, this one has {REVISION}). "
             "It was not touched; install the newer version to go on."
         )
 

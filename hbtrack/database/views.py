@@ -106,7 +106,7 @@ FROM param m JOIN config c ON c.pk = m.config_pk JOIN search s ON s.pk = c.searc
 _TIME = "UTC, ISO 8601 with microseconds and Z"
 _IDENTITY = "what run_identity returned: the name of the search"
 _CONFIG_ID = "the script's own string for a configuration"
-_PASS = "which whole Hyperband of the search, from 1"
+_WHOLE = "which whole Hyperband of the search, from 1"
 _BRACKET = "the paper's s: the largest is the most aggressive and comes first"
 _RUNG = "level of the bracket; 0 is the cheapest"
 _EPOCHS = "the budget: the total for the config, not what this call added"
@@ -137,7 +137,7 @@ DICTIONARY: dict[str, dict[str, str]] = {
     },
     "brackets": {
         "run_identity": _IDENTITY,
-        "pass": _PASS,
+        "pass": _WHOLE,
         "bracket": _BRACKET,
         "status": "waiting, running or done",
         "configs": "configs that enter it",
@@ -148,7 +148,7 @@ DICTIONARY: dict[str, dict[str, str]] = {
     },
     "rungs": {
         "run_identity": _IDENTITY,
-        "pass": _PASS,
+        "pass": _WHOLE,
         "bracket": _BRACKET,
         "rung": _RUNG,
         "epochs": _EPOCHS,
@@ -163,7 +163,7 @@ DICTIONARY: dict[str, dict[str, str]] = {
     },
     "results": {
         "run_identity": _IDENTITY,
-        "pass": _PASS,
+        "pass": _WHOLE,
         "bracket": _BRACKET,
         "rung": _RUNG,
         "slot": "the config's place in its bracket, from 0",

@@ -57,7 +57,9 @@ class LocalExecutor:
         self._running: dict[int, _Running] = {}
         self._taken: dict[int, int] = {}  # worker number -> its locked lock file, before the start
         self._warden: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._answers = b""
+        self._named: set[int] = set()  # attempts that the warden says have ended
         self._selector = selectors.DefaultSelector()
         self._wake_end, self._woken_end = socket.socketpair()
         for end in (self._wake_end, self._woken_end):
@@ -118,7 +120,12 @@ class LocalExecutor:
                     self._woken_end.recv(4096)
             else:
                 self._hear_warden()
-        return [self._end(attempt) for attempt in list(self._running) if self._is_over(attempt)]
+        looked_at = self._named | {number for number, run in self._running.items() if run.adopted}
+        self._named = set()
+        over = [
+            number for number in sorted(looked_at & set(self._running)) if self._is_over(number)
+        ]
+        return [self._end(attempt) for attempt in over]
 
     def wake(self) -> None:
         """Make `wait` return; may be called from a signal handler or another thread."""
@@ -151,6 +158,8 @@ class LocalExecutor:
         """Let the warden go; it stays until its scripts have ended."""
         if self._warden:
             self._warden.close()
+        if self._process and not self._running:
+            self._process.wait()
         self._selector.close()
         for fd in self._taken.values():
             os.close(fd)
@@ -215,7 +224,7 @@ class LocalExecutor:
         command = [sys.executable, "-S", "-I", os.fspath(path), str(its.fileno())]
         try:
             with (self._folder / "warden.err").open("ab") as errors:
-                subprocess.Popen(
+                self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -237,20 +246,24 @@ class LocalExecutor:
         return ours
 
     def _hear_warden(self) -> None:
-        """Answers only wake: the lock files tell what happened."""
-        assert self._warden is not None
+        """Answers say only where to look: the lock files tell what happened."""
         try:
-            heard = self._warden.recv(65536)
+            heard = self._warden.recv(65536) if self._warden else b""
         except ConnectionResetError:
             heard = b""
         if not heard:
             self._lose_warden()
+        *lines, self._answers = (self._answers + heard).split(b"\n")
+        self._named |= {int(line) for line in lines}
 
     def _lose_warden(self) -> None:
-        """The warden died: its scripts go on and are watched by their locks; the next starts anew."""
+        """The warden died: its scripts go on, watched by their locks."""
         if self._warden:
             self._selector.unregister(self._warden)
             self._warden.close()
-        self._warden = None
+        if self._process:
+            self._process.kill()  # dead already, as a rule: nobody else closes its socket
+            self._process.wait()
+        self._warden, self._process, self._answers = None, None, b""
         for run in self._running.values():
             run.adopted = True

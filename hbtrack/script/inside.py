@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import traceback
+from typing import Any, Callable
 
 TRIES = 20  # draws of a slot before a repeated id stays
 STAND_IN = "hbtrack-import"  # config_id seen by scripts that parse sys.argv while they are imported
@@ -21,12 +22,12 @@ STAND_IN = "hbtrack-import"  # config_id seen by scripts that parse sys.argv whi
 class Refused(Exception):
     """The script breaks the contract; `facts` tells how."""
 
-    def __init__(self, **facts):
+    def __init__(self, **facts: str) -> None:
         super().__init__(facts)
         self.facts = facts
 
 
-def load(script, args):
+def load(script: str, args: "list[str]") -> Any:
     """The script as a module that is not __main__, with the path that Python would give it."""
     if not getattr(sys.flags, "safe_path", False):
         sys.path[0] = os.path.dirname(os.path.realpath(script))
@@ -35,7 +36,7 @@ def load(script, args):
     name = os.path.splitext(os.path.basename(script))[0]
     loader = importlib.machinery.SourceFileLoader(name, script)
     spec = importlib.util.spec_from_file_location(name, script, loader=loader)
-    module = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[name] = module
     call("import", loader.exec_module, module)
     for function in ("run_identity", "get_random_config_id"):
@@ -46,7 +47,7 @@ def load(script, args):
     return module
 
 
-def call(step, function, *args):
+def call(step: str, function: "Callable[..., Any]", *args: Any) -> Any:
     """Call the user's code; whatever it raises becomes Refused, with its own traceback."""
     try:
         return function(*args)
@@ -64,7 +65,7 @@ def call(step, function, *args):
         raise Refused(step=step, problem="exception", traceback="".join(lines)) from None
 
 
-def text(step, value):
+def text(step: str, value: Any) -> str:
     """A value that must be a str, and nothing that only behaves like one."""
     if type(value) is not str:
         kind = type(value).__name__
@@ -72,7 +73,7 @@ def text(step, value):
     return value
 
 
-def identity(module, args):
+def identity(module: Any, args: "list[str]") -> str:
     """What run_identity says, asked twice."""
     first, second = (
         text("run_identity", call("run_identity", module.run_identity, list(args)))
@@ -83,7 +84,9 @@ def identity(module, args):
     return first
 
 
-def sample(module, seed, pass_, brackets, used):
+def sample(
+    module: Any, seed: int, pass_: int, brackets: "list[list[int]]", used: "list[str]"
+) -> "list[str]":
     """The ids of a pass: one for each slot of each bracket, in canonical order.
 
     A slot draws from a generator of its own, keyed by (seed, pass, the bracket's first budget,
@@ -92,7 +95,7 @@ def sample(module, seed, pass_, brackets, used):
     """
     import numpy
 
-    used, ids = set(used), []
+    seen, ids = set(used), []
     for first_epochs, configs in brackets:
         for slot in range(configs):
             for number in range(TRIES):
@@ -101,15 +104,15 @@ def sample(module, seed, pass_, brackets, used):
                 drawn = text(step, call(step, module.get_random_config_id, rng))
                 if number == 0:
                     config_id = drawn
-                if drawn not in used:
+                if drawn not in seen:
                     config_id = drawn
                     break
-            used.add(config_id)
+            seen.add(config_id)
             ids.append(config_id)
     return ids
 
 
-def params(module, config_id):
+def params(module: Any, config_id: str) -> Any:
     """What get_config says of an id: names and plain values; None where it says nothing."""
     value = call("get_config", module.get_config, config_id)
     if value is None:
@@ -128,7 +131,7 @@ def params(module, config_id):
     return {str(name): plain(item) for name, item in value.items()}
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """A value that JSON can carry."""
     if hasattr(value, "tolist"):
         value = value.tolist()
@@ -139,13 +142,13 @@ def plain(value):
         return repr(value)
 
 
-def main():
+def main() -> None:
     """Answer with the identity, then sample for as long as there are requests."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     script, args = sys.argv[2], sys.argv[3:]
     requests = channel.makefile("r", encoding="ascii")
 
-    def say(**message):
+    def say(**message: Any) -> None:
         channel.sendall(json.dumps(message).encode("ascii") + b"\n")
 
     try:

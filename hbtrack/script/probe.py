@@ -41,7 +41,7 @@ class ScriptProbe:
         self._time_limit = time_limit
         self._step = "import"
         self._buffer = b""
-        self._printed = tempfile.TemporaryFile()
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._channel, inner = socket.socketpair()
         inside = Path(__file__).with_name("inside.py")
         command = [launch.python, os.fspath(inside), str(inner.fileno()), launch.script]

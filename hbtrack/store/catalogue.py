@@ -2,7 +2,6 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,12 +9,8 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from hbtrack.database import tables
 from hbtrack.records import (
-    AttemptStatus,
     BracketStatus,
-    Facts,
     Launch,
-    OpenAttempt,
-    Place,
     Resources,
     Sampled,
     Search,
@@ -54,7 +49,9 @@ def create_search(
         "fence": 0,
         "created_at": iso(now),
     }
-    search_pk = connection.execute(insert(tables.search).values(row)).inserted_primary_key[0]
+    search_pk = connection.execute(
+        insert(tables.search).values(row).returning(tables.search.c.pk)
+    ).scalar_one()
     _create_schedule(connection, search_pk, schedule, terms.passes)
     return int(search_pk)
 
@@ -74,10 +71,11 @@ def _create_schedule(
                 "evaluations_planned": sum(rung.configs for rung in bracket.rungs),
                 "evaluations_done": 0,
             }
-            result = connection.execute(insert(tables.bracket).values(row))
+            added = insert(tables.bracket).values(row).returning(tables.bracket.c.pk)
+            bracket_pk = connection.execute(added).scalar_one()
             rungs = [
                 {
-                    "bracket_pk": result.inserted_primary_key[0],
+                    "bracket_pk": bracket_pk,
                     "rung": number,
                     "epochs": rung.epochs,
                     "configs_planned": rung.configs,
@@ -94,12 +92,14 @@ def add_configs(connection: Connection, search_pk: int, sampled: Sampled) -> Non
     """Write the configs of a pass that are new to the search, with their parameters."""
     for config_id, params in sampled.params.items():
         row = {"search_pk": search_pk, "config_id": config_id, "seconds": 0.0}
-        config_pk = connection.execute(insert(tables.config).values(row)).inserted_primary_key[0]
+        added = insert(tables.config).values(row).returning(tables.config.c.pk)
+        config_pk = connection.execute(added).scalar_one()
         # Driver-level: the column has no type, so that numbers stay numbers.
-        connection.exec_driver_sql(
-            "INSERT INTO param (config_pk, name, value) VALUES (?, ?, ?)",
-            [(config_pk, name, value) for name, value in params.items()],
-        ) if params else None
+        for name, value in params.items():
+            connection.exec_driver_sql(
+                "INSERT INTO param (config_pk, name, value) VALUES (?, ?, ?)",
+                (config_pk, name, value),
+            )
 
 
 def load_searches(connection: Connection) -> list[Search]:
@@ -136,58 +136,3 @@ def _search(row: Any) -> Search:
         stop_reason=row["stop_reason"],
         fence=row["fence"],
     )
-
-
-# --- facts ---------------------------------------------------------------------------------------
-
-_PLACES = """
-SELECT b.pass, b.first_epochs, r.rung, p.slot, c.config_id
-FROM bracket b
-    JOIN rung r ON r.bracket_pk = b.pk
-    JOIN place p ON p.rung_pk = r.pk
-    JOIN config c ON c.pk = p.config_pk
-WHERE b.search_pk = ?"""
-
-_RESULTS = """
-SELECT c.config_id, e.epochs, a.loss
-FROM config c
-    JOIN evaluation e ON e.config_pk = c.pk
-    JOIN attempt a ON a.pk = e.attempt_pk
-WHERE c.search_pk = ? AND a.status IN ('done', 'failed', 'timeout')"""
-
-_OPEN_ATTEMPTS = """
-SELECT a.pk, c.config_id, e.epochs, a.status, a.worker, a.gpu, d.host
-FROM attempt a
-    JOIN evaluation e ON e.pk = a.evaluation_pk
-    JOIN config c ON c.pk = e.config_pk
-    JOIN driver d ON d.pk = a.driver_pk
-WHERE a.finished_at IS NULL AND c.search_pk = ?
-ORDER BY a.pk"""
-
-
-def load_facts(connection: Connection, search_pk: int) -> Facts:
-    """All that is recorded of a search and bears on what it does next."""
-
-    def rows(sql: str) -> Sequence[Any]:
-        return connection.exec_driver_sql(sql, (search_pk,)).fetchall()
-
-    places = [(Place(*row[:4]), row[4]) for row in rows(_PLACES)]
-    return Facts(
-        passes=tuple(_passes(places)),
-        results=tuple((row[0], row[1], row[2]) for row in rows(_RESULTS)),
-        entered=frozenset(places),
-        open_attempts=tuple(
-            OpenAttempt(*row[:3], AttemptStatus(row[3]), *row[4:]) for row in rows(_OPEN_ATTEMPTS)
-        ),
-    )
-
-
-def _passes(places: Iterable[tuple[Place, str]]) -> list[tuple[str, ...]]:
-    """What was sampled is what stands in the first rungs."""
-    sampled: dict[int, list[tuple[Place, str]]] = {}
-    for place, config_id in places:
-        if place.rung == 0:
-            sampled.setdefault(place.pass_, []).append((place, config_id))
-    return [
-        tuple(config_id for _, config_id in sorted(sampled[pass_])) for pass_ in sorted(sampled)
-    ]

@@ -29,7 +29,8 @@ from hbtrack.records import (
     iso,
     rung_of,
 )
-from hbtrack.store.catalogue import add_configs, load_facts
+from hbtrack.store.catalogue import add_configs
+from hbtrack.store.facts import load_facts
 
 _CONFIG = "(SELECT pk FROM config WHERE search_pk = :search AND config_id = :config_id)"
 _EVALUATION = f"(SELECT pk FROM evaluation WHERE config_pk = {_CONFIG} AND epochs = :epochs)"
@@ -63,7 +64,8 @@ _SQL = {
     f"WHERE rung_pk = :rung AND slot = :slot",
     "drop": "UPDATE place SET promoted = 0 WHERE rung_pk = :rung",
     "promote": "UPDATE place SET promoted = 1 WHERE rung_pk = :rung AND slot = :slot",
-    "incumbent": f"INSERT INTO incumbent (search_pk, evaluation_pk, finished_at, epochs_spent, loss) "
+    "incumbent": "INSERT INTO incumbent "
+    "(search_pk, evaluation_pk, finished_at, epochs_spent, loss) "
     f"VALUES (:search, {_EVALUATION}, :finished_at, :epochs_spent, :loss)",
     "rung_summary": "UPDATE rung SET configs_entered = :configs_entered, done = :done, "
     "failed = :failed, promoted = :promoted, best_loss = :best_loss, cutoff_loss = :cutoff_loss "
@@ -95,6 +97,11 @@ _SQL = {
 }
 
 
+def position(place: Place, order: int) -> int:
+    """A place as one number that sorts canonically; its bracket is the order-th of a pass."""
+    return ((place.pass_ * 64 + order) * 64 + place.rung) << 32 | place.slot
+
+
 class Ledger:
     """One driver's hold on its search: take it with `own`, then write by `transaction`."""
 
@@ -106,7 +113,7 @@ class Ledger:
         self._rungs: dict[RungKey, int] = {}
         self._order: dict[int, int] = {}  # a bracket's first budget -> its number in the pass
 
-    def own(  # noqa: PLR0913 - the facts of one driver
+    def own(
         self,
         *,
         host: str,
@@ -131,11 +138,11 @@ class Ledger:
                 self._rungs[RungKey(*key)] = pk
             budgets = sorted({key.first_epochs for key in self._rungs})
             self._order = {first_epochs: number for number, first_epochs in enumerate(budgets)}
-            return load_facts(connection, self.search_pk)
+            return load_facts(connection.exec_driver_sql, self.search_pk)
 
     @contextmanager
     def transaction(self) -> "Iterator[Writer]":
-        """One commit. Raises Superseded, with nothing written, when a newer driver has taken over."""
+        """One commit. Raises Superseded, with nothing written, when a newer driver took over."""
         with self._engine.begin() as connection:
             if _one(connection, "fence", {"search": self.search_pk})[0] != self._fence:
                 raise Superseded(
@@ -160,8 +167,7 @@ class Ledger:
 
     def position(self, place: Place) -> int:
         """A place as one number that sorts in canonical order."""
-        order = self._order[place.first_epochs]
-        return ((place.pass_ * 64 + order) * 64 + place.rung) << 32 | place.slot
+        return position(place, self._order[place.first_epochs])
 
 
 class Writer:

@@ -1,0 +1,119 @@
+"""What the tests share: hbtrack as a process, databases, dumps and the checks after each test."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = ROOT / "tests" / "scripts"
+TOY = SCRIPTS / "toy.py"
+DUMMY = ROOT / "dummy.py"
+
+_DUMP = """
+SELECT run_identity, pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused
+FROM results ORDER BY run_identity, pass, bracket DESC, rung, slot"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
+    parser.addoption("--kills", type=int, default=60, help="how many kills the kill loop makes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="needs --slow"))
+
+
+@dataclass
+class Hbtrack:
+    """hbtrack in a folder of its own, with the database ./hbtrack.db."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "hbtrack.db"
+
+    def command(self, *words: object) -> list[str]:
+        return [sys.executable, "-m", "hbtrack", *map(str, words)]
+
+    def __call__(
+        self, *words: object, code: int | None = 0, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; its exit status must be `code` unless that is None."""
+        result = subprocess.run(
+            self.command(*words),
+            cwd=self.folder,
+            env=self.environment(env),
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=120,
+        )
+        if code is not None:
+            assert result.returncode == code, f"{words}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def start(self, *words: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start a command; its stderr can be read."""
+        return subprocess.Popen(
+            self.command(*words),
+            cwd=self.folder,
+            env=self.environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name != "HBTRACK_DB"}
+        return {**kept, "PYTHONPATH": str(ROOT), **(extra or {})}
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(self.database)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def dump(self) -> list[tuple[object, ...]]:
+        """All that must not depend on workers, order or kills."""
+        return self.rows(_DUMP)
+
+    def json(self, *words: object) -> dict[str, object]:
+        return json.loads(self(*words, "--format", "json").stdout)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def hbtrack(tmp_path: Path) -> Iterator[Hbtrack]:
+    """hbtrack in an empty folder. Whatever a test did, the database must follow from its facts."""
+    yield Hbtrack(tmp_path)
+    command = Hbtrack(tmp_path)
+    if command.database.exists() and command.database.stat().st_size:
+        command("db", "check")
+
+
+@pytest.fixture
+def another(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Hbtrack]:
+    """Further folders, for what is compared with."""
+    return lambda: Hbtrack(tmp_path_factory.mktemp("another"))
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a script with this text that otherwise keeps the contract."""
+
+    def write(text: str, name: str = "script.py") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
