@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -90,6 +91,14 @@ class Hbtrack:
 
     def json(self, *words: object) -> dict[str, object]:
         return json.loads(self(*words, "--format", "json").stdout)  # type: ignore[no-any-return]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Return as soon as the condition holds; fail when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -1,0 +1,199 @@
+"""Stopping on purpose: signals, the grace period, what counts and what does not."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import TOY, Hbtrack, wait_for
+
+SEARCH = ("run", "--max-epochs", 3, "--seed", 1)
+CONTRACT = """
+import os, signal, sys, time
+def run_identity(argv): return "stop"
+def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+"""
+POLITE = (
+    CONTRACT
+    + """
+def leave(*_):
+    print(0.0)
+    sys.stdout.flush()
+    os._exit(0)
+if __name__ == "__main__":
+    if not os.path.exists("again"):
+        signal.signal(signal.SIGTERM, leave)
+        open("ready", "w").close()
+        time.sleep(100)
+    print(len(sys.argv[1]) / 100)
+"""
+)
+STUBBORN = (
+    CONTRACT
+    + """
+if __name__ == "__main__":
+    if not os.path.exists("again"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        open("ready", "w").close()
+        time.sleep(100)
+    print(len(sys.argv[1]) / 100)
+"""
+)
+Script = Callable[[str], Path]
+
+
+def begin(hbtrack: Hbtrack, *words: object) -> subprocess.Popen[str]:
+    """Start a search and wait until its script runs."""
+    driver = hbtrack.start(*words)
+    wait_for((hbtrack.folder / "ready").exists)
+    return driver
+
+
+def end(driver: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
+    driver.send_signal(number)
+    said = driver.communicate(timeout=30)[1]
+    return driver.returncode, said
+
+
+def go_on(hbtrack: Hbtrack) -> None:
+    (hbtrack.folder / "again").touch()
+    hbtrack("resume")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_a_stop_signal_ends_cleanly_and_resume_reaches_the_undisturbed_end(
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack], name: str
+) -> None:
+    golden = another()
+    golden(*SEARCH, TOY)
+    driver = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 0.3)
+    wait_for(lambda: (hbtrack.folder / "toy" / "diary.txt").exists())
+    code, said = end(driver, signal.Signals[name])
+    assert code == 75
+    assert "hbtrack resume --identity toy" in said
+    assert hbtrack.rows("SELECT DISTINCT status FROM attempts WHERE status != 'done'") == [
+        ("interrupted",)
+    ]
+    hbtrack("resume")
+    assert hbtrack.dump() == golden.dump()
+
+
+def test_a_loss_printed_in_answer_to_a_stop_is_never_recorded(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    driver = begin(hbtrack, *SEARCH, script(POLITE))
+    assert end(driver, signal.SIGTERM)[0] == 75
+    assert hbtrack.rows("SELECT status, loss, exit_code FROM attempts") == [("interrupted", None, 0)]
+    go_on(hbtrack)
+    assert hbtrack.rows("SELECT count(*) FROM results WHERE loss = 0.0") == [(0,)]
+
+
+def test_a_script_that_ignores_the_request_is_killed_after_the_grace_period(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    driver = begin(hbtrack, *SEARCH, "--grace", 0.2, script(STUBBORN))
+    assert end(driver, signal.SIGTERM)[0] == 75
+    assert hbtrack.rows("SELECT status, signal FROM attempts") == [("interrupted", "SIGKILL")]
+
+
+def test_a_second_interrupt_kills_at_once(hbtrack: Hbtrack, script: Script) -> None:
+    driver = begin(hbtrack, *SEARCH, "--grace", 1000, script(STUBBORN))
+    driver.send_signal(signal.SIGINT)
+    wait_for(lambda: hbtrack.rows("SELECT status FROM attempts") == [("stopping",)])
+    assert end(driver, signal.SIGINT)[0] == 75
+
+
+def test_attempts_that_a_dead_driver_was_stopping_are_ended_and_run_again(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    driver = begin(hbtrack, *SEARCH, "--grace", 1000, script(STUBBORN))
+    driver.send_signal(signal.SIGTERM)
+    wait_for(lambda: hbtrack.rows("SELECT status FROM attempts") == [("stopping",)])
+    driver.kill()
+    driver.communicate()
+    (hbtrack.folder / "again").touch()
+    hbtrack("resume", "--grace", 0.2)
+    first = "SELECT status, signal FROM attempts ORDER BY started_at LIMIT 1"
+    assert hbtrack.rows(first) == [("interrupted", "SIGKILL")]
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+
+
+def test_an_ignored_hangup_stays_ignored(hbtrack: Hbtrack) -> None:
+    driver = subprocess.Popen(
+        ["nohup", *hbtrack.command(*SEARCH, TOY, "--epoch_seconds", 0.1)],
+        cwd=hbtrack.folder,
+        env=hbtrack.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: (hbtrack.folder / "toy" / "diary.txt").exists())
+    driver.send_signal(signal.SIGHUP)
+    assert driver.wait(60) == 0
+
+
+def test_a_terminal_that_goes_away_does_not_stop_the_search(hbtrack: Hbtrack) -> None:
+    driver = hbtrack.start(*SEARCH, TOY)
+    assert driver.stderr
+    driver.stderr.close()
+    assert driver.wait(60) == 0
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+
+
+def test_a_second_driver_is_refused_and_told_who_the_first_is(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    driver = begin(hbtrack, *SEARCH, script(POLITE))
+    for words in ((*SEARCH, hbtrack.folder / "script.py"), ("resume",)):
+        said = hbtrack(*words, code=4).stderr
+        assert f"pid {driver.pid} on {os.uname().nodename}" in said
+    assert end(driver, signal.SIGTERM)[0] == 75
+
+
+def state(hbtrack: Hbtrack) -> str:
+    return hbtrack.json("status")["searches"][0]["state"]  # type: ignore[index, no-any-return]
+
+
+def test_status_tells_the_truth_by_looking(hbtrack: Hbtrack, script: Script) -> None:
+    driver = begin(hbtrack, *SEARCH, script(STUBBORN))
+    assert state(hbtrack) == "running"
+    driver.kill()
+    driver.communicate()
+    assert state(hbtrack) == "orphaned"
+    (pid,) = hbtrack.rows("SELECT worker FROM attempt")[0]
+    lock = hbtrack.folder / "hbtrack.db.d" / "1" / f"{pid}.lock"
+    os.kill(int(lock.read_text().split("pid ")[1]), signal.SIGKILL)
+    wait_for(lambda: state(hbtrack) == "interrupted")
+    go_on(hbtrack)
+    assert state(hbtrack) == "finished"
+
+
+def test_nothing_of_a_stopped_script_is_left_running(hbtrack: Hbtrack, script: Script) -> None:
+    daemon = """
+import subprocess
+if __name__ == "__main__":
+    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    open("child", "w").write(str(child.pid))
+"""
+    driver = begin(hbtrack, *SEARCH, script(CONTRACT + daemon + STUBBORN.replace(CONTRACT, "")))
+    child = int((hbtrack.folder / "child").read_text())
+    driver.send_signal(signal.SIGINT)
+    wait_for(lambda: hbtrack.rows("SELECT status FROM attempts") == [("stopping",)])
+    end(driver, signal.SIGINT)
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_resume_takes_all_unfinished_searches_and_skips_what_another_driver_runs(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    driver = begin(hbtrack, *SEARCH, script(POLITE))
+    stopped = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 0.2)
+    wait_for(lambda: (hbtrack.folder / "toy" / "diary.txt").exists())
+    assert end(stopped, signal.SIGINT)[0] == 75
+    result = hbtrack("resume")
+    assert "Another hbtrack is running 'stop'" in result.stderr
+    assert hbtrack.rows("SELECT status FROM searches WHERE run_identity = 'toy'") == [("finished",)]
+    assert end(driver, signal.SIGTERM)[0] == 75
