@@ -15,8 +15,6 @@ from hbtrack.display import duration, field, printable
 from hbtrack.records import AttemptStatus, Verdict, iso
 
 if TYPE_CHECKING:  # the driver imports nothing from here, and this only its shape
-    from rich.table import Table
-
     from hbtrack.driver import Driver, Running
 
 LINE_SECONDS = 60.0
@@ -28,6 +26,14 @@ _EVENTS = {
     AttemptStatus.TIMEOUT: "fail",
     AttemptStatus.LOST: "lost",
     AttemptStatus.INTERRUPTED: "interrupt",
+}
+
+
+_SENTENCES = {  # what a terminal shows above the bar
+    "error": "{message}\nNothing new starts; {running} running evaluations are finished first.",
+    "stop": "{signal}: {running} scripts were asked to end. Ctrl-C once more ends them at once.",
+    "script_changed": "The script {script} was changed since the search last ran; "
+    "from the next evaluation on the new one counts.",
 }
 
 
@@ -93,8 +99,8 @@ class Progress:
         write_line(self._log, line)
         if self._lines:
             write_line(sys.stderr, line)
-        if self._bar and event in ("error", "stop", "script_changed"):
-            self._bar.say(line)
+        if self._bar and event in _SENTENCES:
+            self._bar.say(_SENTENCES[event].format(**facts))
 
     def close(self) -> None:
         """The search is over, for this time."""
@@ -127,12 +133,12 @@ class _Bar:
         self._console: Console = Console(stderr=True)
         self._live: Live = Live(console=self._console, auto_refresh=False, transient=False)
         self._drawn = 0.0
-        self._pending: Table | None = None
+        self._pending: Group | None = None
         self._safely(self._live.start)
 
     def draw(self, identity: str, driver: "Driver", left: float | None) -> None:
         """Show where the search is, at most ten times a second but always its last state."""
-        self._pending = _table(identity, driver, left)
+        self._pending = _lines(identity, driver, left, self._console.width)
         if time.monotonic() - self._drawn >= 0.1:
             self._refresh()
 
@@ -147,9 +153,9 @@ class _Bar:
 
     def _refresh(self) -> None:
         self._drawn = time.monotonic()
-        table = self._pending
-        if table is not None:
-            self._safely(lambda: self._live.update(table, refresh=True))
+        lines = self._pending
+        if lines is not None:
+            self._safely(lambda: self._live.update(lines, refresh=True))
 
     @staticmethod
     def _safely(draw: "Callable[[], object]") -> None:
@@ -157,30 +163,28 @@ class _Bar:
             draw()
 
 
-def _table(identity: str, driver: "Driver", left: float | None) -> "Table":
-    from rich.progress_bar import ProgressBar  # noqa: PLC0415 - as above
-    from rich.table import Table  # noqa: PLC0415
+def _lines(identity: str, driver: "Driver", left: float | None, width: int) -> "Group":
+    from rich.console import Group  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
     plan = driver.plan
     planned = plan.epochs_done + plan.epochs_left
-    head = Table.grid(padding=(0, 1))
-    for _ in range(4):
-        head.add_column(no_wrap=True)
-    head.add_row(
-        Text(printable(identity), style="bold", overflow="ellipsis"),
-        ProgressBar(total=max(1, planned), completed=plan.epochs_done, width=24),
-        Text(f"{plan.epochs_done}/{planned} epochs"),
-        Text(f"{duration(left)} left"),
-    )
-    busy = f"{len(driver.running)}/{len(driver.places)} workers busy"
-    failed = f", {plan.places_failed} failed" if plan.places_failed else ""
-    done = plan.places_done + plan.places_failed
-    lines = Table.grid()
-    lines.add_row(head)
-    lines.add_row(Text(f"{busy}, {done}/{plan.places_expected} evaluations{failed}", style="dim"))
+    share = plan.epochs_done / max(1, planned)
+    lines = [
+        Text.assemble(
+            (printable(identity), "bold"),
+            f"  {share:4.0%}  {plan.epochs_done}/{planned} epochs  {duration(left)} left",
+        ),
+        Text(
+            f"{plan.places_done + plan.places_failed}/{plan.places_expected} evaluations, "
+            f"{plan.places_failed} failed, {len(driver.running)}/{len(driver.places)} workers busy"
+        ),
+    ]
     if plan.best:
         loss, _, config_id, epochs = plan.best
         best = Text.assemble("best ", (f"{loss:.6g}", "bold"), f" at {epochs} epochs: ")
-        lines.add_row(best.append(printable(config_id)))
-    return lines
+        lines.append(best.append(printable(config_id)))
+    for line in lines:
+        # One column is left free: a full line followed by what is typed would wrap.
+        line.truncate(max(1, width - 1), overflow="ellipsis")
+    return Group(*lines)

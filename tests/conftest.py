@@ -25,7 +25,7 @@ FROM results ORDER BY run_identity, pass, bracket DESC, rung, slot"""
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
-    parser.addoption("--kills", type=int, default=60, help="how many kills the kill loop makes")
+    parser.addoption("--kills", type=int, default=100, help="kills of the slow kill loop")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -43,12 +43,17 @@ def kill_one(kind: str, driver: subprocess.Popen[str]) -> None:
 
 
 def run_with_kills(
-    hbtrack: Hbtrack, kinds: list[str], kills: int, workers: int, *toy: object
+    hbtrack: Hbtrack,
+    kinds: list[str],
+    kills: int,
+    workers: int,
+    *toy: object,
+    options: tuple[object, ...] = (),
 ) -> None:
     """Start and kill the search `kills` times at random moments, then let it finish."""
     moments = random.Random(7)
     env = {"HBTRACK_MAX_LOST": "1000000"}
-    run = ("run", *SEARCH, "--workers", workers, TOY, *toy)
+    run = ("run", *SEARCH, *options, "--workers", workers, TOY, *toy)
     resume = ("resume", "--workers", workers)
     driver, done = None, 0
     while done < kills:
@@ -65,18 +70,17 @@ def run_with_kills(
     if driver is not None:
         driver.communicate()
     hbtrack(*run, env=env)
-    assert done > kills // 2
+    assert done > kills // 3
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_killed_drivers_lose_nothing_and_train_no_epoch_twice(
-    hbtrack: Hbtrack, another: Callable[[], Hbtrack], workers: int, request: pytest.FixtureRequest
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack], workers: int
 ) -> None:
     toy = ("--epoch_seconds", 0.1 * workers, "--space", 25)
     golden = another()
     golden("run", *SEARCH, TOY, *toy, "--epoch_seconds", 0)
-    kills = request.config.getoption("--kills") // 4
-    run_with_kills(hbtrack, ["driver"], kills, workers, *toy)
+    run_with_kills(hbtrack, ["driver"], 15, workers, *toy)
     lines = diary(hbtrack.folder)
     assert hbtrack.dump() == golden.dump()
     assert not [line for line in lines if line[0] in ("RACE", "BELOW")]
@@ -94,12 +98,27 @@ def harvested(hbtrack: Hbtrack) -> int:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_whatever_is_killed_the_search_ends_as_if_nothing_had_happened(
-    hbtrack: Hbtrack, another: Callable[[], Hbtrack], workers: int, request: pytest.FixtureRequest
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack], workers: int
 ) -> None:
     toy = ("--epoch_seconds", 0.06 * workers)
     golden = another()
     golden("run", *SEARCH, TOY, *toy, "--epoch_seconds", 0)
-    kills = request.config.getoption("--kills") // 4
-    run_with_kills(hbtrack, ["driver", "warden", "script", "all"], kills, workers, *toy)
+    run_with_kills(hbtrack, ["driver", "warden", "script", "all"], 12, workers, *toy)
+    assert hbtrack.dump() == golden.dump()
+    assert not [line for line in diary(hbtrack.folder) if line[0] in ("RACE", "BELOW")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 8])
+def test_a_long_kill_loop_over_two_passes_changes_nothing(
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack], workers: int, request: pytest.FixtureRequest
+) -> None:
+    toy = ("--epoch_seconds", 0.15 * workers, "--space", 40)
+    passes = ("--passes", 2)
+    golden = another()
+    golden("run", *SEARCH, *passes, TOY, *toy, "--epoch_seconds", 0)
+    kills = request.config.getoption("--kills") // 2
+    kinds = ["driver", "driver", "driver", "warden", "script", "all"]
+    run_with_kills(hbtrack, kinds, kills, workers, *toy, options=passes)
     assert hbtrack.dump() == golden.dump()
     assert not [line for line in diary(hbtrack.folder) if line[0] in ("RACE", "BELOW")]

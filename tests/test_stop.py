@@ -86,7 +86,9 @@ def test_a_loss_printed_in_answer_to_a_stop_is_never_recorded(
 ) -> None:
     driver = begin(hbtrack, *SEARCH, script(POLITE))
     assert end(driver, signal.SIGTERM)[0] == 75
-    assert hbtrack.rows("SELECT status, loss, exit_code FROM attempts") == [("interrupted", None, 0)]
+    assert hbtrack.rows("SELECT status, loss, exit_code FROM attempts") == [
+        ("interrupted", None, 0)
+    ]
     go_on(hbtrack)
     assert hbtrack.rows("SELECT count(*) FROM results WHERE loss = 0.0") == [(0,)]
 

@@ -54,7 +54,10 @@ def _read(connection: sqlite3.Connection, args: argparse.Namespace, name: str) -
 def _text(report: dict[str, Any], form: str) -> str:
     parts = ["\n".join(_headline(report))] if form != "html" else []
     if report["leaderboard"]:
-        lines = [{**row, "seconds": round(row["seconds"], 3)} for row in report["leaderboard"]]
+        lines = [
+            {**row, "loss": tables.rounded(row["loss"]), "seconds": round(row["seconds"], 2)}
+            for row in report["leaderboard"]
+        ]
         parts.append(tables.table(lines, form, COLUMNS))
     if report["failures"] and form == "simple":
         parts.append("\n".join(_failure(row) for row in report["failures"]))
@@ -72,7 +75,7 @@ def _headline(report: dict[str, Any]) -> list[str]:
     ]
     if search["best_loss"] is None:
         return [*lines, "no evaluation has a loss yet"]
-    best = f"best {search['best_loss']!r} at {search['best_epochs']} epochs: "
+    best = f"best {tables.rounded(search['best_loss'])} at {search['best_epochs']} epochs: "
     return [*lines, best + printable(search["best_config_id"])]
 
 

@@ -55,7 +55,11 @@ def main(args: argparse.Namespace) -> int:
         }
         for name in chosen
     ]
-    tables.write(tables.table(lines, args.format, COLUMNS))
+    columns: tuple[str, ...] = COLUMNS
+    if args.format == "simple":
+        lines = [{**line, "best_loss": tables.rounded(line["best_loss"])} for line in lines]
+        columns = COLUMNS if any(line["driver"] for line in lines) else COLUMNS[:-1]
+    tables.write(tables.table(lines, args.format, columns))
     return 0
 
 

@@ -42,6 +42,11 @@ def table(rows: Sequence[Row], form: str, columns: Sequence[str] | None = None) 
     )
 
 
+def rounded(value: float | None) -> float | None:
+    """A loss for the eye; csv, tsv and json have all its digits."""
+    return None if value is None else float(f"{value:.6g}")
+
+
 def write(text: str) -> None:
     """A result, on stdout, in whatever encoding that has."""
     encoding = sys.stdout.encoding or "utf-8"

@@ -1,0 +1,136 @@
+"""Databases of every released schema are upgraded in mid-search and go on to the same end.
+
+Beside each NNNN.db lies NNNN.py, the script that it was made with, and NNNN.json, what an
+undisturbed search of that script comes to. A new one is made in a folder that is then removed:
+
+    hbtrack run --max-epochs 9 --passes 2 --workers 2 NNNN.py --space 20 ...   # Ctrl-C half-way
+    hbtrack db backup NNNN.db
+"""
+
+import json
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import Hbtrack
+
+from hbtrack.database.revision import REVISION
+
+DATABASES = sorted((Path(__file__).parent / "databases").glob("*.db"))
+RELEASED = [file.stem for file in DATABASES]
+
+# What must not depend on the upgrade, the interruption or the workers.
+GOLDEN = {
+    "results": "SELECT pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused"
+    " FROM results ORDER BY pass, bracket DESC, rung, slot",
+    "rungs": "SELECT pass, bracket, rung, epochs, configs_planned, configs_entered, done, failed,"
+    " running, promoted, best_loss, cutoff_loss FROM rungs ORDER BY pass, bracket DESC, rung",
+    "brackets": "SELECT pass, bracket, status, configs, rungs, evaluations_planned,"
+    " evaluations_done, best_loss FROM brackets ORDER BY pass, bracket DESC",
+    "leaderboard": "SELECT rank, config_id, loss, epochs, epochs_reached, bracket"
+    " FROM leaderboard ORDER BY rank",
+    "searches": "SELECT run_identity, status, max_epochs, eta, seed, passes, failure_loss,"
+    " evaluations_planned, evaluations_done, evaluations_failed, epochs_planned, epochs_done,"
+    " best_loss, best_config_id, best_epochs FROM searches",
+}
+
+
+def golden_dump(hbtrack: Hbtrack) -> dict[str, list[list[object]]]:
+    return {name: [list(row) for row in hbtrack.rows(sql)] for name, sql in GOLDEN.items()}
+
+
+@pytest.fixture
+def stored(hbtrack: Hbtrack, request: pytest.FixtureRequest) -> Callable[[str], list[object]]:
+    """Puts a stored database in place; the command that goes on with its search."""
+
+    def place(release: str) -> list[object]:
+        source = next(file for file in DATABASES if file.stem == release)
+        shutil.copyfile(source, hbtrack.database)
+        script = shutil.copy(source.with_suffix(".py"), hbtrack.folder / "moved.py")
+        [[args]] = hbtrack.rows("SELECT script_args FROM search")
+        return ["run", script, *json.loads(str(args))]
+
+    return place
+
+
+def test_the_schema_of_this_version_has_a_stored_database() -> None:
+    assert REVISION in RELEASED
+
+
+@pytest.mark.parametrize("release", RELEASED)
+def test_a_stored_database_is_in_mid_search(release: str) -> None:
+    path = next(file for file in DATABASES if file.stem == release)
+    with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
+        [revision] = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        done, planned = connection.execute(
+            "SELECT epochs_done, epochs_planned FROM search"
+        ).fetchone()
+    assert revision == release
+    assert 0 < done < planned
+
+
+@pytest.mark.parametrize("release", RELEASED)
+def test_a_stored_search_goes_on_to_the_end_it_would_have_had(
+    hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
+) -> None:
+    hbtrack(*stored(release))
+    golden = json.loads((Path(__file__).parent / "databases" / f"{release}.json").read_text())
+    assert golden_dump(hbtrack) == golden
+
+
+@pytest.mark.parametrize("release", RELEASED)
+def test_results_recorded_before_an_upgrade_are_kept_and_not_measured_again(
+    hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
+) -> None:
+    command = stored(release)
+    [[last]] = hbtrack.rows("SELECT max(finished_at) FROM attempts")
+    recorded = (
+        "SELECT config_id, epochs, attempt, status, loss, finished_at FROM attempts "
+        "WHERE (config_id, epochs) IN (SELECT config_id, epochs FROM attempts "
+        "WHERE status IN ('done', 'failed') AND finished_at <= ?) ORDER BY 1, 2, 3"
+    )
+    before = hbtrack.rows(recorded, [last])
+    hbtrack(*command)
+    assert before
+    assert hbtrack.rows(recorded, [last]) == before
+
+
+@pytest.mark.parametrize("release", [name for name in RELEASED if name != REVISION])
+def test_an_upgrade_keeps_what_the_file_was_in_a_private_backup(
+    hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
+) -> None:
+    command = stored(release)
+    with closing(sqlite3.connect(hbtrack.database)) as connection:
+        before = list(connection.iterdump())
+    hbtrack(*command)
+    backup = hbtrack.folder / f"hbtrack.db.backup-{release}"
+    with closing(sqlite3.connect(backup)) as connection:
+        assert list(connection.iterdump()) == before
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("release", RELEASED)
+def test_resume_says_where_a_stored_script_was_and_how_to_go_on(
+    hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
+) -> None:
+    stored(release)
+    refused = hbtrack("resume", code=2).stderr
+    [[script]] = hbtrack.rows("SELECT script FROM search")
+    assert str(script) in refused
+    assert "hbtrack run --db" in refused
+
+
+@pytest.mark.parametrize("release", RELEASED)
+def test_a_script_with_another_hash_does_not_go_on_with_a_stored_search(
+    hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
+) -> None:
+    command = stored(release)
+    with Path(str(command[1])).open("a") as script:
+        script.write("# edited\n")
+    before = golden_dump(hbtrack)
+    assert "script: stored" in hbtrack(*command, code=4).stderr
+    assert golden_dump(hbtrack) == before
