@@ -74,9 +74,6 @@ class Sampler(Protocol):
     ) -> Sampled | None:
         """The ids of a pass, or None while they are being sampled."""
 
-    def cancel(self) -> None:
-        """They are not wanted any more."""
-
 
 class Observer(Protocol):
     """Who shows the search to the user."""
@@ -412,7 +409,6 @@ class Driver:
                 running.stopping = True
                 self._executor.signal(running.attempt, signal.SIGTERM)
             self._kill_at = time.monotonic() + self._limits.grace
-            self._sampler.cancel()
             self._observer.said("stop", signal=self.stop.name, running=len(new))
         if self.stop.at_once:
             self._kill_at = time.monotonic()

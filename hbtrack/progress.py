@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, TextIO
 from hbtrack.display import duration, field, printable
 from hbtrack.records import AttemptStatus, Verdict, iso
 
-if TYPE_CHECKING:  # the driver imports nothing from here, and this only its shape
+if TYPE_CHECKING:  # rich only where there is a terminal; of the driver only its shape
+    from rich.console import Group
+
     from hbtrack.driver import Driver, Running
 
 LINE_SECONDS = 60.0

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from hbtrack.executors.gpus import gpu_places
 from hbtrack.executors.local import LocalExecutor
 from hbtrack.ownership import Ownership, owned, owner_of
 from hbtrack.plan import Plan, Start, rebuild
-from hbtrack.records import Launch, Resources, Sampled, Search, SearchStatus, Terms
+from hbtrack.records import Facts, Launch, Resources, Sampled, Search, SearchStatus, Terms
 from hbtrack.schedule import Schedule, make_schedule, parse_eta
 from hbtrack.script.probe import ScriptProbe
 from hbtrack.script.sampler import PassSampler
@@ -320,64 +320,65 @@ class Session:
     ) -> SearchStatus:
         """Run the search until it is finished or stopped; its status then.
 
-        `make_observer(folder)` gets the search's folder; `on_wake` the descriptor that
-        signal handlers write to.
+        `make_observer` gets the search's folder; `on_wake` the descriptor that signal handlers
+        write to.
         """
-        search, settings = self.search, self._settings
         places = self.places()
-        folder = make_search_folder(self.path, search.pk)
-        ownership = Ownership(folder, search.run_identity)
-        try:
-            with writable(self.path, settings.say) as engine:
-                ledger = Ledger(engine, search.pk)
-                facts = ledger.own(
-                    host=ownership.owner.host,
-                    pid=ownership.owner.pid,
-                    launch=search.launch,
-                    resources=search.resources,
-                    command=_command(search.launch),
-                    now=time.time(),
-                )
-                schedule = _schedule(search)
-                plan = rebuild(schedule, search.terms.passes, facts)
-                executor = LocalExecutor(folder, cwd=search.launch.cwd, token=search.token)
-                observer = make_observer(folder)
-                if self.script_changed:
-                    _say_changed(observer, search, plan)
-                driver = Driver(
-                    search,
-                    plan,
-                    ledger=ledger,
-                    executor=executor,
-                    sampler=PassSampler(
-                        search.launch,
-                        search.run_identity,
-                        schedule=schedule,
-                        seed=search.terms.seed,
-                        time_limit=settings.import_timeout,
-                        first=self._fitting(len(facts.passes)),
-                    ),
-                    observer=observer,
-                    places=places,
-                    limits=Limits(settings.grace, settings.max_lost),
-                    stop=stop,
-                )
-                on_wake(executor.wake_fd())
-                try:
-                    status = driver.run(facts)
-                    ledger.release(time.time())
-                    return status
-                finally:
-                    on_wake(-1)
-                    executor.close()
-                    observer.close()
-        finally:
-            ownership.release()
+        folder = make_search_folder(self.path, self.search.pk)
+        with ExitStack() as stack:
+            ownership = Ownership(folder, self.search.run_identity)
+            stack.callback(ownership.release)
+            engine = stack.enter_context(writable(self.path, self._settings.say))
+            ledger = Ledger(engine, self.search.pk)
+            facts = self._own(ledger, ownership)
+            plan = rebuild(_schedule(self.search), self.search.terms.passes, facts)
+            sampler = self._sampler(len(facts.passes))
+            stack.callback(sampler.cancel)
+            observer = make_observer(folder)
+            stack.callback(observer.close)
+            if self.script_changed:
+                _say_changed(observer, self.search, plan)
+            launch = self.search.launch
+            executor = LocalExecutor(folder, cwd=launch.cwd, token=self.search.token)
+            stack.callback(executor.close)
+            on_wake(executor.wake_fd())
+            stack.callback(on_wake, -1)
+            driver = Driver(
+                self.search,
+                plan,
+                ledger=ledger,
+                executor=executor,
+                sampler=sampler,
+                observer=observer,
+                places=places,
+                limits=Limits(self._settings.grace, self._settings.max_lost),
+                stop=stop,
+            )
+            status = driver.run(facts)
+            ledger.release(time.time())
+            return status
 
-    def _fitting(self, opened: int) -> Sampled | None:
-        """What was sampled, if it is still the pass that comes next."""
+    def _own(self, ledger: Ledger, ownership: Ownership) -> Facts:
+        return ledger.own(
+            host=ownership.owner.host,
+            pid=ownership.owner.pid,
+            launch=self.search.launch,
+            resources=self.search.resources,
+            command=_command(self.search.launch),
+            now=time.time(),
+        )
+
+    def _sampler(self, opened: int) -> PassSampler:
+        """Where the ids of the passes after the first `opened` come from."""
         sampled = self._sampled
-        return sampled if sampled and sampled.pass_ == opened + 1 else None
+        return PassSampler(
+            self.search.launch,
+            self.search.run_identity,
+            schedule=_schedule(self.search),
+            seed=self.search.terms.seed,
+            time_limit=self._settings.import_timeout,
+            first=sampled if sampled and sampled.pass_ == opened + 1 else None,
+        )
 
 
 def _say_changed(observer: Observer, search: Search, plan: Plan) -> None:

@@ -77,7 +77,7 @@ def test_a_stop_signal_ends_cleanly_and_resume_reaches_the_undisturbed_end(
     assert hbtrack.rows("SELECT DISTINCT status FROM attempts WHERE status != 'done'") == [
         ("interrupted",)
     ]
-    hbtrack("resume")
+    hbtrack("resume", "--workers", 4)
     assert hbtrack.dump() == golden.dump()
 
 

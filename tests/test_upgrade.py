@@ -44,7 +44,7 @@ def golden_dump(hbtrack: Hbtrack) -> dict[str, list[list[object]]]:
 
 
 @pytest.fixture
-def stored(hbtrack: Hbtrack, request: pytest.FixtureRequest) -> Callable[[str], list[object]]:
+def stored(hbtrack: Hbtrack) -> Callable[[str], list[object]]:
     """Puts a stored database in place; the command that goes on with its search."""
 
     def place(release: str) -> list[object]:

@@ -27,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `hbtrack report | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # a folder that is gone, a disk that is full
+        complain(f"hbtrack: {error}. Everything recorded is kept.")
+        return HbtrackError.exit_code
 
 
 def show_error(error: HbtrackError) -> None:

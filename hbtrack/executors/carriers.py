@@ -14,9 +14,12 @@ _PROC = Path("/proc")
 _SECONDS = 5.0
 
 
-def can_look() -> bool:
-    """Whether this system tells what processes carry."""
-    return (_PROC / "self" / "environ").exists()
+def all_gone(name: str, pid: int) -> bool:
+    """Whether no process carries the name any more; `pid` did and is looked at first.
+
+    False where the system does not tell.
+    """
+    return _can_look() and not _carries(pid, name) and not carriers(name)
 
 
 def carriers(name: str) -> list[int]:
@@ -44,8 +47,12 @@ def kill_carriers(name: str) -> None:
         time.sleep(0.002)  # the kernel needs a moment to take them down
 
 
+def _can_look() -> bool:
+    return (_PROC / "self" / "environ").exists()
+
+
 def _processes() -> Iterator[int]:
-    if can_look():
+    if _can_look():
         yield from (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
 
 

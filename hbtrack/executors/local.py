@@ -129,7 +129,7 @@ class LocalExecutor:
 
     def wake(self) -> None:
         """Make `wait` return; may be called from a signal handler or another thread."""
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # full: awake already; closed: all is over
             self._wake_end.send(b"\0")
 
     def wake_fd(self) -> int:
@@ -187,11 +187,11 @@ class LocalExecutor:
             return True
         if not run.adopted:
             return False
-        return not held or (record.pid is not None and self._is_silent(run, attempt))
+        return not held or (record.pid is not None and self._is_silent(run, attempt, record.pid))
 
-    def _is_silent(self, run: _Running, attempt: int) -> bool:
+    def _is_silent(self, run: _Running, attempt: int, pid: int) -> bool:
         """Whether a held lock is nobody's who works: the parent is dead, something forgot it."""
-        if carriers.can_look() and not carriers.carriers(self.name_of(attempt)):
+        if carriers.all_gone(self.name_of(attempt), pid):
             run.silent_since = run.silent_since or time.monotonic()
             return time.monotonic() - run.silent_since > SILENT_SECONDS
         run.silent_since = None

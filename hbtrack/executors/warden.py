@@ -230,7 +230,9 @@ def _wake_on_signals() -> int:
 
 def main() -> None:
     """Serve the socket whose number is the only argument."""
-    connection = socket.socket(fileno=int(sys.argv[1]))
+    given = int(sys.argv[1])
+    connection = socket.socket(fileno=os.dup(given))
+    os.close(given)  # which may be LOCK_FD
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # Taken, so that no descriptor that comes in has this number when the script's is made.

@@ -36,8 +36,11 @@ _NEEDED = {
 class ScriptProbe:
     """One import of the script. Use as a context manager; `identity` first, then `sample`."""
 
-    def __init__(self, launch: Launch, time_limit: float) -> None:
+    def __init__(
+        self, launch: Launch, time_limit: float, *, still_holds: str = "Nothing was started."
+    ) -> None:
         self._launch = launch
+        self._still_holds = still_holds  # the last words of every refusal
         self._time_limit = time_limit
         self._step = "import"
         self._buffer = b""
@@ -59,7 +62,7 @@ class ScriptProbe:
             self._channel.close()
             raise ScriptError(
                 f"The interpreter {launch.python} could not be started in {launch.cwd}: "
-                f"{error.strerror}. Nothing was started; name another with --python PATH."
+                f"{error.strerror}. {still_holds} Name another with --python PATH."
             ) from error
         finally:
             inner.close()
@@ -201,7 +204,7 @@ class ScriptProbe:
         )
 
     def _error(self, message: str) -> ScriptError:
-        return ScriptError(f"{message}\nNothing was started.", output=self.printed())
+        return ScriptError(f"{message}\n{self._still_holds}", output=self.printed())
 
 
 def _params(config_id: str, found: dict[str, Any] | None) -> dict[str, contract.ParamValue]:

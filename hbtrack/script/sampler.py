@@ -8,6 +8,11 @@ from hbtrack.records import Launch, Sampled
 from hbtrack.schedule import Schedule
 from hbtrack.script.probe import ScriptProbe
 
+_STILL_HOLDS = (
+    "No further pass was opened, so nothing new starts; all that is finished is kept. "
+    "When that is mended, type `hbtrack resume`."
+)
+
 
 class PassSampler:
     """Gives the configs of a pass when they are there; `first` was sampled at the start already."""
@@ -54,12 +59,14 @@ class PassSampler:
 
     def _sample(self, pass_: int, used: list[str], wake: Callable[[], None]) -> None:
         try:
-            with ScriptProbe(self._launch, self._time_limit) as self._probe:
+            self._probe = ScriptProbe(self._launch, self._time_limit, still_holds=_STILL_HOLDS)
+            with self._probe:
                 identity = self._probe.identity()
                 if identity != self._run_identity:
                     raise ScriptError(
                         f"run_identity of {self._launch.script} now says {identity!r}, not "
-                        f"{self._run_identity!r}, so it was changed while the search ran."
+                        f"{self._run_identity!r}: it was changed while the search ran. "
+                        f"{_STILL_HOLDS}"
                     )
                 self._answers[pass_] = self._probe.sample(self._schedule, self._seed, pass_, used)
         except HbtrackError as error:
