@@ -160,6 +160,8 @@ class LocalExecutor:
             self._warden.close()
         if self._process and not self._running:
             self._process.wait()
+        elif self._process:
+            self._process.returncode = 0  # it outlives us on purpose: Popen shall not warn
         self._selector.close()
         for fd in self._taken.values():
             os.close(fd)
@@ -230,6 +232,7 @@ class LocalExecutor:
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
                     cwd=self._cwd,
+                    env=dict(os.environ),  # without what libraries have set behind Python's back
                     pass_fds=[its.fileno()],
                     start_new_session=True,
                 )

@@ -1,0 +1,267 @@
+"""Processes that outlive us: starting, watching, adopting and ending attempts."""
+
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import wait_for
+
+from hbtrack.executors import carriers
+from hbtrack.executors.local import Ended, LocalExecutor
+from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, Record, WorkerFiles, last_line
+
+
+@pytest.fixture
+def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
+    made = LocalExecutor(tmp_path, cwd=str(tmp_path), token="test")
+    yield made
+    for attempt in range(1, 10):
+        carriers.kill_carriers(made.name_of(attempt))
+    made.close()
+
+
+def run(executor: LocalExecutor, code: str, *words: str, attempt: int = 1) -> Ended:
+    """Run Python code as an attempt to its end."""
+    start(executor, code, *words, attempt=attempt)
+    (ended,) = wait(executor)
+    return ended
+
+
+def start(executor: LocalExecutor, code: str, *words: str, attempt: int = 1) -> None:
+    executor.start(attempt, executor.take_worker(), [sys.executable, "-c", code, *words], {})
+
+
+def wait(executor: LocalExecutor) -> list[Ended]:
+    found: list[Ended] = []
+    wait_for(lambda: found.extend(executor.wait(0.05)) or found)
+    return found
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("printed", "last"),
+    [
+        (b"", b""),
+        (b"\n \n\t\r\n", b""),
+        (b"0.5", b"0.5"),
+        (b"text\n0.5\n", b"0.5"),
+        (b"text\r\n0.5\r\n\r\n \n", b"0.5"),
+        (b"epoch 1\r0.3\n", b"epoch 1\r0.3"),
+        (b"\xff\xfe\n0.5\n", b"0.5"),
+        (b"0.5\n" + b"\n" * (3 * KEPT), b"0.5"),
+        (b"0.5\n" + b" " * (2 * KEPT) + b"\n", b"0.5"),
+        (b"a" * KEPT + b"\n0.5", b"0.5"),
+        (b"\n" * (KEPT - 2) + b"0.25\n", b"0.25"),
+    ],
+)
+def test_the_last_line_is_found_whatever_stands_around_it(
+    tmp_path: Path, printed: bytes, last: bytes
+) -> None:
+    file = tmp_path / "out"
+    file.write_bytes(printed)
+    assert last_line(file) == last
+
+
+def test_of_an_endless_line_only_a_part_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    file.write_bytes(b"7" * (10 * KEPT))
+    assert KEPT < len(last_line(file)) <= 2 * KEPT
+
+
+@pytest.mark.parametrize(
+    ("content", "record"),
+    [
+        (b"", Record()),
+        (b"attempt 1", Record()),
+        (b"attempt 2\npid 5\n", Record()),
+        (b"attempt 1\n", Record(asked=True)),
+        (b"attempt 1\npid 5", Record(asked=True)),
+        (b"attempt 1\npid 5\n", Record(asked=True, pid=5)),
+        (b"attempt 1\npid 5\nexit 0 1.5 2", Record(asked=True, pid=5)),
+        (b"attempt 1\npid 5\nexit -9 1.5 2.5\n", Record(True, 5, None, -9, 1.5, 2.5)),
+        (b"attempt 1\nfailed 2\n", Record(asked=True, failed=2)),
+    ],
+)
+def test_a_line_without_its_newline_does_not_exist(
+    tmp_path: Path, content: bytes, record: Record
+) -> None:
+    files = WorkerFiles(tmp_path, 0)
+    files.lock.write_bytes(content)
+    assert files.record(1) == record
+
+
+def test_long_logs_are_kept_aside_without_their_middle(tmp_path: Path) -> None:
+    files = WorkerFiles(tmp_path, 0)
+    files.out.write_bytes(b"h" * LOG_HEAD + b"m" * 5000 + b"t" * LOG_TAIL)
+    output = files.output(7)
+    assert output.log == "7"
+    assert output.stdout == "t" * KEPT
+    kept = (tmp_path / "logs" / "7.out").read_bytes()
+    assert kept.startswith(b"h" * LOG_HEAD + b"\n[hbtrack left out 5000 bytes")
+    assert kept.endswith(b"t" * LOG_TAIL)
+    assert (tmp_path / "logs").stat().st_mode & 0o777 == 0o700
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("pass", 0),
+        ("raise SystemExit(137)", 137),
+        ("import os; os.kill(os.getpid(), 9)", -9),
+        ("import os; os.abort()", -6),
+        ("raise SystemExit(255)", 255),
+    ],
+)
+def test_the_exit_status_is_exact(executor: LocalExecutor, code: str, status: int) -> None:
+    assert run(executor, code).record.exit_status == status
+
+
+def test_arguments_arrive_byte_for_byte(executor: LocalExecutor) -> None:
+    words = ["a b", "", "'\"", "$HOME `x` *", "-n", "naïve ☃", "tab\tnewline\n", "\udcff"]
+    ended = run(executor, "import sys, os; print([os.fsencode(w) for w in sys.argv[1:]])", *words)
+    assert executor.output(ended).stdout.strip() == repr([os.fsencode(word) for word in words])
+
+
+def test_a_script_is_alone_in_a_session_with_empty_input_and_plain_signals(
+    executor: LocalExecutor,
+) -> None:
+    code = (
+        "import os, sys, signal\n"
+        "print(os.getsid(0) == os.getpid(), sys.stdin.read() == '',"
+        "[s.name for s in signal.valid_signals() if s in signal.Signals.__members__.values()"
+        " and signal.getsignal(s) is signal.SIG_IGN])"
+    )
+    ended = run(executor, code)
+    # SIGPIPE and SIGXFSZ are ignored by every Python itself.
+    assert executor.output(ended).stdout.strip() == "True True ['SIGPIPE', 'SIGXFSZ']"
+
+
+def test_the_environment_is_ours_and_one_variable(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEIRD-NAME x", "é\n1")
+    ended = run(executor, "import os, json; print(json.dumps(dict(os.environ)))")
+    seen = json.loads(executor.output(ended).stdout)
+    assert seen == {**os.environ, "HBTRACK_ATTEMPT": "test-1"}
+
+
+def test_no_descriptor_leaks_into_scripts_but_the_lock(executor: LocalExecutor) -> None:
+    start(executor, "import time; time.sleep(30)", attempt=1)
+    ended = run(
+        executor, "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))", attempt=2
+    )
+    numbers = json.loads(executor.output(ended).stdout)
+    assert [number for number in numbers if number > 3] == [9]  # 3 is the folder being listed
+
+
+def test_what_cannot_be_started_says_why(executor: LocalExecutor) -> None:
+    executor.start(1, executor.take_worker(), ["/no/such/python", "x"], {})
+    (ended,) = wait(executor)
+    assert (ended.record.failed, ended.record.pid) == (errno.ENOENT, None)
+
+
+@pytest.mark.parametrize("own_session", [False, True])
+def test_what_a_script_leaves_behind_is_ended_with_it(
+    executor: LocalExecutor, own_session: bool
+) -> None:
+    code = (
+        "import subprocess, sys\n"
+        f"child = subprocess.Popen(['sleep', '1000'], start_new_session={own_session})\n"
+        "print(child.pid)"
+    )
+    ended = run(executor, code)
+    child = int(executor.output(ended).stdout)
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+
+
+def test_a_daemon_of_a_running_script_is_left_alone_when_another_ends(
+    executor: LocalExecutor, tmp_path: Path
+) -> None:
+    daemon = (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        open('daemon', 'w').write(str(os.getpid()) + '\\n')\n"
+        "        time.sleep(1000)\n"
+        "    os._exit(0)\n"
+        "time.sleep(1000)"
+    )
+    start(executor, daemon, attempt=1)
+    file = tmp_path / "daemon"
+    wait_for(lambda: file.exists() and file.read_text().endswith("\n"))
+    run(executor, "pass", attempt=2)
+    pid = int(file.read_text())
+    assert Path(f"/proc/{pid}").exists()
+    executor.signal(1, signal.SIGKILL)
+    wait(executor)
+    assert not carriers.carriers("test-1")
+
+
+def test_files_are_used_again_by_the_next_attempt(executor: LocalExecutor) -> None:
+    first = run(executor, "print('long output ' * 10)", attempt=1)
+    second = run(executor, "print(1)", attempt=2)
+    assert first.worker == second.worker == 0
+    assert executor.output(second).stdout == "1\n"
+
+
+def test_scripts_of_a_killed_warden_are_waited_for_and_then_lost(
+    executor: LocalExecutor, tmp_path: Path
+) -> None:
+    start(
+        executor, "import time, sys\nwhile not __import__('os').path.exists('go'): time.sleep(.01)"
+    )
+    files = WorkerFiles(tmp_path, 0)
+    wait_for(lambda: files.record(1).pid)
+    assert executor._process
+    executor._process.kill()
+    for _ in range(3):
+        assert executor.wait(0.05) == []
+    (tmp_path / "go").touch()
+    (ended,) = wait(executor)
+    assert (ended.record.pid is not None, ended.record.exit_status) == (True, None)
+    (tmp_path / "go").unlink()
+    assert run(executor, "pass", attempt=2).record.exit_status == 0
+
+
+def test_an_attempt_of_another_executor_is_adopted_and_harvested(
+    executor: LocalExecutor, tmp_path: Path
+) -> None:
+    start(
+        executor,
+        "import time\nwhile not __import__('os').path.exists('go'): time.sleep(.01)\nprint(3)",
+    )
+    wait_for(lambda: WorkerFiles(tmp_path, 0).record(1).pid)
+    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token="test")
+    other.adopt(1, 0)
+    assert other.wait(0) == []
+    assert other.take_worker() == 1, "a worker at work is not taken"
+    (tmp_path / "go").touch()
+    (ended,) = wait(other)
+    assert (ended.record.exit_status, other.output(ended).last_line) == (0, b"3")
+    other.close()
+
+
+def test_an_adopted_attempt_whose_processes_are_gone_does_not_wait_for_a_forgotten_lock(
+    executor: LocalExecutor, tmp_path: Path
+) -> None:
+    files = WorkerFiles(tmp_path, 0)
+    lock = files.take()  # held by us, as by something that forgot it
+    assert lock is not None
+    files.begin(lock, 1)
+    os.write(lock, b"pid 4194304\n")
+    executor.adopt(1, 0)
+    (ended,) = wait(executor)
+    assert ended.record.exit_status is None
+    assert executor.take_worker() == 1, "that lock file is not used again"
+    os.close(lock)
