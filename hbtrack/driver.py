@@ -102,6 +102,7 @@ class Running:
     place: Place
     config_id: str
     epochs: int
+    increment: int  # epochs beyond the rung below
     gpu: str
     since: float  # monotonic
     adopted: bool = False
@@ -214,6 +215,7 @@ class Driver:
                 place,
                 open_attempt.config_id,
                 open_attempt.epochs,
+                self.plan.rungs[rung_of(place)].increment,
                 open_attempt.gpu,
                 since=time.monotonic(),
                 adopted=True,
@@ -294,8 +296,15 @@ class Driver:
         )
         self.plan.start(start.place)
         step.touched.add(rung_of(start.place))
-        since = time.monotonic()
-        running = Running(attempt, start.place, start.config_id, start.epochs, gpu, since)
+        running = Running(
+            attempt,
+            start.place,
+            start.config_id,
+            start.epochs,
+            self.plan.rungs[rung_of(start.place)].increment,
+            gpu,
+            since=time.monotonic(),
+        )
         self.running[attempt] = running
         step.starts.append(_Pending(worker, running))
 

@@ -49,8 +49,7 @@ class Progress:
         self._lines = lines
         self._bar = _Bar() if live else None
         self._last_line = time.monotonic()
-        self._begun = time.monotonic()
-        self._epochs_before: int | None = None
+        self._pace = Pace()
 
     def started(self, running: "Running") -> None:
         """An attempt has started or was adopted."""
@@ -65,18 +64,18 @@ class Progress:
         if verdict.error_type:
             facts |= {"error": verdict.error_type, "message": _first(verdict.error_message)}
         if verdict.seconds is not None:
+            if verdict.status in (AttemptStatus.DONE, AttemptStatus.FAILED):
+                self._pace.add(running.increment, verdict.seconds)
             facts["seconds"] = f"{verdict.seconds:.3f}"
         self.said(_EVENTS[verdict.status], **facts)
 
     def progressed(self, driver: "Driver") -> None:
         """Something was recorded."""
         plan = driver.plan
-        if self._epochs_before is None:
-            self._epochs_before = plan.epochs_done
-        trained = plan.epochs_done - self._epochs_before
-        left = None
-        if trained:
-            left = (time.monotonic() - self._begun) * plan.epochs_left / trained
+        evaluations_left = plan.places_expected - plan.places_done - plan.places_failed
+        left = self._pace.seconds_for(evaluations_left, plan.epochs_left)
+        if left is not None:
+            left /= len(driver.places)
         if self._bar:
             self._bar.draw(self._identity, driver, left)
         if time.monotonic() - self._last_line >= LINE_SECONDS:
@@ -110,6 +109,36 @@ class Progress:
             self._bar.close()
         with contextlib.suppress(OSError):
             self._log.close()
+
+
+class Pace:
+    """How long evaluations take: a straight line of seconds over epochs, by least squares.
+
+    Its height at 0 is what every start costs, so that short evaluations do not make long ones look
+    long.
+    """
+
+    def __init__(self) -> None:
+        self._count, self._x, self._y, self._xx, self._xy = 0, 0.0, 0.0, 0.0, 0.0
+
+    def add(self, epochs: int, seconds: float) -> None:
+        """An evaluation that trained `epochs` took `seconds`."""
+        self._count += 1
+        self._x += epochs
+        self._y += seconds
+        self._xx += epochs * epochs
+        self._xy += epochs * seconds
+
+    def seconds_for(self, evaluations: int, epochs: int) -> float | None:
+        """Seconds of one worker for so many evaluations with so many epochs in all."""
+        if not self._count:
+            return None
+        spread = self._count * self._xx - self._x**2
+        slope = (self._count * self._xy - self._x * self._y) / spread if spread else 0.0
+        start = (self._y - slope * self._x) / self._count
+        if slope <= 0 or start < 0:  # too little seen, or too noisy: all of it is training
+            return epochs * self._y / self._x
+        return evaluations * start + epochs * slope
 
 
 def write_line(stream: TextIO, line: str) -> None:
