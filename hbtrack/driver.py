@@ -11,125 +11,28 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from hbtrack.contract import attempt_argv
 from hbtrack.errors import HbtrackError
 from hbtrack.executors.local import Ended
-from hbtrack.executors.worker_files import Output
 from hbtrack.plan import Done, OpenPass, Plan, Start, Wait
 from hbtrack.records import (
     AttemptStatus,
     Facts,
-    Place,
     RungKey,
-    Sampled,
     Search,
     SearchStatus,
     Verdict,
     rung_of,
 )
+from hbtrack.seams import Executor, Limits, Observer, Running, Sampler, StopRequest
 from hbtrack.store.ledger import Ledger, Writer
 from hbtrack.summary import summarise
 from hbtrack.verdict import Ending, judge
 
 MAX_FAILED_STARTS = 5
-
-
-class Executor(Protocol):
-    """Where attempts run. The local processes are one; tests have another."""
-
-    def take_worker(self) -> int:
-        """Reserve a worker for an attempt about to be recorded."""
-
-    def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        """Run a recorded attempt."""
-
-    def adopt(self, attempt: int, worker: int) -> None:
-        """Watch over an attempt of a dead driver."""
-
-    def wait(self, timeout: float | None) -> list[Ended]:
-        """What has ended, as soon as there is something."""
-
-    def wake(self) -> None:
-        """Make `wait` return."""
-
-    def output(self, ended: Ended) -> Output:
-        """What an ended attempt printed."""
-
-    def clear(self, ended: Ended) -> None:
-        """Its output is recorded."""
-
-    def signal(self, attempt: int, number: signal.Signals) -> None:
-        """Signal an attempt's processes."""
-
-
-class Sampler(Protocol):
-    """Where the ids of a pass come from."""
-
-    def take(
-        self, pass_: int, used: Callable[[], list[str]], wake: Callable[[], None]
-    ) -> Sampled | None:
-        """The ids of a pass, or None while they are being sampled."""
-
-
-class Observer(Protocol):
-    """Who shows the search to the user."""
-
-    def started(self, running: "Running") -> None:
-        """An attempt has started or was adopted."""
-
-    def ended(self, running: "Running", verdict: Verdict) -> None:
-        """An attempt has ended."""
-
-    def progressed(self, driver: "Driver") -> None:
-        """Something was recorded."""
-
-    def said(self, event: str, **facts: object) -> None:
-        """Anything else that the user should know."""
-
-    def close(self) -> None:
-        """The driver has come to its end."""
-
-
-@dataclass(slots=True)
-class Running:
-    """An attempt under way."""
-
-    attempt: int
-    place: Place
-    config_id: str
-    epochs: int
-    increment: int  # epochs beyond the rung below
-    gpu: str
-    since: float  # monotonic
-    adopted: bool = False
-    stopping: bool = False
-
-
-@dataclass(slots=True)
-class StopRequest:
-    """What signals ask for; written by their handlers, read by the loop."""
-
-    at: float | None = None  # Unix time of the first
-    name: str = ""
-    at_once: bool = False
-
-    def ask(self, name: str, now: float, *, hurry: bool) -> None:
-        """A signal came; a second one that hurries means: at once."""
-        self.at_once = self.at_once or (self.at is not None and hurry)
-        if self.at is None:
-            self.at, self.name = now, name
-
-
-@dataclass(slots=True)
-class Limits:
-    """What the user allows."""
-
-    grace: float  # seconds between TERM and KILL
-    max_lost: int  # how often an evaluation may be lost before it counts as failed
 
 
 @dataclass(slots=True)
@@ -270,7 +173,7 @@ class Driver:
             self._observer.ended(running, verdict)
         for pending in step.starts:
             self._start(pending)
-        self._observer.progressed(self)
+        self._observer.progressed(self.plan, len(self.running), len(self.places))
 
     def _decide(self, step: _Step) -> None:
         """Fill the idle workers with what the plan says is next."""

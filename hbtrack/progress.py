@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from hbtrack.display import duration, field, printable
+from hbtrack.plan import Plan
 from hbtrack.records import AttemptStatus, Verdict, iso
+from hbtrack.seams import Running
 
-if TYPE_CHECKING:  # rich only where there is a terminal; of the driver only its shape
+if TYPE_CHECKING:  # rich is loaded only where there is a terminal
     from rich.console import Group
-
-    from hbtrack.driver import Driver, Running
 
 LINE_SECONDS = 60.0
 """At most one progress line in this time; every start and end has its own line."""
@@ -51,12 +51,12 @@ class Progress:
         self._last_line = time.monotonic()
         self._pace = Pace()
 
-    def started(self, running: "Running") -> None:
+    def started(self, running: Running) -> None:
         """An attempt has started or was adopted."""
         event = "adopt" if running.adopted else "start"
         self.said(event, config=running.config_id, epochs=running.epochs, gpu=running.gpu)
 
-    def ended(self, running: "Running", verdict: Verdict) -> None:
+    def ended(self, running: Running, verdict: Verdict) -> None:
         """An attempt has ended."""
         facts: dict[str, object] = {"config": running.config_id, "epochs": running.epochs}
         if verdict.loss is not None:
@@ -69,15 +69,14 @@ class Progress:
             facts["seconds"] = f"{verdict.seconds:.3f}"
         self.said(_EVENTS[verdict.status], **facts)
 
-    def progressed(self, driver: "Driver") -> None:
-        """Something was recorded."""
-        plan = driver.plan
+    def progressed(self, plan: Plan, busy: int, workers: int) -> None:
+        """Something was recorded; so many of the workers are busy now."""
         evaluations_left = plan.places_expected - plan.places_done - plan.places_failed
         left = self._pace.seconds_for(evaluations_left, plan.epochs_left)
         if left is not None:
-            left /= len(driver.places)
+            left /= workers
         if self._bar:
-            self._bar.draw(self._identity, driver, left)
+            self._bar.draw(self._identity, plan, f"{busy}/{workers} workers busy", left)
         if time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
             best: dict[str, object] = {}
@@ -88,7 +87,7 @@ class Progress:
                 epochs=f"{plan.epochs_done}/{plan.epochs_done + plan.epochs_left}",
                 evaluations=f"{plan.places_done + plan.places_failed}/{plan.places_expected}",
                 failed=plan.places_failed,
-                busy=f"{len(driver.running)}/{len(driver.places)}",
+                busy=f"{busy}/{workers}",
                 left=duration(left),
                 **best,
             )
@@ -167,9 +166,9 @@ class _Bar:
         self._pending: Group | None = None
         self._safely(self._live.start)
 
-    def draw(self, identity: str, driver: "Driver", left: float | None) -> None:
+    def draw(self, identity: str, plan: Plan, busy: str, left: float | None) -> None:
         """Show where the search is, at most ten times a second but always its last state."""
-        self._pending = _lines(identity, driver, left, self._console.width)
+        self._pending = _lines(identity, plan, busy, left, self._console.width)
         if time.monotonic() - self._drawn >= 0.1:
             self._refresh()
 
@@ -194,11 +193,10 @@ class _Bar:
             draw()
 
 
-def _lines(identity: str, driver: "Driver", left: float | None, width: int) -> "Group":
+def _lines(identity: str, plan: Plan, busy: str, left: float | None, width: int) -> "Group":
     from rich.console import Group  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
-    plan = driver.plan
     planned = plan.epochs_done + plan.epochs_left
     share = plan.epochs_done / max(1, planned)
     lines = [
@@ -208,7 +206,7 @@ def _lines(identity: str, driver: "Driver", left: float | None, width: int) -> "
         ),
         Text(
             f"{plan.places_done + plan.places_failed}/{plan.places_expected} evaluations, "
-            f"{plan.places_failed} failed, {len(driver.running)}/{len(driver.places)} workers busy"
+            f"{plan.places_failed} failed, {busy}"
         ),
     ]
     if plan.best:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from hbtrack.errors import UsageError
+from hbtrack.records import Terms
 
 MAX_EPOCHS_LIMIT = 10**9
 """Above this a typing mistake is likelier than a search."""
@@ -102,6 +103,11 @@ def make_schedule(max_epochs: int, eta: Fraction) -> Schedule:
         s_max += 1
     brackets = tuple(_bracket(max_epochs, eta, s, s_max) for s in range(s_max, -1, -1))
     return Schedule(max_epochs, eta, brackets)
+
+
+def schedule_of(terms: Terms) -> Schedule:
+    """The schedule of a search with these terms."""
+    return make_schedule(terms.max_epochs, parse_eta(terms.eta))
 
 
 def _bracket(max_epochs: int, eta: Fraction, s: int, s_max: int) -> Bracket:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from hbtrack.cli import complain
 from hbtrack.database.location import search_folder
-from hbtrack.driver import StopRequest
 from hbtrack.errors import INTERRUPTED, HbtrackError, UsageError
 from hbtrack.progress import Progress, write_line
 from hbtrack.reading import connect, rows
 from hbtrack.records import Search, SearchStatus
+from hbtrack.seams import StopRequest
 from hbtrack.session import Session, Settings
 
 MAX_LOST = 5

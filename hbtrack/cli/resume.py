@@ -6,10 +6,11 @@ import os
 from hbtrack.cli import show_error
 from hbtrack.cli.driving import drive, say, settings_of
 from hbtrack.database.location import existing_database
+from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, NotFound
+from hbtrack.opening import refuse_if_owned, resume_search
 from hbtrack.reading import match_identity
 from hbtrack.records import Resources, Search, SearchStatus
-from hbtrack.session import refuse_if_owned, resume_search, writable
 from hbtrack.store.catalogue import read_searches
 
 

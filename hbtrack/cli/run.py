@@ -6,9 +6,10 @@ from pathlib import Path
 
 from hbtrack.cli.driving import drive, settings_of, show_finished
 from hbtrack.database.location import database_path
+from hbtrack.launch import make_launch
+from hbtrack.opening import start_search
 from hbtrack.records import Resources, Terms
 from hbtrack.schedule import format_eta, make_schedule, parse_eta
-from hbtrack.session import make_launch, start_search
 
 
 def main(args: argparse.Namespace) -> int:

@@ -6,8 +6,12 @@ wheel. Alembic is imported only when there is something to upgrade.
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from hbtrack.database.engine import open_engine
 from hbtrack.database.location import create_private
@@ -19,6 +23,21 @@ from hbtrack.database.revision import (
     revision_of,
 )
 from hbtrack.errors import HbtrackError, UsageError
+
+
+@contextmanager
+def writable(path: Path, say: Callable[[str], None]) -> Iterator[Engine]:
+    """The database at `path`, created or upgraded, with its errors in the user's words."""
+    backup = prepare_for_writing(path)
+    if backup:
+        say(f"Upgraded {path}; what it was before is kept in {backup}.")
+    engine = open_engine(path)
+    try:
+        yield engine
+    except DBAPIError as error:
+        raise explain(error, path) from error
+    finally:
+        engine.dispose()
 
 
 def prepare_for_writing(path: Path) -> Path | None:
@@ -55,7 +74,6 @@ def _run_alembic(path: Path) -> None:
     # Alembic takes a while to import, and nearly every start has nothing to upgrade.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
-    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     engine = open_engine(path, foreign_keys=False)
     config = Config()

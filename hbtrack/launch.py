@@ -1,0 +1,49 @@
+"""How the user's script is run: which file, which interpreter, from where."""
+
+import hashlib
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hbtrack.errors import UsageError
+from hbtrack.records import Launch
+
+
+def make_launch(script: str, script_args: Sequence[str], python: str | None, cwd: str) -> Launch:
+    """How the script is run. Raises UsageError when it or the interpreter is not there."""
+    path = os.path.abspath(os.path.join(cwd, script))  # noqa: PTH100, PTH118 - links stay as typed
+    return Launch(
+        script=path,
+        script_sha256=sha256_of(path),
+        script_args=tuple(script_args),
+        python=_interpreter(python),
+        cwd=cwd,
+    )
+
+
+def sha256_of(script: str) -> str:
+    """The hash of a script's text. Raises UsageError when it cannot be read."""
+    try:
+        return hashlib.sha256(Path(script).read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(
+            f"The script {script} cannot be read: {error.strerror}. Nothing was started."
+        ) from error
+
+
+def _interpreter(python: str | None) -> str:
+    found = shutil.which(python or sys.executable)
+    if found is None:
+        raise UsageError(
+            f"The interpreter {python} was not found. Nothing was started; name one with --python."
+        )
+    return os.path.abspath(found)  # noqa: PTH100 - a virtual environment's link must stay one
+
+
+def command_around(launch: Launch) -> tuple[str, str]:
+    """The shell-quoted text before and after CONFIG_ID --epochs N --gpu G."""
+    tail = shlex.join(launch.script_args)
+    return shlex.join([launch.python, launch.script]), f" {tail}" if tail else ""

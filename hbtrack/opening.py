@@ -1,0 +1,203 @@
+"""From what the user asked to a search that may be driven.
+
+Everything is checked before anything is written: the script, its identity, its first ids; then the
+parameters against what is stored.
+"""
+
+import os
+import shlex
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy.exc import IntegrityError
+
+from hbtrack.database.location import search_folder
+from hbtrack.database.upgrade import writable
+from hbtrack.errors import Conflict, HbtrackError, ScriptError, UsageError
+from hbtrack.launch import sha256_of
+from hbtrack.ownership import owned, owner_of
+from hbtrack.plan import Plan
+from hbtrack.records import Launch, Resources, Sampled, Search, SearchStatus, Terms
+from hbtrack.schedule import schedule_of
+from hbtrack.script.probe import ScriptProbe
+from hbtrack.session import Session, Settings
+from hbtrack.store import catalogue
+from hbtrack.store.facts import load_facts
+from hbtrack.summary import summarise_search
+
+
+def start_search(
+    path: Path,
+    launch: Launch,
+    *,
+    terms: Terms,
+    typed: set[str],
+    resources: Resources,
+    settings: Settings,
+) -> Session:
+    """The search that the script names, new or stored, ready to be driven.
+
+    `typed` names the terms that the user gave: only those are compared with what is stored.
+    """
+    schedule = schedule_of(terms)
+    with ScriptProbe(launch, settings.import_timeout) as probe:
+        identity = probe.identity()
+        stored = _stored(path, identity, settings) if path.exists() else None
+        if stored is None:
+            sampled = probe.sample(schedule, terms.seed, 1, ())
+            _show_printed(probe, settings)
+            return _create(path, identity, launch, terms, resources, sampled, settings)
+        _compare(stored, launch, terms, typed)
+        refuse_if_owned(path, stored)
+        launch = _as_before(launch, stored.launch, typed)
+        search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
+        return _reopen(path, stored, search, probe, settings)
+
+
+def _as_before(launch: Launch, before: Launch, typed: set[str]) -> Launch:
+    """Where checkpoints lie, and what trained them, stays as long as it is there."""
+    cwd = before.cwd if Path(before.cwd).is_dir() else launch.cwd
+    keep_python = "python" not in typed and os.access(before.python, os.X_OK)
+    return replace(launch, cwd=cwd, python=before.python if keep_python else launch.python)
+
+
+def _kept(resources: Resources, stored: Search, typed: set[str]) -> Resources:
+    """The workers and GPUs last used, unless they were typed."""
+    return Resources(
+        resources.workers if "workers" in typed else stored.resources.workers,
+        resources.gpus if "gpus" in typed else stored.resources.gpus,
+    )
+
+
+def refuse_if_owned(path: Path, search: Search) -> None:
+    """Raise Conflict when another driver runs this search: before its script is imported."""
+    if owner := owner_of(search_folder(path, search.pk)):
+        raise owned(search.run_identity, owner)
+
+
+def resume_search(
+    path: Path, stored: Search, *, resources: Resources, typed: set[str], settings: Settings
+) -> Session:
+    """A stored search, ready to be driven on with nothing but what is stored."""
+    launch = stored.launch
+    for what, place in (("script", launch.script), ("interpreter", launch.python)):
+        if not os.access(place, os.R_OK):
+            raise UsageError(
+                f"The {what} of {stored.run_identity}, {place}, is gone, so the search was left "
+                f"as it is. Type `hbtrack run --db {shlex.quote(str(path))} SCRIPT "
+                f"{shlex.join(launch.script_args)}` with its new path to go on."
+            )
+    if not Path(launch.cwd).is_dir():
+        raise UsageError(
+            f"The working directory of {stored.run_identity}, {launch.cwd}, is gone, so the search "
+            "was left as it is. Make it again, or use `hbtrack run` from its new place."
+        )
+    launch = replace(launch, script_sha256=sha256_of(launch.script))
+    search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
+    with ScriptProbe(launch, settings.import_timeout) as probe:
+        identity = probe.identity()
+        if identity != stored.run_identity:
+            raise ScriptError(
+                f"run_identity of {launch.script} says {identity!r} now, but the search is "
+                f"{stored.run_identity!r}: the script has changed. The search was left as it is; "
+                "`hbtrack run` would start one of the new name."
+            )
+        return _reopen(path, stored, search, probe, settings)
+
+
+def _stored(path: Path, identity: str, settings: Settings) -> Search | None:
+    with writable(path, settings.say) as engine, engine.begin() as connection:
+        return catalogue.load_search(connection, identity)
+
+
+def _show_printed(probe: ScriptProbe, settings: Settings) -> None:
+    """What the script printed while it was imported is not lost, nor among hbtrack's results."""
+    if printed := probe.printed().strip():
+        settings.say(printed)
+
+
+def _next_pass(
+    path: Path, search: Search, probe: ScriptProbe, settings: Settings
+) -> Sampled | None:
+    """The configs of the pass that opens next, while the script is imported anyway."""
+    with writable(path, settings.say) as engine, engine.begin() as connection:
+        facts = load_facts(connection.exec_driver_sql, search.pk)
+    opened = len(facts.passes)
+    if opened == search.terms.passes:
+        return None
+    used = {config_id for ids in facts.passes for config_id in ids}
+    return probe.sample(schedule_of(search.terms), search.terms.seed, opened + 1, used)
+
+
+def _compare(stored: Search, launch: Launch, terms: Terms, typed: set[str]) -> None:
+    """Refuse to go on with a search under other terms than it was started with."""
+    differences = [
+        f"--{name.replace('_', '-')}: stored {getattr(stored.terms, name)}, "
+        f"given {getattr(terms, name)}"
+        for name in Terms.__dataclass_fields__
+        if name in typed and getattr(stored.terms, name) != getattr(terms, name)
+    ]
+    moved = not Path(stored.launch.script).exists()
+    same_script = launch.script == stored.launch.script or (
+        moved and launch.script_sha256 == stored.launch.script_sha256
+    )
+    if not same_script:
+        differences.append(f"script: stored {stored.launch.script}, given {launch.script}")
+    if launch.script_args != stored.launch.script_args:
+        differences.append(
+            f"arguments: stored {shlex.join(stored.launch.script_args) or 'none'}, "
+            f"given {shlex.join(launch.script_args) or 'none'}"
+        )
+    if differences:
+        raise Conflict(
+            f"The search {stored.run_identity!r} was started otherwise:\n"
+            + "".join(f"    {difference}\n" for difference in differences)
+            + "Nothing was changed. Go on with it as stored by `hbtrack resume --identity "
+            f"{shlex.quote(stored.run_identity)}`, or keep the new search in another file with "
+            "--db PATH, or let run_identity give it another name."
+        )
+
+
+def _create(
+    path: Path,
+    identity: str,
+    launch: Launch,
+    terms: Terms,
+    resources: Resources,
+    sampled: Sampled,
+    settings: Settings,
+) -> Session:
+    """Write a new search; or find that another process did so just now, on the same terms."""
+    schedule = schedule_of(terms)
+    with writable(path, settings.say) as engine:
+        with suppress(IntegrityError), engine.begin() as connection:
+            catalogue.create_search(
+                connection,
+                identity,
+                terms=terms,
+                launch=launch,
+                resources=resources,
+                schedule=schedule,
+                summary=summarise_search(Plan(schedule, terms.passes)),
+                now=time.time(),
+            )
+        with engine.begin() as connection:
+            search = catalogue.load_search(connection, identity)
+    if search is None:
+        raise HbtrackError(f"The search {identity!r} was removed as it was being started.")
+    _compare(search, launch, terms, set(Terms.__dataclass_fields__))
+    return Session(path, replace(search, launch=launch, resources=resources), sampled, settings)
+
+
+def _reopen(
+    path: Path, stored: Search, search: Search, probe: ScriptProbe, settings: Settings
+) -> Session:
+    """A stored search, to be run as `search` says."""
+    if stored.status is SearchStatus.FINISHED:
+        return Session(path, search, None, settings)
+    sampled = _next_pass(path, search, probe, settings)
+    _show_printed(probe, settings)
+    changed = stored.launch.script_sha256 != search.launch.script_sha256
+    return Session(path, search, sampled, settings, script_changed=changed)
