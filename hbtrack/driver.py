@@ -87,7 +87,7 @@ class Driver:
         self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
         self._kill_at: float | None = None  # monotonic
         self._failed_starts = 0
-        self._not_before = 0.0  # monotonic
+        self._not_before: float | None = None  # monotonic; while set, nothing starts
 
     def run(self, facts: Facts) -> SearchStatus:
         """Go on with the search; its status when nothing is running any more.
@@ -147,14 +147,14 @@ class Driver:
 
     def _timeout(self) -> float | None:
         """Seconds until the loop has something to do by itself."""
-        now = time.monotonic()
-        moments = [self._kill_at] if self._kill_at is not None else []
-        moments += [self._not_before] if self._not_before > now else []
-        return max(0.0, min(moments) - now) if moments else None
+        moments = [at for at in (self._kill_at, self._not_before) if at is not None]
+        return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _commit(self, ended: Sequence[Ended], *, watched: bool = True) -> None:
         """Record what has ended, what follows, and what starts next: one transaction."""
         self._kill_overdue()
+        if self._not_before is not None and time.monotonic() >= self._not_before:
+            self._not_before = None
         if not ended and (self._idle_gpu() is None or isinstance(self.plan.next(), Wait)):
             return
         with self._ledger.transaction() as writer:
@@ -186,7 +186,7 @@ class Driver:
 
     def _idle_gpu(self) -> str | None:
         """The GPU of an idle worker, if something may start at all."""
-        held_back = self.stop.at or self._failure or time.monotonic() < self._not_before
+        held_back = self.stop.at or self._failure or self._not_before is not None
         if held_back or len(self.running) >= len(self.places):
             return None
         free = Counter(self.places) - Counter(running.gpu for running in self.running.values())
@@ -289,8 +289,8 @@ class Driver:
 
     def _count_failed_start(self, end: Ended) -> None:
         """Starts that fail for want of processes or files get some rest, and an end."""
-        if end.record.failed is None:
-            return
+        if end.record.failed is None or self._not_before is not None:
+            return  # those that fail in one moment count once
         self._failed_starts += 1
         self._not_before = time.monotonic() + 0.1 * 2**self._failed_starts
         if self._failed_starts >= MAX_FAILED_STARTS and not self._failure:

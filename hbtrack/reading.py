@@ -1,6 +1,8 @@
 """Read a database with the standard library's sqlite3: nothing is created, nothing is changed."""
 
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -45,26 +47,38 @@ def connect(option: str | None) -> sqlite3.Connection:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Open read-only; where SQLite cannot even make its -shm file, as a file that never changes."""
-    modes = ["mode=ro"]
-    if not path.with_name(path.name + "-wal").exists():
-        modes.append("mode=ro&immutable=1")
-    for mode in modes:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, timeout=10)
+    """Open read-only, also where SQLite cannot make the -shm file that it needs.
+
+    A file without a -wal never changes by itself, so it can be read as it is; one with a -wal but
+    no -shm is read from a copy.
+    """
+    wal = path.with_name(path.name + "-wal")
+    try:
         try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError as error:
-            connection.close()
-            problem = error
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise HbtrackError(
-                f"{path} cannot be read: {error}. Restore a backup, or name another with --db PATH."
-            ) from error
-        else:
-            return connection
-    raise HbtrackError(f"{path} cannot be read: {problem}.") from problem
+            return _usable(f"file:{quote(str(path))}?mode=ro")
+        except sqlite3.OperationalError:
+            if not wal.exists():
+                return _usable(f"file:{quote(str(path))}?mode=ro&immutable=1")
+            with tempfile.TemporaryDirectory() as folder:
+                for file in (path, wal):
+                    shutil.copyfile(file, Path(folder, file.name))
+                return _usable(f"file:{quote(folder)}/{quote(path.name)}")
+    except (sqlite3.Error, OSError) as error:
+        raise HbtrackError(
+            f"{path} cannot be read: {error}. If it is damaged, restore a backup; or name another "
+            "with --db PATH."
+        ) from error
+
+
+def _usable(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=10)
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def rows(connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> list[Row]:

@@ -7,6 +7,7 @@ losses (who was promoted, whose result counts where, every summary row) must be 
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from math import isclose
 from typing import Any
 
 from hbtrack.errors import HbtrackError
@@ -46,12 +47,25 @@ FROM attempt a
 WHERE c.search_pk = ? GROUP BY e.pk"""
 
 _CONFIGS = """
-SELECT c.config_id, c.best_loss, c.best_epochs, c.epochs_reached, min(a.loss) AS smallest,
-    max(CASE WHEN a.status = 'done' THEN e.epochs END) AS reached
-FROM config c
-    LEFT JOIN evaluation e ON e.config_pk = c.pk
+SELECT c.config_id, c.best_loss, c.best_epochs, c.best_position, c.epochs_reached, c.seconds,
+    b.loss, b.epochs, b.position, b.reached,
+    (SELECT total(t.seconds) FROM attempt t JOIN evaluation f ON f.pk = t.evaluation_pk
+        WHERE f.config_pk = c.pk) AS spent
+FROM config c LEFT JOIN (
+    SELECT e.config_pk, a.loss, e.epochs, p.position,
+        max(e.epochs) OVER (PARTITION BY e.config_pk) AS reached,
+        row_number() OVER (PARTITION BY e.config_pk ORDER BY a.loss, p.position) AS number
+    FROM evaluation e
+        JOIN attempt a ON a.pk = e.attempt_pk AND a.status = 'done'
+        JOIN place p ON p.pk = e.place_pk
+) b ON b.config_pk = c.pk AND b.number = 1
+WHERE c.search_pk = ?"""
+
+_INCUMBENTS = """
+SELECT i.loss, i.epochs_spent, i.finished_at, a.loss AS measured, a.finished_at AS ended
+FROM incumbent i LEFT JOIN evaluation e ON e.pk = i.evaluation_pk
     LEFT JOIN attempt a ON a.pk = e.attempt_pk
-WHERE c.search_pk = ? GROUP BY c.pk"""
+WHERE i.search_pk = ? ORDER BY i.pk"""
 
 
 def check_database(option: str | None, identity: str | None) -> list[str]:
@@ -72,16 +86,16 @@ def check_database(option: str | None, identity: str | None) -> list[str]:
 
 
 def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
-    schedule = make_schedule(search["max_epochs"], parse_eta(search["eta"]))
     cursor = connection.cursor()
     cursor.row_factory = None
     facts = load_facts(cursor.execute, search["pk"])
     settled: dict[Place, Settled] = {}
     try:
+        schedule = make_schedule(search["max_epochs"], parse_eta(search["eta"]))
         plan = rebuild(schedule, search["passes"], facts, settled)
         for attempt in facts.open_attempts:
             plan.start(plan.place_of(attempt.config_id, attempt.epochs))
-    except (HbtrackError, ValueError, KeyError) as error:
+    except (HbtrackError, ValueError, LookupError) as error:
         yield f"its facts contradict each other: {error}"
         return
 
@@ -92,6 +106,7 @@ def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
     yield from _check_places(plan, settled, of(_PLACES))
     yield from _check_attempts(of(_ATTEMPTS), facts)
     yield from _check_configs(of(_CONFIGS))
+    yield from _check_incumbents(of(_INCUMBENTS), search)
 
 
 def _check_summaries(
@@ -154,8 +169,24 @@ def _check_attempts(attempts: list[Row], facts: Facts) -> Iterator[str]:
 
 def _check_configs(configs: list[Row]) -> Iterator[str]:
     for row in configs:
-        if (row["best_loss"], row["epochs_reached"]) != (row["smallest"], row["reached"]):
+        pairs = {"best_loss": "loss", "best_epochs": "epochs", "best_position": "position"}
+        pairs["epochs_reached"] = "reached"
+        same = all(row[stored] == row[measured] for stored, measured in pairs.items())
+        if not same or not isclose(row["seconds"], row["spent"], abs_tol=1e-6):
             yield f"the summary of config {row['config_id']!r} is not that of its evaluations"
+
+
+def _check_incumbents(incumbents: list[Row], search: Row) -> Iterator[str]:
+    """Each is what was measured, better than the one before, and the last is the best."""
+    best, spent = float("inf"), 0
+    for row in incumbents:
+        same = (row["loss"], row["finished_at"]) == (row["measured"], row["ended"])
+        grown = spent <= row["epochs_spent"] <= search["epochs_done"]
+        if not (same and grown and row["loss"] < best):
+            yield f"the incumbent with loss {row['loss']!r} does not follow from the results"
+        best, spent = row["loss"], row["epochs_spent"]
+    if (best if incumbents else None) != search["best_loss"]:
+        yield "the last incumbent is not the best of the search"
 
 
 def _fields(record: Any) -> dict[str, Any]:

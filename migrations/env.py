@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from hbtrack.database import tables, views
 from hbtrack.database.engine import open_engine
 from hbtrack.database.location import create_private, database_path
-from hbtrack.database.revision import APPLICATION_ID, REVISION
+from hbtrack.database.revision import APPLICATION_ID, REVISION, peek
 
 
 def migrate(connection: Connection) -> None:
@@ -27,11 +27,15 @@ def migrate(connection: Connection) -> None:
         render_as_batch=True,
         include_name=lambda name, kind, _parents: kind != "table" or name in tables.metadata.tables,
     )
-    with connection.begin():
+    with connection.begin() as transaction:
+        before = context.get_context().get_current_heads()
         for statement in views.drop_statements():
             connection.exec_driver_sql(statement)
         context.run_migrations()
-        if context.get_context().get_current_heads() == (REVISION,):
+        after = context.get_context().get_current_heads()
+        if after == before:  # alembic current, check, revision: the views stay as they were
+            transaction.rollback()
+        elif after == (REVISION,):
             finish(connection)
 
 
@@ -54,6 +58,7 @@ elif context.is_offline_mode():
 else:
     path = database_path(None)
     create_private(path)
+    peek(path)  # raises Conflict for another program's file
     engine = open_engine(path, foreign_keys=False)
     with engine.connect() as own:
         migrate(own)

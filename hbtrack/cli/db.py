@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hbtrack.cli import tables
 from hbtrack.database.location import database_path, existing_database
+from hbtrack.display import printable
 
 
 def main(args: argparse.Namespace) -> int:
@@ -48,7 +49,7 @@ def _check(args: argparse.Namespace) -> int:
     path = existing_database(args.db)
     problems = check_database(args.db, args.identity)
     for problem in problems:
-        tables.write(problem)
+        tables.write(printable(problem))
     if not problems:
         _say(f"{path} is sound: everything follows from what was measured.")
     return 1 if problems else 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hbtrack.cli import complain
 from hbtrack.database.location import search_folder
+from hbtrack.display import printable
 from hbtrack.errors import INTERRUPTED, HbtrackError, UsageError
 from hbtrack.progress import Progress, write_line
 from hbtrack.reading import connect, rows
@@ -26,7 +27,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 def say(text: str) -> None:
     """A sentence for the user's eye."""
-    write_line(sys.stderr, text)
+    write_line(sys.stderr, printable(text))
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

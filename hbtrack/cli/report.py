@@ -1,6 +1,7 @@
 """`hbtrack report`: how far a search is, its best configs, its failures."""
 
 import argparse
+import html
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from hbtrack.cli import tables
 from hbtrack.database.location import database_path
 from hbtrack.display import printable
+from hbtrack.errors import NotFound
 from hbtrack.reading import Row, connect, match_identity, rows, state_of
 
 _LEADERBOARD = """
@@ -25,7 +27,10 @@ COLUMNS = ("rank", "loss", "epochs", "epochs_reached", "bracket", "config_id", "
 def main(args: argparse.Namespace) -> int:
     """Report on each search that matches; exit 3 when there is none."""
     with closing(connect(args.db)) as connection:
+        connection.execute("BEGIN")  # one moment of a search that may be running
         names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
+        if not names:
+            raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
         reports = [_read(connection, args, name) for name in match_identity(names, args.identity)]
     if args.format == "json":
         tables.write(tables.document("hbtrack.report/1", searches=reports))
@@ -52,7 +57,9 @@ def _read(connection: sqlite3.Connection, args: argparse.Namespace, name: str) -
 
 
 def _text(report: dict[str, Any], form: str) -> str:
-    parts = ["\n".join(_headline(report))] if form != "html" else []
+    parts = ["\n".join(_headline(report))]
+    if form == "html":
+        parts = [f"<p>{html.escape(line)}</p>" for line in _headline(report)]
     if report["leaderboard"]:
         lines = [
             {**row, "loss": tables.rounded(row["loss"]), "seconds": round(row["seconds"], 2)}

@@ -142,6 +142,7 @@ FUNCTIONS = frozenset(
     ]
 )
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ALLOWED = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
 
 
@@ -150,6 +151,8 @@ def main(args: argparse.Namespace) -> int:
     with closing(connect(args.db)) as connection:
         connection.row_factory = None
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+        # Their first use needs more rights than any query is given.
+        connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").close()
         connection.set_authorizer(_authorize)
         columns, cells = _query(connection, args.query, args.time_limit)
     names = _distinct(columns)
@@ -171,6 +174,7 @@ def _authorize(action: int, _first: str | None, second: str | None, *_: str | No
 def _query(
     connection: sqlite3.Connection, query: str, time_limit: float
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
+    time_limit = min(time_limit, threading.TIMEOUT_MAX / 2)
     timer = threading.Timer(time_limit, connection.interrupt)
     # interrupt() works between steps of the query only; one long function call is cut short here.
     last_resort = threading.Timer(time_limit + 1, _give_up, [time_limit])
@@ -182,7 +186,9 @@ def _query(
         if cursor.description is None:
             raise UsageError("The query gives no rows; hbtrack sql runs one SELECT, read-only.")
         return [column[0] for column in cursor.description], cursor.fetchall()
-    except (sqlite3.Error, sqlite3.Warning) as error:
+    except MemoryError:
+        raise HbtrackError("The answer does not fit into memory; ask for less of it.") from None
+    except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
         raise _explain(error, time_limit) from error
     finally:
         timer.cancel()
@@ -193,6 +199,9 @@ def _explain(error: Exception, time_limit: float) -> HbtrackError:
     text = str(error)
     if text == "interrupted":
         return HbtrackError(_too_long(time_limit))
+    damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    if damaged or isinstance(error, UnicodeDecodeError):
+        return HbtrackError(f"The database is damaged: {text!a}. Restore a backup.")
     if "not authorized" in text or "prohibited" in text:
         return UsageError(
             f"The query was refused: {text}. hbtrack sql only reads; for anything else work on "

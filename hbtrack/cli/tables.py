@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,17 @@ Row = Mapping[str, Any]
 
 def document(schema: str, **content: object) -> str:
     """One JSON document; `schema` names its form and version."""
-    return json.dumps({"schema": schema, **content}, ensure_ascii=True, indent=1, default=_encode)
+    content = {"schema": schema, **_finite(content)}
+    return json.dumps(content, ensure_ascii=True, indent=1, default=_encode, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """The same with infinities as texts: JSON has none."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(rows: Sequence[Row], form: str, columns: Sequence[str] | None = None) -> str:
@@ -49,6 +60,8 @@ def rounded(value: float | None) -> float | None:
 
 def write(text: str) -> None:
     """A result, on stdout, in whatever encoding that has."""
+    if sys.stdout is None:  # closed: >&-
+        return
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
@@ -68,12 +81,13 @@ def _shown(cell: object, form: str) -> str:
 
 def _separated(columns: Sequence[str], cells: Sequence[Sequence[Any]], delimiter: str) -> str:
     """Cells as they are, but a text that a spreadsheet would compute begins with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
-    for line in cells:
-        writer.writerow([_inert(cell) for cell in line])
-    return out.getvalue().rstrip("\n")
+    lines = []
+    for line in (columns, *([_inert(cell) for cell in line] for line in cells)):
+        out = io.StringIO()
+        # With this ending csv also quotes a lone carriage return, in every version of Python.
+        csv.writer(out, delimiter=delimiter, lineterminator="\r\n").writerow(line)
+        lines.append(out.getvalue().removesuffix("\r\n"))
+    return "\n".join(lines)
 
 
 def _inert(cell: object) -> object:

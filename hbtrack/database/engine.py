@@ -6,6 +6,7 @@ read-modify-writes were lost without an error, with this none.
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,19 @@ from sqlalchemy import URL, Engine, create_engine, event, pool
 
 BUSY_SECONDS = 60.0
 """How long a writer waits for another writer."""
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait by itself when another process writes before the file is in WAL mode."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def open_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
@@ -30,7 +44,7 @@ def open_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
 
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA trusted_schema = OFF")
 

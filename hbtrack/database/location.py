@@ -16,7 +16,11 @@ VARIABLE = "HBTRACK_DB"
 
 def database_path(option: str | None) -> Path:
     """The database that `--db`, else HBTRACK_DB, else ./hbtrack.db names; absolute."""
-    return Path(option or os.environ.get(VARIABLE) or DEFAULT).expanduser().absolute()
+    name = option or os.environ.get(VARIABLE) or DEFAULT
+    try:
+        return Path(name).expanduser().absolute()
+    except RuntimeError as error:
+        raise NotFound(f"{name} names the home of a user that is not there.") from error
 
 
 def existing_database(option: str | None) -> Path:

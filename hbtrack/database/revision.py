@@ -1,7 +1,9 @@
 """Which schema a file has, and whether it is ours at all. Standard library only."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from hbtrack.errors import Conflict, HbtrackError
 
@@ -35,6 +37,16 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
     except sqlite3.Error as error:
         raise explain(error, path) from error
     return row[0] if row else None
+
+
+def peek(path: Path) -> str | None:
+    """The schema revision of a file, without a chance of changing it."""
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=60)
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    with closing(connection):
+        return revision_of(connection, path)
 
 
 def known_revisions() -> set[str]:

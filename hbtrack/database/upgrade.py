@@ -19,8 +19,8 @@ from hbtrack.database.revision import (
     REVISION,
     explain,
     migrations_folder,
+    peek,
     require_not_newer,
-    revision_of,
 )
 from hbtrack.errors import HbtrackError, UsageError
 
@@ -46,8 +46,7 @@ def prepare_for_writing(path: Path) -> Path | None:
     Several processes may do this at once: one of them upgrades, the others wait for it.
     """
     create_private(path)
-    with closing(_plain(path)) as connection:
-        revision = revision_of(connection, path)
+    revision = peek(path)
     if revision == REVISION:
         return None
     backup = None
@@ -84,6 +83,11 @@ def _run_alembic(path: Path) -> None:
             command.upgrade(config, "head")
     except SQLAlchemyError as error:
         raise explain(error, path) from error
+    except Exception as error:  # whatever a revision may raise
+        raise HbtrackError(
+            f"The upgrade of {path} failed and was rolled back whole: {error}. "
+            "Everything is as it was before."
+        ) from error
     finally:
         engine.dispose()
 

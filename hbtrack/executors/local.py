@@ -225,7 +225,8 @@ class LocalExecutor:
         path = Path(__file__).with_name("warden.py")
         command = [sys.executable, "-S", "-I", os.fspath(path), str(its.fileno())]
         try:
-            with (self._folder / "warden.err").open("ab") as errors:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            with open(os.open(self._folder / "warden.err", flags, 0o600), "ab") as errors:  # noqa: PTH123
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,

@@ -1,0 +1,1021 @@
+"""The file itself: its schema and views, how it is opened, upgraded, copied, refused, checked."""
+
+import hashlib
+import os
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from conftest import ROOT, TOY, Hbtrack
+from sqlalchemy import create_engine, inspect
+
+from hbtrack.cli import main
+from hbtrack.database import tables
+from hbtrack.database.engine import open_engine
+from hbtrack.database.revision import APPLICATION_ID, REVISION
+
+SEARCH = ("run", "--max-epochs", 9, "--passes", 2, TOY, "--space", 12, "--fail", 0.2)
+
+VIEWS = {
+    "searches": "run_identity, status, script, script_args, max_epochs, eta, seed, passes, "
+    "failure_loss, evaluations_planned, evaluations_done, evaluations_failed, epochs_planned, "
+    "epochs_done, best_loss, best_config_id, best_epochs, created_at, finished_at",
+    "brackets": "run_identity, pass, bracket, status, configs, rungs, evaluations_planned, "
+    "evaluations_done, best_loss",
+    "rungs": "run_identity, pass, bracket, rung, epochs, configs_planned, configs_entered, done, "
+    "failed, running, promoted, best_loss, cutoff_loss",
+    "results": "run_identity, pass, bracket, rung, slot, config_id, epochs, status, loss, "
+    "promoted, reused, attempts, gpu, host, started_at, finished_at, seconds, error",
+    "attempts": "run_identity, config_id, epochs, attempt, status, loss, exit_code, signal, gpu, "
+    "host, pid, command, script_sha256, started_at, finished_at, seconds, error, stdout_tail, "
+    "stderr_tail",
+    "failures": "run_identity, config_id, epochs, bracket, rung, error_type, error_message, "
+    "error, attempts, finished_at",
+    "leaderboard": "run_identity, rank, config_id, loss, epochs, epochs_reached, bracket, seconds",
+    "incumbents": "run_identity, finished_at, epochs_spent, config_id, epochs, loss",
+    "params": "run_identity, config_id, name, value",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
+    """Runs a command in this process, in the test's folder: fast, and an exception is a failure."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HBTRACK_DB", raising=False)
+
+    def call(*words: object) -> Answer:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return Answer(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
+    """A finished search with failures and with ids that stand in several places."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("finished"))
+    hbtrack(*SEARCH)
+    return hbtrack
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hbtrack]:
+    """A search with two scripts in the midst of their first epoch, started under umask 000."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("running"))
+    run = ("run", "--gpus", "none", "--workers", 2, "--max-epochs", 9)
+    words = (*run, TOY, "--epoch_seconds", 1000)
+    driver = subprocess.Popen(
+        hbtrack.command(*words),
+        cwd=hbtrack.folder,
+        env=hbtrack.environment(),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        umask=0,
+    )
+    assert driver.stderr
+    started = 0
+    while started < 2:
+        line = driver.stderr.readline()
+        assert line, "it ended too early"
+        started += "event=start" in line
+    yield hbtrack
+    driver.send_signal(signal.SIGINT)
+    driver.communicate()
+    assert driver.returncode == 75
+
+
+def copy(source: Path, target: Path) -> Path:
+    """A copy of a database that nobody writes to."""
+    with closing(sqlite3.connect(source)) as reading, closing(sqlite3.connect(target)) as writing:
+        reading.backup(writing)
+    return target
+
+
+def content(path: Path) -> list[str]:
+    """All that a database says, schema and marks included."""
+    with closing(sqlite3.connect(path)) as connection:
+        marks = [
+            str(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("application_id", "user_version")
+        ]
+        return [*marks, *connection.iterdump()]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def is_one_sentence(answer: Answer) -> bool:
+    """Whether a refusal is one line of hbtrack's on stderr, and nothing on stdout."""
+    text = answer.err.rstrip("\n")
+    return not answer.out and text.startswith("hbtrack: ") and "\n" not in text
+
+
+# --- the schema ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_has_its_columns_in_the_documented_order(finished: Hbtrack, view: str) -> None:
+    columns = [row[1] for row in finished.rows(f"PRAGMA table_info({view})")]
+    assert columns == VIEWS[view].split(", ")
+
+
+def test_there_are_no_other_views(finished: Hbtrack) -> None:
+    views = {row[0] for row in finished.rows("SELECT name FROM sqlite_master WHERE type = 'view'")}
+    assert views == {*VIEWS, "data_dictionary"}
+
+
+def test_every_view_begins_with_run_identity(finished: Hbtrack) -> None:
+    for view in VIEWS:
+        assert finished.rows(f"PRAGMA table_info({view})")[0][1] == "run_identity"
+
+
+def test_the_data_dictionary_documents_exactly_every_column(finished: Hbtrack) -> None:
+    documented = finished.rows('SELECT "view", "column", meaning FROM data_dictionary')
+    columns = finished.rows(
+        "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c "
+        "WHERE m.type = 'view' ORDER BY m.name, c.cid"
+    )
+    assert sorted(row[:2] for row in documented) == sorted(columns)
+    assert all(meaning for *_, meaning in documented)
+
+
+def test_every_view_has_rows_after_a_search_with_failures(finished: Hbtrack) -> None:
+    for view in VIEWS:
+        assert finished.rows(f"SELECT count(*) FROM {view}")[0][0]
+
+
+def test_the_file_says_whose_it_is_and_which_version(finished: Hbtrack) -> None:
+    assert finished.rows("PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert finished.rows("PRAGMA user_version") == [(int(REVISION),)]
+
+
+def test_the_tables_are_what_the_migrations_make(finished: Hbtrack, tmp_path: Path) -> None:
+    migrated = create_engine(f"sqlite:///{copy(finished.database, tmp_path / 'migrated.db')}")
+    with migrated.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        differences = compare_metadata(context, tables.metadata)
+    assert differences == []
+    migrated.dispose()
+
+
+def test_the_constraints_are_what_the_migrations_make(finished: Hbtrack, tmp_path: Path) -> None:
+    declared = create_engine(f"sqlite:///{tmp_path / 'declared.db'}")
+    tables.metadata.create_all(declared)
+    migrated = create_engine(f"sqlite:///{copy(finished.database, tmp_path / 'migrated.db')}")
+    for table in tables.metadata.tables:
+        found = [
+            [
+                sorted(
+                    map(
+                        str,
+                        look(table) if table != "evaluation" or name != "get_foreign_keys" else [],
+                    )
+                )
+                for name in ("get_check_constraints", "get_unique_constraints", "get_foreign_keys")
+                for look in [getattr(inspect(engine), name)]
+            ]
+            for engine in (declared, migrated)
+        ]
+        assert found[0] == found[1]
+    declared.dispose()
+    migrated.dispose()
+
+
+def test_the_revision_that_hbtrack_asks_for_is_the_head_of_the_migrations() -> None:
+    script = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
+    assert script.get_heads() == [REVISION]
+
+
+# --- keys and checks -----------------------------------------------------------------------------
+
+_ATTEMPT = (
+    "INSERT INTO attempt (evaluation_pk, attempt, driver_pk, worker, gpu, status, loss, watched, "
+    "started_at, finished_at) SELECT evaluation_pk, 100 + n.column1, driver_pk, worker, gpu, {}, 0,"
+    " started_at, {} FROM (SELECT * FROM attempt WHERE status = {} LIMIT 1), (VALUES (1), (2)) n"
+)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param(_ATTEMPT.format("'running', NULL", "NULL", "'failed'"), id="two-open"),
+        pytest.param(_ATTEMPT.format("'done', 1.0", "started_at", "'failed'"), id="two-results"),
+        pytest.param(_ATTEMPT.format("'done', NULL", "started_at", "'failed'"), id="no-loss"),
+        pytest.param(
+            "INSERT INTO attempt SELECT 10000, evaluation_pk, attempt, driver_pk, worker, gpu, "
+            "'lost', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, started_at, started_at, NULL "
+            "FROM attempt LIMIT 1",
+            id="same-attempt-number",
+        ),
+        "UPDATE attempt SET status = 'ended'",
+        "UPDATE attempt SET status = NULL",
+        "UPDATE attempt SET status = 'done', loss = NULL WHERE status = 'done'",
+        "UPDATE attempt SET loss = NULL WHERE status = 'done'",
+        "UPDATE attempt SET loss = 0.5 WHERE status = 'failed'",
+        "UPDATE attempt SET status = 'failed' WHERE status = 'done'",
+        "UPDATE attempt SET status = NULL, loss = NULL WHERE status = 'done'",
+        "UPDATE search SET status = 'paused'",
+        "UPDATE search SET status = NULL",
+        "UPDATE bracket SET status = 'finished'",
+        "UPDATE bracket SET status = NULL",
+        "UPDATE place SET promoted = 2",
+        "UPDATE place SET slot = 0",
+        "UPDATE place SET config_pk = 100000",
+        "UPDATE evaluation SET config_pk = (SELECT min(pk) FROM config), epochs = 3",
+        "UPDATE config SET config_id = 'x:1'",
+        "UPDATE rung SET rung = 0",
+        "UPDATE bracket SET first_epochs = 1",
+        pytest.param(
+            "INSERT INTO search SELECT 2, "
+            + ", ".join(c.name for c in list(tables.search.c)[1:])
+            + " FROM search",
+            id="same-identity",
+        ),
+        pytest.param(
+            "INSERT INTO driver SELECT 100, "
+            + ", ".join(c.name for c in list(tables.driver.c)[1:])
+            + " FROM driver",
+            id="same-fence",
+        ),
+        "DELETE FROM evaluation",
+    ],
+)
+def test_the_schema_refuses_what_cannot_be(
+    finished: Hbtrack, tmp_path: Path, statement: str
+) -> None:
+    with closing(sqlite3.connect(copy(finished.database, tmp_path / "copy.db"))) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("a", "A"), ("\u00e9", "e\u0301"), ("1", "1.0"), ("a", "a ")]
+)
+def test_ids_that_differ_in_a_byte_are_different_configs(
+    finished: Hbtrack, tmp_path: Path, one: str, other: str
+) -> None:
+    with closing(sqlite3.connect(copy(finished.database, tmp_path / "copy.db"))) as connection:
+        insert = "INSERT INTO config (search_pk, config_id, seconds) VALUES (1, ?, 0)"
+        connection.executemany(insert, [(one,), (other,)])
+        found = "SELECT count(*) FROM config WHERE config_id = ?"
+        assert connection.execute(found, [other]).fetchone() == (1,)
+
+
+# --- how it is opened ----------------------------------------------------------------------------
+
+
+def test_hbtrack_writes_with_wal_full_sync_and_foreign_keys(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "some.db")
+    with engine.connect() as connection:
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "trusted_schema")
+        }
+    engine.dispose()
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "trusted_schema": 0,
+    }
+
+
+def test_no_concurrent_read_modify_write_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "some.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript("CREATE TABLE counter (n); INSERT INTO counter VALUES (0)")
+
+    def count(_: int) -> None:
+        engine = open_engine(path)
+        for _ in range(30):
+            with engine.begin() as connection:
+                n = connection.exec_driver_sql("SELECT n FROM counter").scalar_one()
+                connection.exec_driver_sql("UPDATE counter SET n = ?", (n + 1,))
+        engine.dispose()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(8)))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT n FROM counter").fetchone() == (240,)
+
+
+def test_opening_waits_for_one_who_writes_before_the_file_is_in_wal_mode(tmp_path: Path) -> None:
+    path = tmp_path / "some.db"
+    with closing(sqlite3.connect(path, check_same_thread=False)) as writer:
+        writer.execute("CREATE TABLE counter (n)")
+        writer.execute("BEGIN IMMEDIATE")
+        ends = threading.Timer(0.2, writer.rollback)
+        ends.start()
+        engine = open_engine(path)
+        try:
+            with engine.connect() as connection:
+                mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        finally:
+            ends.join()
+            engine.dispose()
+    assert mode == "wal"
+
+
+_STAMPEDE = """
+import os, sys, traceback
+from pathlib import Path
+import alembic.command, sqlalchemy
+from hbtrack.database.upgrade import prepare_for_writing
+
+gate, starter = os.pipe()
+children = []
+for _ in range(int(sys.argv[2])):
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.close(starter)
+            os.read(gate, 1)
+            prepare_for_writing(Path(sys.argv[1]))
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(code)
+    children.append(child)
+os.close(starter)
+sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
+"""
+
+
+def stampede(hbtrack: Hbtrack, processes: int, env: dict[str, str] | None = None) -> None:
+    """That many processes prepare the database at once; all must succeed."""
+    words = [sys.executable, "-c", _STAMPEDE, str(hbtrack.database), str(processes)]
+    result = subprocess.run(
+        words,
+        cwd=hbtrack.folder,
+        env=hbtrack.environment(env),
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_twenty_processes_at_once_on_an_empty_path_make_one_sound_schema(
+    hbtrack: Hbtrack, finished: Hbtrack
+) -> None:
+    stampede(hbtrack, 20)
+    schema = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+    assert hbtrack.rows(schema) == finished.rows(schema)
+    assert hbtrack.rows("SELECT * FROM alembic_version") == [(REVISION,)]
+    assert [file.name for file in hbtrack.folder.glob("*backup*")] == []
+
+
+# --- the next version ----------------------------------------------------------------------------
+
+NEXT = "9999"
+
+_NEXT_REVISION = """
+import os, signal
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = {next!r}, {this!r}, None, None
+
+
+def upgrade():
+    op.create_table("extra", sa.Column("pk", sa.Integer(), primary_key=True))
+    with op.batch_alter_table("config", recreate="always") as batch:
+        batch.add_column(sa.Column("colour", sa.Text()))
+    {step}
+
+
+def downgrade():
+    pass
+"""
+
+
+def make_checkout(folder: Path, *, step: str | None = None) -> Path:
+    """A copy of this checkout; with a `step`, a version whose next migration ends with that."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("hbtrack", "migrations"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    shutil.copy(ROOT / "alembic.ini", folder)
+    if step is not None:
+        text = _NEXT_REVISION.format(next=NEXT, this=REVISION, step=step)
+        (folder / "migrations" / "versions" / f"{NEXT}_next.py").write_text(text)
+        known = folder / "hbtrack" / "database" / "revision.py"
+        own, new = f'REVISION = "{REVISION}"', f'REVISION = "{NEXT}"'
+        assert own in known.read_text()
+        known.write_text(known.read_text().replace(own, new))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def next_version(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which `hbtrack` is a later version with another schema."""
+    return {"PYTHONPATH": str(make_checkout(tmp_path_factory.mktemp("next"), step="pass"))}
+
+
+@pytest.fixture
+def older(finished: Hbtrack, tmp_path: Path) -> Hbtrack:
+    """A folder with a database of this version, which the next one finds old."""
+    hbtrack = Hbtrack(tmp_path)
+    copy(finished.database, hbtrack.database)
+    return hbtrack
+
+
+READING = [
+    ("report",),
+    ("status",),
+    ("sql", "SELECT 1"),
+    ("db", "check"),
+    ("db", "backup", "other.db"),
+]
+WRITING = [SEARCH, ("resume",), ("db", "upgrade")]
+
+WORDS = [*READING, *WRITING]
+
+
+def name_of(words: tuple[object, ...]) -> str:
+    return "-".join(map(str, words[:2] if words[0] == "db" else words[:1]))
+
+
+@pytest.mark.parametrize("words", READING, ids=name_of)
+def test_reading_an_older_database_is_refused_and_changes_nothing(
+    older: Hbtrack, next_version: dict[str, str], words: tuple[str, ...]
+) -> None:
+    before = sha256(older.database)
+    result = older(*words, env=next_version, code=4)
+    assert "hbtrack db upgrade" in result.stderr
+    assert sha256(older.database) == before
+    assert not [file for file in older.folder.iterdir() if not file.match("hbtrack.db*")]
+
+
+@pytest.mark.parametrize("words", WRITING, ids=name_of)
+def test_writing_commands_upgrade_an_older_database_and_keep_a_private_backup(
+    older: Hbtrack, next_version: dict[str, str], words: tuple[str, ...]
+) -> None:
+    before, rows = content(older.database), older.rows("SELECT * FROM results")
+    result = subprocess.run(
+        older.command(*words),
+        cwd=older.folder,
+        env=older.environment(next_version),
+        capture_output=True,
+        text=True,
+        umask=0,
+    )
+    backup = older.folder / f"hbtrack.db.backup-{REVISION}"
+    assert result.returncode == 0
+    assert str(backup) in result.stderr
+    assert content(backup) == before
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert older.rows("SELECT version_num FROM alembic_version") == [(NEXT,)]
+    assert older.rows("SELECT * FROM results") == rows
+    older("db", "check", env=next_version)
+
+
+def test_an_upgrade_keeps_every_earlier_backup(
+    older: Hbtrack, next_version: dict[str, str]
+) -> None:
+    earlier = older.folder / f"hbtrack.db.backup-{REVISION}"
+    earlier.write_text("precious")
+    older("db", "upgrade", env=next_version)
+    assert earlier.read_text() == "precious"
+    assert len(list(older.folder.glob("*backup*"))) == 2
+
+
+def test_eight_processes_at_once_upgrade_an_older_database_once(
+    older: Hbtrack, next_version: dict[str, str]
+) -> None:
+    before, rows = content(older.database), older.rows("SELECT * FROM results")
+    stampede(older, 8, next_version)
+    assert older.rows("SELECT * FROM results") == rows
+    assert before in [content(file) for file in older.folder.glob("*backup*")]
+
+
+def test_upgrading_twice_says_that_it_is_up_to_date(older: Hbtrack) -> None:
+    assert "up to date" in older("db", "upgrade").stderr
+    assert not list(older.folder.glob("*backup*"))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param('op.execute("INSERT INTO nowhere VALUES (1)")', id="sql-error"),
+        pytest.param('raise ValueError("half-way")', id="exception"),
+        pytest.param('op.execute("UPDATE place SET config_pk = 100000")', id="broken-reference"),
+        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", id="killed"),
+    ],
+)
+def test_a_migration_that_fails_half_way_changes_nothing_and_can_be_tried_again(
+    older: Hbtrack, next_version: dict[str, str], tmp_path: Path, ask: Ask, step: str
+) -> None:
+    before, rows = content(older.database), older.rows("SELECT * FROM results")
+    broken = make_checkout(tmp_path / "broken", step=step)
+    result = older("db", "upgrade", env={"PYTHONPATH": str(broken)}, code=None)
+    assert result.returncode in (1, -signal.SIGKILL)
+    assert content(older.database) == before
+    assert ask("report").code == 0
+    older("db", "upgrade", env=next_version)
+    assert older.rows("SELECT * FROM results") == rows
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        'op.execute("INSERT INTO nowhere VALUES (1)")',
+        'raise ValueError("half-way")',
+        'op.execute("UPDATE place SET config_pk = 100000")',
+    ],
+)
+def test_a_migration_that_fails_is_told_in_a_sentence(
+    older: Hbtrack, tmp_path: Path, step: str
+) -> None:
+    broken = make_checkout(tmp_path / "broken", step=step)
+    result = older("db", "upgrade", env={"PYTHONPATH": str(broken)}, code=1)
+    assert is_one_sentence(Answer(1, result.stdout, result.stderr))
+
+
+@pytest.mark.parametrize("words", WORDS, ids=name_of)
+def test_a_database_of_a_newer_version_is_refused_and_not_touched(
+    older: Hbtrack, ask: Ask, words: tuple[str, ...]
+) -> None:
+    with closing(sqlite3.connect(older.database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [NEXT])
+    before = sha256(older.database)
+    answer = ask(*words)
+    assert answer.code == 4
+    assert is_one_sentence(answer)
+    assert "newer" in answer.err
+    assert sha256(older.database) == before
+
+
+def test_a_database_that_a_newer_version_upgraded_is_refused(
+    older: Hbtrack, next_version: dict[str, str], ask: Ask
+) -> None:
+    older("db", "upgrade", env=next_version)
+    assert ask("report").code == 4
+    assert ask(*SEARCH).code == 4
+
+
+# --- alembic in a checkout -----------------------------------------------------------------------
+
+
+def alembic(
+    checkout: Path, *words: str, database: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "HBTRACK_DB")}
+    if database:
+        env["HBTRACK_DB"] = str(database)
+    command = [sys.executable, "-m", "alembic", *words]
+    return subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    return make_checkout(tmp_path / "checkout")
+
+
+def test_alembic_upgrade_head_makes_the_database_that_hbtrack_db_names(
+    checkout: Path, hbtrack: Hbtrack, finished: Hbtrack
+) -> None:
+    assert alembic(checkout, "upgrade", "head", database=hbtrack.database).returncode == 0
+    schema = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+    assert hbtrack.rows(schema) == finished.rows(schema)
+    assert hbtrack.rows("PRAGMA application_id") == [(APPLICATION_ID,)]
+
+
+def test_alembic_works_on_hbtrack_db_in_the_working_directory_by_default(checkout: Path) -> None:
+    assert alembic(checkout, "upgrade", "head").returncode == 0
+    assert (checkout / "hbtrack.db").stat().st_size
+    assert f"{REVISION} (head)" in alembic(checkout, "current").stdout
+
+
+def test_alembic_current_names_the_revision_and_changes_nothing(
+    checkout: Path, older: Hbtrack
+) -> None:
+    before = content(older.database)
+    result = alembic(checkout, "current", database=older.database)
+    assert result.stdout.split() == [REVISION, "(head)"]
+    assert content(older.database) == before
+
+
+def test_alembic_current_of_an_older_database_changes_nothing(
+    older: Hbtrack, tmp_path: Path
+) -> None:
+    before = content(older.database)
+    newer = make_checkout(tmp_path / "newer", step="pass")
+    assert REVISION in alembic(newer, "current", database=older.database).stdout
+    assert content(older.database) == before
+
+
+@pytest.mark.parametrize("words", [("current",), ("upgrade", "head")], ids=" ".join)
+def test_alembic_does_not_touch_another_programs_file(
+    checkout: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    path = foreign(tmp_path / "other.db")
+    before = sha256(path)
+    alembic(checkout, *words, database=path)
+    assert sha256(path) == before
+
+
+@pytest.mark.parametrize("words", [(), ("--autogenerate",)], ids=["by hand", "autogenerate"])
+def test_alembic_revision_makes_the_next_migration(
+    checkout: Path, older: Hbtrack, words: tuple[str, ...]
+) -> None:
+    make = ("revision", "-m", "more of it", "--rev-id", NEXT, *words)
+    result = alembic(checkout, *make, database=older.database)
+    assert result.returncode == 0, result.stderr
+    text = (checkout / "migrations" / "versions" / f"{NEXT}_more_of_it.py").read_text()
+    assert f"down_revision = {REVISION!r}" in text
+    assert "op." not in text  # nothing has drifted
+    script = ScriptDirectory.from_config(Config(checkout / "alembic.ini"))
+    assert script.get_heads() == [NEXT]
+
+
+# --- files that are not ours ---------------------------------------------------------------------
+
+
+def foreign(path: Path) -> Path:
+    """Another program's SQLite file, which by chance has a view of one of our names."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE VIEW results AS SELECT a FROM t"
+        )
+    return path
+
+
+def foreign_with_alembic(path: Path) -> Path:
+    with closing(sqlite3.connect(foreign(path))) as connection, connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES (?)", [REVISION])
+    return path
+
+
+def foreign_without_tables(path: Path) -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA application_id = 1234")
+    return path
+
+
+def foreign_in_wal_mode(path: Path) -> Path:
+    """Left by its program with commits that are only in its -wal file."""
+    with closing(sqlite3.connect(path.with_name("origin"))) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+        shutil.move(path.with_name("origin"), path)
+        shutil.move(path.with_name("origin-wal"), path.with_name(path.name + "-wal"))
+    path.with_name("origin-shm").unlink(missing_ok=True)
+    return path
+
+
+def text_file(path: Path) -> Path:
+    path.write_text("lr,loss\n0.1,0.5\n" * 100)
+    return path
+
+
+FOREIGN = [foreign, foreign_with_alembic, foreign_without_tables, foreign_in_wal_mode]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=name_of)
+@pytest.mark.parametrize("make", [*FOREIGN, text_file])
+def test_a_file_that_is_not_hbtracks_is_refused_and_not_touched(
+    ask: Ask, tmp_path: Path, make: Callable[[Path], Path], words: tuple[str, ...]
+) -> None:
+    path = make(tmp_path / "hbtrack.db")
+    before, files = sha256(path), set(tmp_path.iterdir())
+    answer = ask(*words)
+    assert answer.code == (1 if make is text_file else 4)
+    assert is_one_sentence(answer)
+    assert str(path) in answer.err
+    assert sha256(path) == before
+    assert {file for file in tmp_path.iterdir() if not file.name.endswith("-shm")} >= files
+    assert not {file for file in tmp_path.iterdir() if not file.match("hbtrack.db*")}
+
+
+@pytest.mark.parametrize("words", [*READING, *WRITING[1:]], ids=name_of)
+def test_a_file_of_no_bytes_is_no_database_yet(
+    ask: Ask, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "hbtrack.db").touch()
+    answer = ask(*words)
+    assert answer.code == 3
+    assert is_one_sentence(answer)
+    assert [(file.name, file.stat().st_size) for file in tmp_path.iterdir()] == [("hbtrack.db", 0)]
+
+
+def test_run_takes_a_file_of_no_bytes_as_new(hbtrack: Hbtrack) -> None:
+    hbtrack.database.touch()
+    hbtrack("run", "--max-epochs", 1, TOY)
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+
+
+@pytest.mark.parametrize("words", [*READING, *WRITING[1:]], ids=name_of)
+def test_where_there_is_no_database_none_is_made(
+    ask: Ask, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    answer = ask(*words)
+    assert answer.code == 3
+    assert is_one_sentence(answer)
+    assert str(tmp_path / "hbtrack.db") in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", READING, ids=name_of)
+@pytest.mark.parametrize(
+    "path", ["nowhere/some.db", ".", "x" * 300, "~nobody-of-that-name/x.db", "hbtrack.db/x.db"]
+)
+def test_a_database_path_that_cannot_be_is_refused_in_a_sentence(
+    ask: Ask, older: Hbtrack, path: str, words: tuple[str, ...]
+) -> None:
+    assert older.database.exists()
+    answer = ask(*words, "--db", path)
+    assert answer.code in (1, 2, 3)
+    assert is_one_sentence(answer)
+
+
+@pytest.mark.parametrize("words", WORDS, ids=name_of)
+def test_a_database_cut_short_is_refused_in_a_sentence(
+    ask: Ask, older: Hbtrack, words: tuple[str, ...]
+) -> None:
+    os.truncate(older.database, 5000)
+    before = sha256(older.database)
+    answer = ask(*words)
+    assert answer.code == 1
+    assert "Traceback" not in answer.err
+    assert sha256(older.database) == before
+
+
+# --- db path, db backup --------------------------------------------------------------------------
+
+
+def test_the_database_is_db_else_hbtrack_db_else_the_one_here(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask("db", "path").out == f"{tmp_path / 'hbtrack.db'}\n"
+    monkeypatch.setenv("HBTRACK_DB", "from_variable.db")
+    assert ask("db", "path").out == f"{tmp_path / 'from_variable.db'}\n"
+    assert ask("db", "path", "--db", "typed.db").out == f"{tmp_path / 'typed.db'}\n"
+    monkeypatch.setenv("HBTRACK_DB", "")
+    assert ask("db", "path").out == f"{tmp_path / 'hbtrack.db'}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_of_a_database_in_use_is_whole_and_private(
+    running: Hbtrack, tmp_path: Path, ask: Ask
+) -> None:
+    copied = tmp_path / "copied.db"
+    before = os.umask(0)
+    try:
+        assert ask("db", "backup", copied, "--db", running.database).code == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(copied.stat().st_mode) == 0o600
+    assert content(copied) == content(running.database)
+    assert list(tmp_path.iterdir()) == [copied]
+    assert ask("db", "check", "--db", copied).code == 0
+
+
+def test_a_backup_overwrites_nothing(older: Hbtrack, ask: Ask) -> None:
+    target = older.folder / "precious.db"
+    target.write_text("precious")
+    assert ask("db", "backup", target).code == 2
+    assert target.read_text() == "precious"
+
+
+def test_a_backup_to_a_place_that_is_not_there_leaves_nothing(older: Hbtrack, ask: Ask) -> None:
+    answer = ask("db", "backup", "nowhere/copy.db")
+    assert answer.code == 1
+    assert is_one_sentence(answer)
+    assert not [file for file in older.folder.iterdir() if not file.match("hbtrack.db*")]
+
+
+def test_a_backup_that_runs_out_of_room_leaves_nothing(older: Hbtrack, tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    limited = ["sh", "-c", 'ulimit -f 32; exec "$@"', "sh"]
+    command = older.command("db", "backup", target / "copy.db")
+    result = subprocess.run(
+        [*limited, *command],
+        cwd=older.folder,
+        env=older.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert is_one_sentence(Answer(1, result.stdout, result.stderr))
+    assert list(target.iterdir()) == []
+
+
+# --- privacy, and readers beside a writer --------------------------------------------------------
+
+
+def test_nothing_beside_the_database_is_for_other_users_even_under_umask_000(
+    running: Hbtrack,
+) -> None:
+    files = [*running.folder.glob("hbtrack.db*"), *running.folder.glob("hbtrack.db.d/**/*")]
+    names = {file.name for file in files}
+    assert names >= {"hbtrack.db", "hbtrack.db-wal", "hbtrack.db-shm", "hbtrack.db.d"}
+    assert {
+        str(file): oct(file.lstat().st_mode) for file in files if file.lstat().st_mode & 0o077
+    } == {}
+
+
+def test_the_sqlite3_program_reads_every_view_while_a_search_runs(running: Hbtrack) -> None:
+    program = shutil.which("sqlite3")
+    if not program:
+        pytest.skip("there is no sqlite3 program here")
+    counts = "".join(f"SELECT '{view}', count(*) FROM (SELECT * FROM {view});" for view in VIEWS)
+    command = [program, str(running.database), counts]
+    result = subprocess.run(command, capture_output=True, text=True)
+    found = dict(line.split("|") for line in result.stdout.splitlines())
+    assert (result.returncode, result.stderr) == (0, "")
+    empty = ("failures", "leaderboard", "incumbents")
+    assert {view for view, count in found.items() if int(count)} == set(VIEWS) - set(empty)
+
+
+def test_a_search_that_runs_passes_the_check(running: Hbtrack, ask: Ask) -> None:
+    assert ask("db", "check", "--db", running.database).code == 0
+
+
+# --- db check ------------------------------------------------------------------------------------
+
+
+def test_the_untouched_database_passes_the_check(finished: Hbtrack, ask: Ask) -> None:
+    assert ask("db", "check", "--db", finished.database).code == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        # places: promotions, whose result counts, what was sampled
+        "UPDATE place SET promoted = 1 - promoted WHERE pk = (SELECT min(pk) FROM place)",
+        "UPDATE place SET promoted = NULL WHERE pk = (SELECT min(pk) FROM place)",
+        "UPDATE place SET evaluation_pk = NULL WHERE pk = (SELECT max(pk) FROM place)",
+        "UPDATE place SET evaluation_pk = evaluation_pk - 1 WHERE pk = (SELECT max(pk) FROM place)",
+        "UPDATE place SET config_pk = (SELECT max(pk) FROM config) "
+        "WHERE pk = (SELECT min(pk) FROM place)",
+        "UPDATE place SET slot = 100 WHERE pk = (SELECT max(pk) FROM place)",
+        "DELETE FROM place WHERE pk = (SELECT max(p.pk) FROM place p JOIN rung r "
+        "ON r.pk = p.rung_pk WHERE r.rung > 0)",
+        "DELETE FROM place WHERE pk = (SELECT min(pk) FROM place)",
+        # evaluations and attempts
+        "UPDATE attempt SET loss = -1.0 "
+        "WHERE pk = (SELECT max(pk) FROM attempt WHERE status = 'done')",
+        "UPDATE attempt SET loss = loss + 1 "
+        "WHERE pk = (SELECT min(pk) FROM attempt WHERE status = 'done')",
+        "UPDATE attempt SET status = 'failed', loss = NULL "
+        "WHERE pk = (SELECT min(pk) FROM attempt WHERE status = 'done')",
+        "UPDATE attempt SET status = 'done', loss = 0.0 "
+        "WHERE pk = (SELECT min(pk) FROM attempt WHERE status = 'failed')",
+        "UPDATE attempt SET status = 'lost', loss = NULL "
+        "WHERE pk = (SELECT min(pk) FROM attempt WHERE status = 'done')",
+        "UPDATE attempt SET status = 'running', loss = NULL, finished_at = NULL "
+        "WHERE pk = (SELECT max(pk) FROM attempt WHERE status = 'done')",
+        "UPDATE attempt SET finished_at = NULL "
+        "WHERE pk = (SELECT max(pk) FROM attempt WHERE status = 'done')",
+        "UPDATE attempt SET attempt = 2 WHERE pk = (SELECT max(pk) FROM attempt)",
+        "INSERT INTO attempt (evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, "
+        "started_at, finished_at) SELECT evaluation_pk, 2, driver_pk, 1, 0, 'failed', 1, "
+        "started_at, finished_at FROM attempt WHERE pk = 1",
+        "DELETE FROM attempt WHERE pk = (SELECT max(pk) FROM attempt)",
+        "UPDATE evaluation SET attempts = attempts + 1 WHERE pk = 1",
+        "UPDATE evaluation SET attempt_pk = NULL WHERE pk = 1",
+        "UPDATE evaluation SET attempt_pk = attempt_pk + 1 WHERE pk = 1",
+        "UPDATE evaluation SET place_pk = place_pk + 1 WHERE pk = 1",
+        "UPDATE evaluation SET place_pk = NULL WHERE pk = 1",
+        "UPDATE evaluation SET epochs = epochs + 1 WHERE pk = 1",
+        # the schedule
+        "UPDATE rung SET epochs = epochs + 1 WHERE pk = 1",
+        "UPDATE rung SET configs_planned = configs_planned + 1 WHERE pk = 2",
+        "UPDATE rung SET rung = 7 WHERE pk = 3",
+        "DELETE FROM rung WHERE pk = (SELECT max(pk) FROM rung)",
+        "UPDATE bracket SET configs = configs + 1 WHERE pk = 1",
+        "UPDATE bracket SET rungs = rungs + 1 WHERE pk = 1",
+        "UPDATE bracket SET first_epochs = 2 WHERE pk = 1",
+        "UPDATE bracket SET pass = 3 WHERE pass = 2",
+        "UPDATE search SET max_epochs = 27",
+        "UPDATE search SET max_epochs = 0",
+        "UPDATE search SET passes = 1",
+        "UPDATE search SET eta = '4'",
+        "UPDATE search SET eta = 'three'",
+        # summaries
+        "UPDATE search SET evaluations_planned = evaluations_planned + 1",
+        "UPDATE search SET evaluations_done = evaluations_done - 1",
+        "UPDATE search SET evaluations_failed = evaluations_failed + 1",
+        "UPDATE search SET epochs_planned = epochs_planned + 1",
+        "UPDATE search SET epochs_done = epochs_done - 1",
+        "UPDATE search SET best_loss = best_loss + 1e-9",
+        "UPDATE search SET best_loss = NULL",
+        "UPDATE search SET best_config_id = 'x:none'",
+        "UPDATE search SET best_epochs = 2",
+        "UPDATE search SET status = 'unfinished'",
+        "UPDATE bracket SET status = 'running' WHERE pk = 2",
+        "UPDATE bracket SET evaluations_planned = evaluations_planned + 1 WHERE pk = 2",
+        "UPDATE bracket SET evaluations_done = evaluations_done + 1 WHERE pk = 2",
+        "UPDATE bracket SET best_loss = best_loss + 1e-9 WHERE pk = 2",
+        "UPDATE rung SET configs_entered = configs_entered + 1 WHERE pk = 2",
+        "UPDATE rung SET done = done + 1 WHERE pk = 2",
+        "UPDATE rung SET failed = failed + 1 WHERE pk = 2",
+        "UPDATE rung SET promoted = promoted + 1 WHERE pk = 2",
+        "UPDATE rung SET promoted = NULL WHERE pk = 2",
+        "UPDATE rung SET best_loss = best_loss - 1e-9 WHERE pk = 2",
+        "UPDATE rung SET cutoff_loss = cutoff_loss + 1e-9 WHERE pk = 1",
+        "UPDATE config SET best_loss = best_loss + 1e-9 WHERE best_loss IS NOT NULL",
+        "UPDATE config SET best_loss = NULL WHERE best_loss IS NOT NULL",
+        "UPDATE config SET best_epochs = 1 WHERE best_epochs > 1",
+        "UPDATE config SET best_position = best_position + 1 WHERE best_loss IS NOT NULL",
+        "UPDATE config SET epochs_reached = epochs_reached + 1 WHERE epochs_reached IS NOT NULL",
+        "UPDATE config SET seconds = seconds + 1",
+        "UPDATE incumbent SET loss = loss - 1e-9 WHERE pk = 1",
+        "UPDATE incumbent SET epochs_spent = 10000 WHERE pk = 1",
+        "UPDATE incumbent SET evaluation_pk = evaluation_pk + 1 WHERE pk = 1",
+        "DELETE FROM incumbent WHERE pk = (SELECT max(pk) FROM incumbent)",
+        "DELETE FROM incumbent",
+        "INSERT INTO incumbent SELECT 100, search_pk, evaluation_pk, finished_at, epochs_spent, "
+        "loss FROM incumbent WHERE pk = 1",
+    ],
+)
+def test_the_check_finds_what_does_not_follow_from_the_facts(
+    older: Hbtrack, ask: Ask, statement: str
+) -> None:
+    with closing(sqlite3.connect(older.database)) as connection, connection:
+        assert connection.execute(statement).rowcount > 0
+    answer = ask("db", "check")
+    assert answer.code == 1
+    assert answer.out.strip()
+
+
+def test_the_check_names_each_search_and_keeps_to_the_one_that_is_asked_for(
+    older: Hbtrack, ask: Ask
+) -> None:
+    with closing(sqlite3.connect(older.database)) as connection, connection:
+        connection.execute("UPDATE search SET run_identity = 'other', epochs_done = 1")
+    assert ask("db", "check").out.startswith("other: ")
+    assert ask("db", "check", "--identity", "toy").code == 3
+
+
+@pytest.fixture
+def damaged(older: Hbtrack, finished: Hbtrack, ask: Ask) -> Callable[..., dict[int, Answer]]:
+    """Asks once for each page of the file, with that page overwritten; the answers by page."""
+
+    def every_page(*words: object) -> dict[int, Answer]:
+        answers = {}
+        for page in range(older.database.stat().st_size // 4096):
+            older.database.unlink()
+            with copy(finished.database, older.database).open("r+b") as file:
+                file.seek(page * 4096)
+                file.write(b"\xa5" * 4096)
+            try:
+                answers[page] = ask(*words)
+            except Exception as error:
+                answers[page] = Answer(-1, "", repr(error))
+        return answers
+
+    return every_page
+
+
+def test_the_check_finds_every_page_that_was_overwritten(
+    damaged: Callable[..., dict[int, Answer]],
+) -> None:
+    answers = damaged("db", "check")
+    assert {page: answer for page, answer in answers.items() if answer.code != 1} == {}
+
+
+@pytest.mark.parametrize(
+    "words", [("report",), ("status",), ("sql", "SELECT * FROM results"), ("resume",)], ids=name_of
+)
+def test_a_damaged_database_gives_an_answer_or_a_sentence(
+    damaged: Callable[..., dict[int, Answer]], words: tuple[str, ...]
+) -> None:
+    answers = damaged(*words)
+    wrong = {
+        page: answer
+        for page, answer in answers.items()
+        if answer.code != 0 and not (answer.code == 1 and is_one_sentence(answer))
+    }
+    assert wrong == {}

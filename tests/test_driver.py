@@ -1,0 +1,841 @@
+"""The loop on a real database, with a simulated machine below it: killed, stopped, superseded."""
+
+import errno
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from hbtrack.database.engine import open_engine
+from hbtrack.database.upgrade import copy_database, prepare_for_writing
+from hbtrack.driver import Driver
+from hbtrack.errors import HbtrackError, ScriptError, Superseded
+from hbtrack.executors.local import Ended
+from hbtrack.executors.worker_files import Output, Record
+from hbtrack.plan import Plan, rebuild
+from hbtrack.records import (
+    Facts,
+    Launch,
+    Resources,
+    Sampled,
+    SearchStatus,
+    Terms,
+    Verdict,
+    iso,
+)
+from hbtrack.replay import check_database
+from hbtrack.schedule import make_schedule, parse_eta
+from hbtrack.seams import Limits, Running, StopRequest
+from hbtrack.store.catalogue import create_search, read_searches
+from hbtrack.store.ledger import Ledger
+from hbtrack.summary import summarise_search
+
+Row = tuple[Any, ...]
+
+LAUNCH = Launch("/s.py", "0" * 64, (), "python", "/")
+RESOURCES = Resources(None, "none")
+
+DUMP = {
+    "results": "pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused",
+    "rungs": "pass, bracket, rung, configs_entered, done, failed, promoted, best_loss, cutoff_loss",
+    "brackets": "pass, bracket, status, evaluations_planned, evaluations_done, best_loss",
+    "searches": "status, evaluations_planned, evaluations_done, evaluations_failed, epochs_planned,"
+    " epochs_done, best_loss, best_config_id, best_epochs",
+    "leaderboard": "rank, config_id, loss, epochs, epochs_reached, bracket",
+}
+
+
+class Killed(BaseException):
+    """The driver's process is no more."""
+
+
+# --- the machine ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Process:
+    """A script at work."""
+
+    attempt: int
+    worker: int
+    config_id: str
+    epochs: int
+    gpu: str
+    began: float
+    ends: float
+
+
+@dataclass
+class Machine:
+    """Where scripts run, in its own time. It outlives every driver."""
+
+    seed: int
+    fail: float = 0.1
+    now: float = 1.7e9
+    alive: dict[int, Process] = field(default_factory=dict)
+    files: dict[int, tuple[int, Record, Output]] = field(default_factory=dict)  # of each worker
+    begun: list[tuple[str, int]] = field(default_factory=list)
+    trained: dict[str, int] = field(default_factory=dict)
+    refusals: int = 0  # how many of the next starts fail
+    killed: dict[tuple[str, int], int] = field(default_factory=dict)  # how often somebody kills it
+    talks_when_stopped: bool = False  # catches SIGTERM, prints where it is, exits 0
+    deaf: bool = False  # ignores SIGTERM
+
+    def __post_init__(self) -> None:
+        self.chance = Random(self.seed)
+
+    def loss(self, config_id: str, epochs: int) -> float | None:
+        draws = Random(f"{config_id} {epochs}")
+        return None if draws.random() < self.fail else round(draws.random(), 2)
+
+    def begin(self, attempt: int, worker: int, argv: Sequence[str]) -> None:
+        _python, _script, config_id, _, epochs, _, gpu = argv
+        if self.refusals:
+            self.refusals -= 1
+            self.write(attempt, worker, Record(asked=True, failed=errno.EAGAIN))
+            return
+        working = {process.config_id for process in self.alive.values()}
+        assert config_id not in working, "two processes on one config"
+        assert int(epochs) >= self.trained.get(config_id, 0), "below its checkpoint"
+        assert worker not in {process.worker for process in self.alive.values()}
+        self.begun.append((config_id, int(epochs)))
+        ends = self.now + self.chance.expovariate(1)
+        self.write(attempt, worker, Record(asked=True, pid=attempt))
+        self.alive[attempt] = Process(attempt, worker, config_id, int(epochs), gpu, self.now, ends)
+
+    def write(
+        self, attempt: int, worker: int, record: Record, line: str = "", err: str = ""
+    ) -> None:
+        self.files[worker] = (attempt, record, Output(line.encode(), line, err, None))
+
+    def finish_next(self) -> None:
+        """Time goes on until the next process ends."""
+        process = min(self.alive.values(), key=lambda process: process.ends)
+        self.now = max(self.now, process.ends)
+        self.end(process)
+
+    def end(self, process: Process, by: signal.Signals | None = None) -> None:
+        key = (process.config_id, process.epochs)
+        loss = self.loss(*key)
+        if by is None and self.killed.get(key, 0):
+            self.killed[key] -= 1
+            by = signal.SIGKILL
+        if by is not None:
+            status, said, complained = -by, "", ""
+        elif loss is None:
+            status, said, complained = 1, "", "Traceback (most recent call last):\nValueError: no"
+        else:
+            status, said, complained = 0, str(loss), ""
+            self.trained[process.config_id] = process.epochs
+        self.exit(process, status, said, complained)
+
+    def exit(self, process: Process, status: int, said: str = "", complained: str = "") -> None:
+        del self.alive[process.attempt]
+        seconds = self.now - process.began
+        record = Record(True, process.attempt, None, status, self.now, seconds)
+        self.write(process.attempt, process.worker, record, said, complained)
+
+    def signal(self, attempt: int, number: signal.Signals) -> None:
+        process = self.alive.get(attempt)
+        if process is None or (self.deaf and number == signal.SIGTERM):
+            return
+        if self.talks_when_stopped and number == signal.SIGTERM:
+            self.exit(process, 0, "0.0")
+        else:
+            self.end(process, number)
+
+    def power_cut(self) -> None:
+        """Everything that runs is gone without a word."""
+        self.alive.clear()
+
+
+class SimulatedExecutor:
+    """One driver's hold on the machine: the shape of hbtrack.seams.Executor.
+
+    `before` is called with the name of each call that a driver makes here.
+    """
+
+    def __init__(self, machine: Machine, before: Callable[[str], None]) -> None:
+        self.machine = machine
+        self.before = before
+        self.running: dict[int, int] = {}
+        self.taken: set[int] = set()
+        self.woken = False
+        self.adopted = 0
+
+    def take_worker(self) -> int:
+        self.before("take_worker")
+        locked = {process.worker for process in self.machine.alive.values()}
+        used = self.taken | locked | set(self.running.values())
+        worker = min(set(range(len(used) + 1)) - used)
+        self.taken.add(worker)
+        return worker
+
+    def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        assert not env
+        self.before("start")
+        self.taken.remove(worker)
+        self.running[attempt] = worker
+        self.machine.begin(attempt, worker, argv)
+
+    def adopt(self, attempt: int, worker: int) -> None:
+        self.running[attempt] = worker
+        self.adopted += attempt in self.machine.alive
+
+    def wait(self, timeout: float | None) -> list[Ended]:
+        self.before("wait")
+        if timeout != 0 and not self.woken and not self._over():
+            self._let_time_go(timeout)
+        self.woken = False
+        return [self._end(attempt) for attempt in self._over()]
+
+    def _let_time_go(self, timeout: float | None) -> None:
+        if not self.machine.alive:
+            assert timeout is not None, "the driver waits for ever for nothing"
+            time.sleep(timeout)  # what waiting is; the driver's own clock has no other hands
+            return
+        self.machine.finish_next()
+        while self.machine.alive and self.machine.chance.random() < 0.2:
+            self.machine.finish_next()
+
+    def _over(self) -> list[int]:
+        """In no order that means anything."""
+        over = [number for number in self.running if number not in self.machine.alive]
+        return self.machine.chance.sample(over, len(over))
+
+    def _end(self, attempt: int) -> Ended:
+        worker = self.running.pop(attempt)
+        owner, record, _ = self.machine.files.get(worker, (None, Record(), None))
+        return Ended(attempt, worker, record if owner == attempt else Record())
+
+    def wake(self) -> None:
+        self.woken = True
+
+    def output(self, ended: Ended) -> Output:
+        owner, _, output = self.machine.files.get(ended.worker, (None, None, None))
+        return output if output and owner == ended.attempt else Output(b"", "", "", None)
+
+    def clear(self, ended: Ended) -> None:
+        assert ended.attempt not in self.running
+        self.before("clear")
+
+    def signal(self, attempt: int, number: signal.Signals) -> None:
+        self.machine.signal(attempt, number)
+
+
+class LateIds:
+    """A sampler whose ids are there a moment after they were asked for."""
+
+    def __init__(self, ids: Callable[[int], Sequence[str]], broken_from: int) -> None:
+        self.ids = ids
+        self.broken_from = broken_from
+        self.asked: set[int] = set()
+
+    def take(
+        self, pass_: int, used: Callable[[], list[str]], wake: Callable[[], None]
+    ) -> Sampled | None:
+        if pass_ not in self.asked:
+            self.asked.add(pass_)
+            before = {config_id for earlier in range(1, pass_) for config_id in self.ids(earlier)}
+            assert sorted(used()) == sorted(before)
+            wake()
+            return None
+        if pass_ >= self.broken_from:
+            raise ScriptError("get_random_config_id raised ValueError.")
+        ids = self.ids(pass_)
+        return Sampled(pass_, tuple(ids), {new: {} for new in ids if new not in used()})
+
+
+class Silent:
+    """An observer that only remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def started(self, running: Running) -> None:
+        self.events.append("adopted" if running.adopted else "started")
+
+    def ended(self, running: Running, verdict: Verdict) -> None:
+        self.events.append(f"{verdict.status} {running.config_id}")
+
+    def progressed(self, plan: Plan, busy: int, workers: int) -> None:
+        pass
+
+    def said(self, event: str, **facts: object) -> None:
+        self.events.append(f"{event} {facts}")
+
+    def close(self) -> None:
+        pass
+
+
+# --- a search ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a search is asked for."""
+
+    max_epochs: int
+    passes: int
+    space: int
+
+    def ids(self, pass_: int) -> list[str]:
+        draws = Random(f"ids {pass_}")
+        configs = make_schedule(self.max_epochs, parse_eta("3")).configs
+        return [f"x:{draws.randrange(self.space)}" for _ in range(configs)]
+
+
+SHAPES = {
+    "distinct ids": Shape(27, 1, 10**9),
+    "repeated ids": Shape(9, 2, 12),
+    "few ids": Shape(9, 3, 4),
+}
+
+
+def never(_call: str) -> None:
+    """Nothing happens."""
+
+
+@dataclass
+class Stage:
+    """A database with one search, a machine, and drivers that come and go."""
+
+    path: Path
+    shape: Shape
+    machine: Machine
+
+    def __post_init__(self) -> None:
+        self.schedule = make_schedule(self.shape.max_epochs, parse_eta("3"))
+        self.stop = StopRequest()
+        self.observer = Silent()
+        self.broken_from = 10**9  # the first pass that cannot be sampled
+        terms = Terms(self.shape.max_epochs, "3", 0, self.shape.passes, 100.0)
+        engine = open_engine(self.path)
+        with engine.begin() as connection:
+            create_search(
+                connection,
+                "model:x",
+                terms=terms,
+                launch=LAUNCH,
+                resources=RESOURCES,
+                schedule=self.schedule,
+                summary=summarise_search(Plan(self.schedule, self.shape.passes)),
+                now=self.machine.now,
+            )
+        engine.dispose()
+
+    def drive(
+        self,
+        workers: int = 2,
+        *,
+        before: Callable[[str], None] = never,
+        max_lost: int = 5,
+        grace: float = 0.0,
+    ) -> SearchStatus:
+        """One driver, from taking the search over to its end."""
+        engine = open_engine(self.path)
+        self.executor = SimulatedExecutor(self.machine, before)
+        self.gpus = [str(number) for number in range(workers)]
+        try:
+            search = read_searches(engine)[0]
+            ledger = Ledger(engine, search.pk)
+            facts = self.own(ledger)
+            driver = Driver(
+                search,
+                rebuild(self.schedule, self.shape.passes, facts),
+                ledger=ledger,
+                executor=self.executor,
+                sampler=LateIds(self.shape.ids, self.broken_from),
+                observer=self.observer,
+                places=self.gpus,
+                limits=Limits(grace, max_lost),
+                stop=self.stop,
+                clock=lambda: self.machine.now,
+            )
+            status = driver.run(facts)
+            ledger.release(self.machine.now)
+            return status
+        finally:
+            engine.dispose()
+            assert check_database(str(self.path), None) == []
+
+    def own(self, ledger: Ledger) -> Facts:
+        return ledger.own(
+            host="here",
+            pid=1,
+            launch=LAUNCH,
+            resources=RESOURCES,
+            command=("python /s.py", ""),
+            now=self.machine.now,
+        )
+
+    def rows(self, sql: str, *values: object) -> list[Row]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def everything(self) -> list[str]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            return list(connection.iterdump())
+
+    def dump(self) -> dict[str, list[Row]]:
+        """All that must not depend on workers, order or kills."""
+        return {
+            view: sorted(self.rows(f"SELECT {what} FROM {view}")) for view, what in DUMP.items()
+        }
+
+    def attempts(self, config_id: str, epochs: int) -> list[object]:
+        sql = "SELECT status FROM attempts WHERE config_id = ? AND epochs = ? ORDER BY attempt"
+        return [row[0] for row in self.rows(sql, config_id, epochs)]
+
+
+MakeStage = Callable[..., Stage]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> MakeStage:
+    """Makes a stage: a new search that nobody has driven yet."""
+    empty = tmp_path_factory.mktemp("empty") / "hbtrack.db"
+    prepare_for_writing(empty)
+
+    def make(shape: Shape = SHAPES["repeated ids"], seed: int = 0, **machine: object) -> Stage:
+        path = tmp_path_factory.mktemp("stage") / "hbtrack.db"
+        copy_database(empty, path)
+        return Stage(path, shape, Machine(seed, **machine))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def golden(stage: MakeStage) -> Callable[[Shape], dict[str, list[Row]]]:
+    """The dump of an undisturbed search with one worker."""
+
+    @cache
+    def make(shape: Shape) -> dict[str, list[Row]]:
+        undisturbed = stage(shape)
+        assert undisturbed.drive(1) is SearchStatus.FINISHED
+        return undisturbed.dump()
+
+    return make
+
+
+Golden = Callable[[Shape], dict[str, list[Row]]]
+
+
+def nth(number: int, of: str, do: Callable[[], object]) -> Callable[[str], None]:
+    """Do something at the nth call of that name ("" for any)."""
+    calls = 0
+
+    def before(call: str) -> None:
+        nonlocal calls
+        calls += of in ("", call)
+        if calls == number and of in ("", call):
+            do()
+
+    return before
+
+
+def die() -> None:
+    raise Killed
+
+
+# --- workers and order ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [2, 8, 32])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_workers_and_the_order_of_results_change_nothing(
+    stage: MakeStage, golden: Golden, shape: Shape, workers: int
+) -> None:
+    search = stage(shape, seed=workers)
+    assert search.drive(workers) is SearchStatus.FINISHED
+    assert search.dump() == golden(shape)
+    assert max(Counter(search.machine.begun).values()) == 1
+
+
+def test_a_finished_search_starts_nothing_more(stage: MakeStage, golden: Golden) -> None:
+    search = stage()
+    search.drive()
+    begun = list(search.machine.begun)
+    assert search.drive() is SearchStatus.FINISHED
+    assert search.machine.begun == begun
+    assert search.dump() == golden(search.shape)
+
+
+def test_an_attempt_is_recorded_before_it_starts(stage: MakeStage) -> None:
+    search = stage()
+
+    def look(call: str) -> None:
+        if call == "start":
+            running = search.rows("SELECT count(*) FROM attempts WHERE status = 'running'")[0][0]
+            assert running > len(search.machine.alive)
+
+    search.drive(4, before=look)
+
+
+def test_each_worker_has_its_gpu_to_itself(stage: MakeStage) -> None:
+    search = stage()
+    most = 0
+
+    def look(_call: str) -> None:
+        nonlocal most
+        used = [process.gpu for process in search.machine.alive.values()]
+        assert len(set(used)) == len(used)
+        most = max(most, len(used))
+
+    search.drive(3, before=look)
+    assert most == 3
+
+
+# --- kills ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["driver killed", "machine lost"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_search_killed_again_and_again_ends_as_if_undisturbed(
+    stage: MakeStage, golden: Golden, shape: Shape, cut: bool
+) -> None:
+    adopted = unseen = 0
+    for seed in range(3):
+        search, chance = stage(shape, seed), Random(seed)
+        alive = True
+        while alive:
+            with suppress(Killed):
+                search.drive(chance.choice([1, 2, 8]), before=nth(chance.randint(1, 20), "", die))
+                alive = False
+            adopted += search.executor.adopted
+            for _ in range(chance.randint(0, len(search.machine.alive))):
+                search.machine.finish_next()  # while no driver is there
+            if cut and chance.random() < 0.3:
+                search.machine.power_cut()
+        assert search.dump() == golden(shape)
+        assert cut or max(Counter(search.machine.begun).values()) == 1
+        harvested = "SELECT count(*) FROM attempt WHERE status = 'done' AND NOT watched"
+        unseen += search.rows(harvested)[0][0]
+    assert adopted > 0
+    assert unseen > 0
+
+
+@pytest.mark.parametrize("call", ["take_worker", "start", "wait", "clear"])
+def test_a_search_killed_at_every_nth_call_of_a_kind_ends_as_if_undisturbed(
+    stage: MakeStage, golden: Golden, call: str
+) -> None:
+    search = stage()
+    for number in range(1, 1000):
+        with suppress(Killed):
+            search.drive(3, before=nth(1 + number % 4, call, die))
+            break
+    assert number > 5
+    assert search.dump() == golden(search.shape)
+    assert max(Counter(search.machine.begun).values()) == 1
+
+
+def test_an_attempt_that_never_came_to_start_is_lost_and_run_again(stage: MakeStage) -> None:
+    search = stage()
+    with pytest.raises(Killed):
+        search.drive(1, before=nth(1, "start", die))
+    assert search.machine.begun == []
+    search.drive(1)
+    first = search.shape.ids(1)[0]
+    assert search.attempts(first, 1)[0] == "lost"
+    assert len(search.attempts(first, 1)) == 2
+
+
+def test_a_driver_with_fewer_workers_starts_nothing_until_enough_adopted_ones_have_ended(
+    stage: MakeStage, golden: Golden
+) -> None:
+    search = stage()
+    with pytest.raises(Killed):
+        search.drive(8, before=nth(3, "wait", die))
+    assert len(search.machine.alive) > 2
+
+    def look(call: str) -> None:
+        assert call != "start" or len(search.machine.alive) < 2
+
+    assert search.drive(2, before=look) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)
+
+
+# --- another driver ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [2, 5, 9])
+@pytest.mark.parametrize("call", ["wait", "clear"])
+def test_a_superseded_driver_writes_nothing(stage: MakeStage, number: int, call: str) -> None:
+    search = stage()
+    left: list[list[str]] = []
+
+    def take_over() -> None:
+        engine = open_engine(search.path)
+        search.own(Ledger(engine, 1))
+        engine.dispose()
+        left.append(search.everything())
+
+    with pytest.raises(Superseded, match="taken this search over"):
+        search.drive(before=nth(number, call, take_over))
+    assert search.everything() == left[0]
+
+
+def test_what_a_superseded_driver_had_started_is_adopted(stage: MakeStage, golden: Golden) -> None:
+    search = stage()
+
+    def take_over() -> None:
+        engine = open_engine(search.path)
+        search.own(Ledger(engine, 1))
+        engine.dispose()
+
+    with pytest.raises(Superseded):
+        search.drive(4, before=nth(6, "wait", take_over))
+    assert search.drive(4) is SearchStatus.FINISHED
+    assert search.executor.adopted > 0
+    assert search.dump() == golden(search.shape)
+    assert max(Counter(search.machine.begun).values()) == 1
+
+
+# --- lost attempts -------------------------------------------------------------------------------
+
+
+def first_call(search: Stage) -> tuple[str, int]:
+    return search.shape.ids(1)[0], search.schedule.brackets[0].first_epochs
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_attempt_that_somebody_kills_is_run_again(
+    stage: MakeStage, golden: Golden, times: int
+) -> None:
+    search = stage()
+    search.machine.killed = {first_call(search): times}
+    assert search.drive(max_lost=3) is SearchStatus.FINISHED
+    assert search.attempts(*first_call(search)) == ["lost"] * times + ["done"]
+    assert search.dump() == golden(search.shape)
+
+
+def test_an_attempt_killed_once_too_often_is_a_failure(stage: MakeStage) -> None:
+    search = stage(fail=0.0)
+    search.machine.killed = {first_call(search): 100}
+    assert search.drive(max_lost=3) is SearchStatus.FINISHED
+    assert search.attempts(*first_call(search)) == ["lost", "lost", "lost", "failed"]
+    failure = search.rows("SELECT config_id, epochs, error_type, attempts FROM failures")
+    assert failure == [(*first_call(search), "killed", 4)]
+    losses = search.rows("SELECT DISTINCT loss FROM results WHERE status = 'failed'")
+    assert losses == [(100.0,)]
+
+
+def test_kills_while_no_driver_watches_do_not_count(stage: MakeStage, golden: Golden) -> None:
+    search = stage()
+    for _ in range(3):
+        with pytest.raises(Killed):
+            search.drive(1, before=nth(2, "wait", die))
+        search.machine.power_cut()
+    search.machine.killed = {first_call(search): 1}
+    search.drive(1, max_lost=1)
+    assert search.attempts(*first_call(search)) == ["lost"] * 4 + ["done"]
+    assert search.dump() == golden(search.shape)
+
+
+# --- stopping ------------------------------------------------------------------------------------
+
+
+def stop_at(search: Stage, number: int) -> Callable[[str], None]:
+    """Ask for a stop at the nth wait, after one attempt has ended and before another one does."""
+
+    def ask() -> None:
+        if search.machine.alive:
+            search.machine.finish_next()
+        search.stop.ask("SIGINT", search.machine.now, hurry=True)
+        search.machine.now += 0.001
+        if search.machine.alive:
+            search.machine.finish_next()
+
+    return nth(number, "wait", ask)
+
+
+@pytest.mark.parametrize("number", [4, 7, 12])
+def test_what_ends_after_the_stop_request_is_interrupted_and_what_ended_before_is_kept(
+    stage: MakeStage, golden: Golden, number: int
+) -> None:
+    search = stage()
+    assert search.drive(4, before=stop_at(search, number)) is SearchStatus.UNFINISHED
+    statuses = "SELECT DISTINCT status FROM attempts WHERE finished_at"
+    assert search.stop.at is not None
+    assert search.rows(f"{statuses} > ?", iso(search.stop.at)) == [("interrupted",)]
+    assert search.rows(f"{statuses} = ?", iso(search.stop.at)) == [("done",)]
+    assert search.rows(f"{statuses} < ? AND status = 'done'", iso(search.stop.at)) == [("done",)]
+    assert not search.rows("SELECT * FROM attempts WHERE finished_at IS NULL")
+    assert search.rows("SELECT status FROM searches") == [("unfinished",)]
+    search.stop = StopRequest()
+    assert search.drive(4) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)
+
+
+@pytest.mark.parametrize("manner", [{}, {"talks_when_stopped": True}, {"deaf": True}], ids=str)
+@pytest.mark.parametrize("number", [2, 5, 11])
+def test_a_stopped_search_goes_on_as_if_undisturbed(
+    stage: MakeStage, golden: Golden, number: int, manner: dict[str, bool]
+) -> None:
+    search = stage(**manner)
+    assert search.drive(4, before=stop_at(search, number)) is SearchStatus.UNFINISHED
+    assert not search.machine.alive
+    interrupted = "SELECT count(*) FROM attempts WHERE status = 'interrupted'"
+    assert search.rows(interrupted)[0][0] > 0
+    search.stop = StopRequest()
+    assert search.drive(4) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)
+
+
+@pytest.mark.parametrize(("hurry", "signals"), [(True, {"SIGKILL", None}), (False, {None})])
+def test_only_a_second_hurried_request_cuts_the_grace_period_short(
+    stage: MakeStage, hurry: bool, signals: set[str | None]
+) -> None:
+    search = stage(deaf=True)
+    first = stop_at(search, 4)
+    second = nth(5, "wait", lambda: search.stop.ask("SIGINT", search.machine.now, hurry=hurry))
+
+    def before(call: str) -> None:
+        first(call)
+        second(call)
+
+    assert search.drive(8, before=before, grace=1000) is SearchStatus.UNFINISHED
+    ends = search.rows("SELECT DISTINCT signal FROM attempts WHERE status = 'interrupted'")
+    assert {row[0] for row in ends} == signals
+
+
+def test_a_stop_before_the_first_start_starts_nothing(stage: MakeStage) -> None:
+    search = stage()
+    search.stop.ask("SIGTERM", search.machine.now, hurry=False)
+    assert search.drive() is SearchStatus.UNFINISHED
+    assert search.machine.begun == []
+
+
+def test_an_adopted_attempt_that_was_asked_to_stop_is_never_harvested(
+    stage: MakeStage, golden: Golden
+) -> None:
+    search = stage(talks_when_stopped=True)
+    before = stop_at(search, 3)
+
+    def dies_once_it_asked(call: str) -> None:
+        if call == "wait" and search.stop.at is not None:
+            die()
+        before(call)
+
+    with pytest.raises(Killed):
+        search.drive(4, before=dies_once_it_asked)
+    stopping = [row[0] for row in search.rows("SELECT pk FROM attempt WHERE status = 'stopping'")]
+    assert stopping
+    search.stop = StopRequest()
+    assert search.drive(4) is SearchStatus.FINISHED
+    for attempt in stopping:
+        status = search.rows("SELECT status FROM attempt WHERE pk = ?", attempt)
+        assert status == [("interrupted",)]
+    assert search.dump() == golden(search.shape)
+
+
+# --- starts that fail ----------------------------------------------------------------------------
+
+
+def noting_starts(moments: list[float]) -> Callable[[str], None]:
+    def before(call: str) -> None:
+        if call == "start":
+            moments.append(time.monotonic())
+
+    return before
+
+
+def test_a_start_that_fails_is_tried_again_after_a_rest(stage: MakeStage, golden: Golden) -> None:
+    search = stage(refusals=2)
+    moments: list[float] = []
+    assert search.drive(1, before=noting_starts(moments)) is SearchStatus.FINISHED
+    assert moments[1] - moments[0] >= 0.2
+    assert moments[2] - moments[1] >= 0.4
+    assert search.attempts(*first_call(search))[:2] == ["lost", "lost"]
+    assert search.dump() == golden(search.shape)
+
+
+def test_starts_that_fail_five_times_in_a_row_end_the_search_for_now(
+    stage: MakeStage, golden: Golden
+) -> None:
+    search = stage(refusals=5)
+    moments: list[float] = []
+    with pytest.raises(HbtrackError, match=r"5 times in a row: Resource temporarily unavailable"):
+        search.drive(1, before=noting_starts(moments))
+    assert len(moments) == 5
+    assert search.rows("SELECT * FROM failures") == []
+    assert search.drive(1) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)
+
+
+def test_starts_that_fail_five_times_but_not_in_a_row_do_not_end_the_search(
+    stage: MakeStage, golden: Golden
+) -> None:
+    search = stage()
+
+    refused: set[int] = set()
+
+    def refuse_now_and_then(call: str) -> None:
+        begun = len(search.machine.begun)
+        if call == "take_worker" and begun in (0, 4, 8) and begun not in refused:
+            refused.add(begun)
+            search.machine.refusals = 2
+
+    assert search.drive(1, before=refuse_now_and_then) is SearchStatus.FINISHED
+    assert refused == {0, 4, 8}
+    assert search.dump() == golden(search.shape)
+
+
+def test_many_workers_that_fail_to_start_in_one_moment_rest_before_they_give_up(
+    stage: MakeStage, golden: Golden
+) -> None:
+    search = stage(refusals=8)
+    assert search.drive(8) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)
+
+
+def test_a_failed_start_does_not_count_as_a_kill(stage: MakeStage) -> None:
+    search = stage(refusals=2)
+    search.drive(1, max_lost=0)
+    assert not search.rows("SELECT * FROM failures WHERE error_type = 'killed'")
+
+
+def test_a_rest_that_is_over_before_the_driver_waits_is_no_reason_to_wait_for_ever(
+    stage: MakeStage,
+) -> None:
+    search = stage(refusals=1)
+
+    class Slow(Silent):
+        def progressed(self, plan: Plan, busy: int, workers: int) -> None:  # noqa: ARG002
+            if search.machine.refusals == 0 and not search.machine.begun:
+                time.sleep(0.25)  # longer than the first rest: a slow disk, or a slow terminal
+
+    search.observer = Slow()
+    assert search.drive(1) is SearchStatus.FINISHED
+
+
+# --- a script that breaks in mid-search ----------------------------------------------------------
+
+
+def test_when_a_pass_cannot_be_sampled_what_runs_is_finished_first(
+    stage: MakeStage, golden: Golden
+) -> None:
+    search = stage()
+    search.broken_from = 2
+    with pytest.raises(ScriptError, match="get_random_config_id"):
+        search.drive(8)
+    assert not search.machine.alive
+    assert not search.rows("SELECT * FROM attempts WHERE finished_at IS NULL")
+    assert not search.rows("SELECT * FROM attempts WHERE status = 'interrupted'")
+    assert not search.rows("SELECT * FROM results WHERE pass = 2")
+    told = next(n for n, event in enumerate(search.observer.events) if event.startswith("error"))
+    after = search.observer.events[told:]
+    assert len(after) > 1
+    assert "started" not in after
+    search.broken_from = 10**9
+    assert search.drive(8) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)

@@ -1,0 +1,264 @@
+"""Imports point down only, and commands that only read start without what only writers need."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TOY, Hbtrack
+
+# From the bottom up. A module imports from its own layer and from those above it in this table;
+# `name.*` is a package with all that is in it.
+LAYERS: dict[str, list[str]] = {
+    "words": ["hbtrack", "hbtrack.errors", "hbtrack.records", "hbtrack.display"],
+    "rules": [
+        "hbtrack.schedule",
+        "hbtrack.contract",
+        "hbtrack.plan",
+        "hbtrack.simulation",
+        "hbtrack.summary",
+        "hbtrack.verdict",
+    ],
+    "edges": [
+        "hbtrack.database.*",
+        "hbtrack.store.*",
+        "hbtrack.executors.*",
+        "hbtrack.script.*",
+        "hbtrack.ownership",
+        "hbtrack.launch",
+    ],
+    "loop": [
+        "hbtrack.reading",
+        "hbtrack.replay",
+        "hbtrack.seams",
+        "hbtrack.driver",
+        "hbtrack.progress",
+        "hbtrack.session",
+        "hbtrack.opening",
+    ],
+    "commands": ["hbtrack.cli.*", "hbtrack.__main__"],
+}
+
+# No clock, no I/O, no processes, no randomness, nothing but the standard library.
+PURE = [*LAYERS["words"], *LAYERS["rules"]]
+IMPURE = [
+    *("os", "io", "pathlib", "shutil", "tempfile", "time", "random", "secrets", "uuid"),
+    *("socket", "select", "selectors", "subprocess", "threading", "asyncio", "sqlite3", "logging"),
+]
+
+# Who must not know whom, beyond the order of the layers.
+STRANGERS: dict[str, list[str]] = {
+    "hbtrack.store.*": ["hbtrack.executors.*", "hbtrack.script.*", "hbtrack.plan"],
+    "hbtrack.executors.*": [
+        *("hbtrack.store.*", "hbtrack.database.*", "hbtrack.script.*", "hbtrack.plan"),
+    ],
+    "hbtrack.script.*": ["hbtrack.store.*", "hbtrack.database.*", "hbtrack.executors.*"],
+    "hbtrack.database.*": ["hbtrack.store.*", "hbtrack.executors.*", "hbtrack.script.*"],
+}
+
+# Where what is not in the standard library is used. With `lazy`, only inside functions.
+LIBRARIES: dict[str, list[str]] = {
+    "alembic": ["hbtrack.database.upgrade"],
+    "numpy": ["hbtrack.script.inside"],
+    "rich": ["hbtrack.progress"],
+    "tabulate": ["hbtrack.cli.tables"],
+    "sqlalchemy": [
+        *("hbtrack.database.engine", "hbtrack.database.tables", "hbtrack.database.upgrade"),
+        *("hbtrack.store.catalogue", "hbtrack.store.ledger", "hbtrack.opening"),
+    ],
+}
+LAZY = ["alembic", "numpy", "rich", "tabulate"]
+
+# Run in processes of their own, outside the package: in the user's interpreter, with -S -I.
+ALONE = ["hbtrack.script.inside", "hbtrack.executors.warden"]
+
+HEAVY = {"sqlalchemy", "alembic", "numpy", "rich"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """A module that another one imports, at its top or when a function is called."""
+
+    module: str
+    at_top: bool
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
+
+
+def name_of(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in sorted((ROOT / "hbtrack").rglob("*.py"))}
+
+
+def imports_of(module: str) -> list[Import]:
+    """What is imported when the module runs; not what only a type checker sees."""
+    return list(_imports_in(ast.parse(MODULES[module].read_text()), at_top=True))
+
+
+def _imports_in(node: ast.AST, *, at_top: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, at_top) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are written in full"
+            assert child.module is not None
+            for alias in child.names:
+                inner = f"{child.module}.{alias.name}"
+                yield Import(inner if inner in MODULES else child.module, at_top)
+        elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for other in child.orelse:
+                yield from _imports_in(other, at_top=at_top)
+        else:
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _imports_in(child, at_top=at_top and not inside)
+
+
+def own_imports(module: str) -> set[str]:
+    return {one.module for one in imports_of(module) if one.package == "hbtrack"}
+
+
+def matches(module: str, patterns: list[str]) -> bool:
+    return any(
+        module == pattern.removesuffix(".*")
+        or (pattern.endswith(".*") and module.startswith(pattern[:-1]))
+        for pattern in patterns
+    )
+
+
+def layer_of(module: str) -> int:
+    found = [number for number, names in enumerate(LAYERS.values()) if matches(module, names)]
+    assert len(found) == 1, f"{module} must stand in exactly one layer of the table"
+    return found[0]
+
+
+# --- the order -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_its_own_layer_and_those_below(module: str) -> None:
+    above = {name for name in own_imports(module) if layer_of(name) > layer_of(module)}
+    assert not above
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = {module: own_imports(module) for module in MODULES}
+    assert list(TopologicalSorter(graph).static_order())  # CycleError names the circle
+
+
+def test_every_import_of_our_own_is_a_module_that_exists() -> None:
+    assert {name for module in MODULES for name in own_imports(module)} <= set(MODULES)
+
+
+def test_every_name_in_the_tables_is_a_module_that_exists() -> None:
+    tables = [*LAYERS.values(), *STRANGERS.values(), *LIBRARIES.values(), STRANGERS, ALONE]
+    for pattern in [pattern for names in tables for pattern in names]:
+        assert any(matches(module, [pattern]) for module in MODULES), pattern
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_words_and_rules_know_no_clock_no_files_no_processes_and_no_library(module: str) -> None:
+    packages = {one.package for one in imports_of(module)} - {"hbtrack"}
+    assert packages <= sys.stdlib_module_names
+    assert not packages & set(IMPURE)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if matches(name, list(STRANGERS))])
+def test_the_edges_do_not_know_each_other(module: str) -> None:
+    for pattern, strangers in STRANGERS.items():
+        if matches(module, [pattern]):
+            assert not {name for name in own_imports(module) if matches(name, strangers)}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer_of(name) < len(LAYERS) - 1])
+def test_nothing_below_the_commands_imports_them(module: str) -> None:
+    assert not {name for name in own_imports(module) if matches(name, ["hbtrack.cli.*"])}
+
+
+# --- libraries -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_library_is_imported_only_where_the_table_says(module: str) -> None:
+    foreign = {one.package for one in imports_of(module)} - sys.stdlib_module_names - {"hbtrack"}
+    assert foreign == {name for name, users in LIBRARIES.items() if module in users}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_few_commands_need_is_imported_only_when_it_is_used(module: str) -> None:
+    assert not [one for one in imports_of(module) if one.at_top and one.package in LAZY]
+
+
+@pytest.mark.parametrize("module", ALONE)
+def test_what_runs_in_a_process_of_its_own_needs_nothing_of_hbtrack(module: str) -> None:
+    at_top = {one.package for one in imports_of(module) if one.at_top}
+    assert at_top <= sys.stdlib_module_names
+    assert "hbtrack" not in {one.package for one in imports_of(module)}
+
+
+# --- what really is loaded -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
+    """A folder with the database of a small finished search."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("searched"))
+    hbtrack("run", "--max-epochs", 3, "--workers", 2, "--quiet", TOY, "--fail", 0.3)
+    return hbtrack
+
+
+def loaded_by(hbtrack: Hbtrack, *words: str) -> set[str]:
+    """The packages that a command loads."""
+    command = [sys.executable, "-X", "importtime", "-m", "hbtrack", *words]
+    environment = hbtrack.environment()
+    result = subprocess.run(
+        command, cwd=hbtrack.folder, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stderr
+    names = [line.rpartition("|")[2].strip() for line in result.stderr.splitlines()]
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("--version",),
+        ("run", "--help"),
+        ("plan",),
+        ("status",),
+        ("status", "--format", "json"),
+        ("report",),
+        ("report", "--format", "html"),
+        ("sql", "SELECT * FROM leaderboard"),
+        ("sql", "SELECT * FROM results", "--format", "csv"),
+        ("db", "path"),
+        ("db", "check"),
+    ],
+    ids=" ".join,
+)
+def test_commands_that_only_read_load_no_heavy_library(
+    searched: Hbtrack, words: tuple[str, ...]
+) -> None:
+    loaded = loaded_by(searched, *words)
+    assert "hbtrack" in loaded
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",)], ids=" ".join)
+def test_help_and_version_load_no_database_and_no_tables_either(
+    searched: Hbtrack, words: tuple[str, ...]
+) -> None:
+    assert not loaded_by(searched, *words) & {"sqlite3", "tabulate", "subprocess", "socket"}
+
+
+def test_the_way_of_looking_sees_what_a_writing_command_loads(searched: Hbtrack) -> None:
+    assert loaded_by(searched, "db", "upgrade") >= {"sqlalchemy"}

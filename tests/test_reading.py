@@ -1,0 +1,1169 @@
+"""What commands and views say: it follows from the results, in every format, and harms nobody."""
+
+import csv
+import html.parser
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, TOY, Hbtrack
+
+from hbtrack.cli import main
+from hbtrack.database.upgrade import prepare_for_writing
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
+    """Runs a command on a database in this process: fast, and an exception is a failure."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(hbtrack: Hbtrack, *words: object) -> Answer:
+        capsys.readouterr()
+        monkeypatch.setenv("HBTRACK_DB", str(hbtrack.database))
+        code = main([str(word) for word in words])
+        return Answer(code, *capsys.readouterr())
+
+    return call
+
+
+# --- the searches that are read ------------------------------------------------------------------
+
+GATED = """
+import argparse, os
+
+def get_random_config_id(rng):
+    return f"x:{rng.randint(14)}"
+
+def run_identity(argv):
+    return "gate:" + argv[1]
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config_id")
+    for name in ("--epochs", "--gpu", "--gate"):
+        parser.add_argument(name, type=int)
+    args = parser.parse_args()
+    if args.epochs >= args.gate:
+        open("gate")  # a named pipe that nobody writes to: here it waits
+    x = int(args.config_id[2:])
+    if (x + args.epochs) % 6 == 0:
+        raise RuntimeError("no luck")
+    print(x * 7 % 5 / args.epochs)
+"""
+
+# What reads as a number; and as a formula, markup, a separator or a terminal's command.
+NUMBERS = ["12e4", "0012", "1_000", "1.50", "inf", "0x10", "1,5"]
+HOSTILE = [
+    "a|b",
+    "<script>alert(1)</script>",
+    "\"double\" 'single'",
+    "new\nline",
+    "carriage\rreturn",
+    "tab\there",
+    "\x1b[31mred\x1b[0m \x9b31m",
+    "\u202egnp.exe\u2066",
+    "rocket \U0001f680 :rocket:",
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "@SUM(A1)",
+    "  two before",
+    "[red]a:100:b[/red] \\textbf{x} & 50% $y_1$",
+    "`$(touch harmed)`",
+]
+IDENTITY = "id|<b>\x1b[1m\u202e\n=1"
+MESSAGE = "\x1b[2J=evil|<i>\u202e"
+
+ODD = f"""
+import sys
+
+IDS = {[*NUMBERS, *HOSTILE]!r}
+left = iter(IDS)
+
+def get_random_config_id(rng):
+    return next(left)
+
+def run_identity(argv):
+    return {IDENTITY!r}
+
+if __name__ == "__main__":
+    number = IDS.index(sys.argv[1])
+    if number == 21:
+        raise RuntimeError({MESSAGE!r})
+    print(number / 100 - 0.1)
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
+    """A search with failures, with ids that stand in several places, in two passes."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("finished"))
+    run = ("run", "--gpus", "none", "--max-epochs", 9, "--passes", 2)
+    hbtrack(*run, TOY, "--space", 12, "--fail", 0.2)
+    return hbtrack
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hbtrack]:
+    """Two searches that are driven but stand still: half-way, and before the first result."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("live"))
+    (hbtrack.folder / "gated.py").write_text(GATED)
+    os.mkfifo(hbtrack.folder / "gate")
+    drivers = []
+    for gate, workers in ((9, 2), (1, 1)):
+        run = ("run", "--gpus", "none", "--workers", workers, "--max-epochs", 9)
+        driver = hbtrack.start(*run, "gated.py", "--gate", gate)
+        drivers.append(driver)
+        assert driver.stderr
+        waiting = 0
+        while waiting < workers:
+            line = driver.stderr.readline()
+            assert line, "it ended too early"
+            waiting += "event=start" in line and f"epochs={gate} " in line
+    yield hbtrack
+    for driver in drivers:
+        driver.send_signal(signal.SIGINT)
+        driver.communicate()
+        assert driver.returncode == 75
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
+    """A search whose ids, identity and errors are what nobody should write anywhere unescaped."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("odd"))
+    (hbtrack.folder / "odd.py").write_text(ODD)
+    hbtrack("run", "--gpus", "none", "--workers", 2, "--max-epochs", 9, "--eta", 2, "odd.py")
+    return hbtrack
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("failed"))
+    hbtrack("run", "--gpus", "none", "--max-epochs", 3, TOY, "--fail", 1)
+    return hbtrack
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
+    """A database without a search."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("empty"))
+    prepare_for_writing(hbtrack.database)
+    return hbtrack
+
+
+@pytest.fixture(params=["finished", "half-way", "no result", "all failed"])
+def search(request: pytest.FixtureRequest) -> tuple[Hbtrack, str]:
+    """A database and the identity of a search in it, one of each kind."""
+    fixture, identity = {
+        "finished": ("finished", "toy"),
+        "half-way": ("live", "gate:9"),
+        "no result": ("live", "gate:1"),
+        "all failed": ("failed", "toy"),
+    }[request.param]
+    return request.getfixturevalue(fixture), identity
+
+
+def view(search: tuple[Hbtrack, str], name: str) -> list[Row]:
+    """The rows of a search in a view, without its identity."""
+    hbtrack, identity = search
+    columns = [str(row[1]) for row in hbtrack.rows(f"PRAGMA table_info({name})")]
+    rows = hbtrack.rows(f"SELECT * FROM {name} WHERE run_identity = ?", [identity])
+    return [dict(zip(columns[1:], row[1:], strict=True)) for row in map(list, rows)]
+
+
+# --- the views against a plain recomputation -----------------------------------------------------
+
+SETTLED = ("done", "failed", "timeout")
+
+
+def canonical(row: Row) -> tuple[int, ...]:
+    """Sorts brackets, rungs, places: pass, bracket (largest s first), rung, slot."""
+    return (row["pass"], -row["bracket"], row.get("rung", 0), row.get("slot", 0))
+
+
+def planned(search: tuple[Hbtrack, str]) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """(epochs, configs) of each rung of each (pass, bracket), as `hbtrack plan` says."""
+    hbtrack, identity = search
+    [[max_epochs, passes]] = hbtrack.rows(
+        "SELECT max_epochs, passes FROM searches WHERE run_identity = ?", [identity]
+    )
+    rungs: Any = hbtrack.json("plan", "--max-epochs", max_epochs)["rungs"]
+    schedule = defaultdict(list)
+    for pass_ in range(1, int(str(passes)) + 1):
+        for rung in rungs:
+            schedule[pass_, rung["bracket"]].append((rung["epochs"], rung["configs"]))
+    return dict(schedule)
+
+
+def results_by_rung(search: tuple[Hbtrack, str]) -> dict[tuple[int, int, int], list[Row]]:
+    groups = defaultdict(list)
+    for row in sorted(view(search, "results"), key=canonical):
+        groups[row["pass"], row["bracket"], row["rung"]].append(row)
+    return groups
+
+
+def settled_evaluations(search: tuple[Hbtrack, str]) -> dict[tuple[str, int], Row]:
+    """The attempt that settled each evaluation, by (config_id, epochs)."""
+    found = {}
+    for row in view(search, "attempts"):
+        if row["status"] in SETTLED:
+            assert (row["config_id"], row["epochs"]) not in found
+            found[row["config_id"], row["epochs"]] = row
+    return found
+
+
+def first_places(search: tuple[Hbtrack, str]) -> dict[tuple[str, int], Row]:
+    """The canonically first place of each evaluation."""
+    first: dict[tuple[str, int], Row] = {}
+    for row in sorted(view(search, "results"), key=canonical):
+        first.setdefault((row["config_id"], row["epochs"]), row)
+    return first
+
+
+def test_a_place_has_the_result_of_its_evaluation_or_of_the_smallest_larger_budget(
+    search: tuple[Hbtrack, str],
+) -> None:
+    settled = settled_evaluations(search)
+    failure_loss = search[0].rows("SELECT failure_loss FROM searches")[0][0]
+    for row in view(search, "results"):
+        budgets = [
+            epochs
+            for config_id, epochs in settled
+            if config_id == row["config_id"] and epochs >= row["epochs"]
+        ]
+        if row["status"] in ("waiting", "running"):
+            assert (row["loss"], row["promoted"]) == (None, None)
+            continue
+        source = settled[row["config_id"], min(budgets)]
+        failed = source["status"] != "done"
+        assert row["status"] == ("failed" if failed else "done")
+        assert row["loss"] == (failure_loss if failed else source["loss"])
+        assert row["error"] == source["error"]
+
+
+def test_a_result_is_reused_everywhere_but_at_the_canonically_first_place(
+    search: tuple[Hbtrack, str],
+) -> None:
+    settled, first = settled_evaluations(search), first_places(search)
+    for row in view(search, "results"):
+        key = (row["config_id"], row["epochs"])
+        if row["status"] in ("done", "failed"):
+            own = key in settled and canonical(first[key]) == canonical(row)
+            assert row["reused"] == int(not own)
+
+
+def test_results_count_the_attempts_of_their_evaluation(search: tuple[Hbtrack, str]) -> None:
+    attempts = view(search, "attempts")
+    for row in view(search, "results"):
+        if row["reused"] == 0:
+            own = [
+                a
+                for a in attempts
+                if (a["config_id"], a["epochs"]) == (row["config_id"], row["epochs"])
+            ]
+            assert row["attempts"] == len(own)
+            for name in ("gpu", "host", "started_at", "finished_at", "seconds"):
+                assert row[name] == own[-1][name]
+
+
+def test_rungs_agree_with_the_results(search: tuple[Hbtrack, str]) -> None:
+    entered, expected = results_by_rung(search), []
+    for (pass_, bracket), levels in planned(search).items():
+        for number, (epochs, configs) in enumerate(levels):
+            rows = entered.get((pass_, bracket, number), [])
+            words = [row["status"] for row in rows]
+            losses = [row["loss"] for row in rows if row["status"] == "done"]
+            settled = rows and {*words} <= {"done", "failed"}
+            on = [row["loss"] for row in rows if row["promoted"] == 1]
+            expected.append(
+                {
+                    "pass": pass_,
+                    "bracket": bracket,
+                    "rung": number,
+                    "epochs": epochs,
+                    "configs_planned": configs,
+                    "configs_entered": len(rows),
+                    "done": words.count("done"),
+                    "failed": words.count("failed"),
+                    "running": words.count("running"),
+                    "promoted": len(on) if settled else None,
+                    "best_loss": min(losses, default=None),
+                    "cutoff_loss": max(on, default=None),
+                }
+            )
+            assert {row["epochs"] for row in rows} <= {epochs}
+    assert sorted(view(search, "rungs"), key=canonical) == expected
+
+
+def test_promotions_are_the_best_of_a_settled_rung(search: tuple[Hbtrack, str]) -> None:
+    levels = planned(search)
+    for (pass_, bracket, number), rows in results_by_rung(search).items():
+        if not {row["status"] for row in rows} <= {"done", "failed"}:
+            assert {row["promoted"] for row in rows} == {None}
+            continue
+        above = levels[pass_, bracket][number + 1 :]
+        ranked = sorted((row["loss"], row["slot"]) for row in rows if row["status"] == "done")
+        best = {slot for _, slot in ranked[: above[0][1] if above else 0]}
+        assert {row["slot"] for row in rows if row["promoted"]} == best
+        entered = results_by_rung(search).get((pass_, bracket, number + 1), [])
+        assert {row["slot"] for row in entered} == best
+
+
+def expected_places(search: tuple[Hbtrack, str], key: tuple[int, int]) -> list[int]:
+    """How many configs each rung of a bracket will have, as far as failures are known."""
+    rows = [row for row in view(search, "rungs") if (row["pass"], row["bracket"]) == key]
+    rungs = sorted(rows, key=canonical)
+    counts: list[int] = [row["configs_planned"] for row in rungs]
+    for number, row in enumerate(rungs):
+        if row["promoted"] is not None:
+            above = slice(number + 1, None)
+            counts[above] = [min(count, row["promoted"]) for count in counts[above]]
+    return counts
+
+
+def test_brackets_agree_with_the_results(search: tuple[Hbtrack, str]) -> None:
+    expected = []
+    for (pass_, bracket), levels in planned(search).items():
+        rows = [
+            row
+            for row in view(search, "results")
+            if (row["pass"], row["bracket"]) == (pass_, bracket)
+        ]
+        counts = expected_places(search, (pass_, bracket))
+        words = [row["status"] for row in rows]
+        ended = words.count("done") + words.count("failed")
+        begun = {*words} - {"waiting"}
+        losses = [row["loss"] for row in rows if row["status"] == "done"]
+        expected.append(
+            {
+                "pass": pass_,
+                "bracket": bracket,
+                "status": "done" if ended == sum(counts) else "running" if begun else "waiting",
+                "configs": levels[0][1],
+                "rungs": len(levels),
+                "evaluations_planned": sum(counts),
+                "evaluations_done": words.count("done"),
+                "best_loss": min(losses, default=None),
+            }
+        )
+    assert sorted(view(search, "brackets"), key=canonical) == expected
+
+
+def test_searches_agree_with_the_results(search: tuple[Hbtrack, str]) -> None:
+    [row] = view(search, "searches")
+    settled, first = settled_evaluations(search), first_places(search)
+    words = [result["status"] for result in view(search, "results")]
+    done = [
+        (attempt["loss"], canonical(first[key]), *key)
+        for key, attempt in settled.items()
+        if attempt["status"] == "done"
+    ]
+    best = min(done, default=(None, None, None, None))
+    trained: dict[str, int] = defaultdict(int)
+    for config_id, epochs in settled:
+        trained[config_id] = max(trained[config_id], epochs)
+    brackets = view(search, "brackets")
+    assert row["evaluations_done"] == words.count("done")
+    assert row["evaluations_failed"] == words.count("failed")
+    assert row["evaluations_planned"] == sum(b["evaluations_planned"] for b in brackets)
+    assert row["epochs_done"] == sum(trained.values())
+    assert (row["best_loss"], row["best_config_id"], row["best_epochs"]) == (best[0], *best[2:])
+    whole = {b["status"] for b in brackets} == {"done"}
+    assert row["status"] == ("finished" if whole else "unfinished")
+    assert (row["finished_at"] is not None) == whole
+
+
+@pytest.mark.parametrize("fixture", ["finished", "failed"])
+def test_a_finished_search_shows_all_that_was_planned_as_done(
+    request: pytest.FixtureRequest, fixture: str
+) -> None:
+    [row] = view((request.getfixturevalue(fixture), "toy"), "searches")
+    ended = row["evaluations_done"] + row["evaluations_failed"]
+    assert ended == row["evaluations_planned"]
+    assert row["epochs_done"] == row["epochs_planned"]
+
+
+def test_the_leaderboard_agrees_with_the_attempts(search: tuple[Hbtrack, str]) -> None:
+    first, attempts, best = first_places(search), view(search, "attempts"), []
+    for config_id in {row["config_id"] for row in attempts}:
+        own = [row for row in attempts if row["config_id"] == config_id]
+        done = [row for row in own if row["status"] == "done"]
+        if not done:
+            continue
+        ranked = [(row["loss"], canonical(first[config_id, row["epochs"]]), row) for row in done]
+        loss, place, row = min(ranked, key=lambda entry: entry[:2])
+        seconds = sum(row["seconds"] or 0 for row in own)
+        reached = max(row["epochs"] for row in done)
+        best.append((loss, place, config_id, row["epochs"], reached, -place[1], seconds))
+    expected = [
+        {
+            "rank": rank,
+            "config_id": config_id,
+            "loss": loss,
+            "epochs": epochs,
+            "epochs_reached": reached,
+            "bracket": bracket,
+            "seconds": pytest.approx(seconds),
+        }
+        for rank, (loss, _, config_id, epochs, reached, bracket, seconds) in enumerate(
+            sorted(best), 1
+        )
+    ]
+    assert sorted(view(search, "leaderboard"), key=itemgetter("rank")) == expected
+
+
+def test_the_failures_are_the_evaluations_that_failed(search: tuple[Hbtrack, str]) -> None:
+    first, expected = first_places(search), {}
+    for key, attempt in settled_evaluations(search).items():
+        if attempt["status"] != "done":
+            place = first[key]
+            expected[key] = (place["bracket"], place["rung"], attempt["attempt"], attempt["error"])
+    rows = view(search, "failures")
+    found = {
+        (row["config_id"], row["epochs"]): tuple(
+            row[name] for name in ("bracket", "rung", "attempts", "error")
+        )
+        for row in rows
+    }
+    assert found == expected
+    assert len(rows) == len(expected)
+    for row in rows:
+        assert (row["error_type"], row["error_message"]) == ("RuntimeError", "no luck")
+        assert str(row["error"]).startswith("Traceback")
+
+
+@pytest.mark.parametrize("fixture", ["finished", "failed"])
+def test_the_incumbents_are_the_improvements_in_the_order_of_their_ends(
+    request: pytest.FixtureRequest, fixture: str
+) -> None:
+    search = (request.getfixturevalue(fixture), "toy")
+    best, expected = None, []
+    trained: dict[str, int] = defaultdict(int)
+    for row in sorted(view(search, "attempts"), key=itemgetter("finished_at")):
+        trained[row["config_id"]] = max(trained[row["config_id"]], row["epochs"])
+        if row["status"] == "done" and (best is None or row["loss"] < best):
+            best = row["loss"]
+            kept = {name: row[name] for name in ("finished_at", "config_id", "epochs", "loss")}
+            expected.append({**kept, "epochs_spent": sum(trained.values())})
+    assert view(search, "incumbents") == expected
+
+
+def test_the_params_are_those_that_the_ids_spell_out(search: tuple[Hbtrack, str]) -> None:
+    ids = {str(row["config_id"]) for row in view(search, "results")}
+    expected = [(config_id, "x", int(config_id[2:])) for config_id in ids]
+    found = [tuple(row.values()) for row in view(search, "params")]
+    assert sorted(found) == sorted(expected)
+
+
+def test_times_are_utc_of_one_width(search: tuple[Hbtrack, str]) -> None:
+    form = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+    for row in view(search, "attempts"):
+        times = [time for time in (row["started_at"], row["finished_at"]) if time]
+        assert all(form.fullmatch(str(time)) for time in times)
+        assert times == sorted(times)
+
+
+# --- formats -------------------------------------------------------------------------------------
+
+FORMATS = ("simple", "github", "csv", "tsv", "json", "html", "latex")
+IDS_QUERY = "SELECT config_id, loss FROM leaderboard ORDER BY rank"
+VISIBLE = [*NUMBERS, *HOSTILE[:-1]]  # those that have a loss, in the order of their losses
+
+
+class Table(html.parser.HTMLParser):
+    """The cells of an HTML table, and every element around and in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.elements: set[str] = set()
+        self._cell = False
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag == "tr":
+            self.rows.append([])
+        self._cell = tag in ("td", "th")
+        if self._cell:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._cell:
+            self.rows[-1][-1] += data
+
+
+def parse(form: str, text: str) -> list[dict[str, str]]:
+    """The rows of one table in a format, as another program would read them."""
+    if form == "json":
+        rows: list[dict[str, str]] = json.loads(text, parse_constant=not_json)["rows"]
+        return rows
+    if form in ("csv", "tsv"):
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=",\t"[form == "tsv"]))
+    elif form == "html":
+        lines = Table(text).rows
+    elif form == "github":
+        cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines()]
+        lines = [[cell.strip().replace(r"\|", "|") for cell in line] for line in cells]
+        del lines[1]
+    elif form == "latex":
+        cells = [
+            line.removesuffix(r"\\").split(" & ") for line in text.splitlines() if " & " in line
+        ]
+        lines = [[cell.strip().replace(r"\_", "_") for cell in line] for line in cells]
+    else:
+        head, rule, *body = text.splitlines()
+        spans = [match.span() for match in re.finditer("-+", rule)]
+        lines = [[line[slice(*span)].strip() for span in spans] for line in (head, *body)]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+
+
+def not_json(word: str) -> None:
+    raise AssertionError(f"{word} is not JSON")
+
+
+def visible(text: str) -> str:
+    """How terminal formats show an id: nothing in it can steer the terminal."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def inert(text: str) -> str:
+    return f"'{text}" if text[0] in "=+-@" else text
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_ids_that_look_like_numbers_come_out_as_they_are(odd: Hbtrack, ask: Ask, form: str) -> None:
+    query = f"{IDS_QUERY} LIMIT {len(NUMBERS)}"
+    rows = parse(form, ask(odd, "sql", query, "--format", form).out)
+    assert [row["config_id"] for row in rows] == NUMBERS
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "json"])
+def test_every_id_parses_back(odd: Hbtrack, ask: Ask, form: str) -> None:
+    rows = parse(form, ask(odd, "sql", IDS_QUERY, "--format", form).out)
+    as_written = [str(row["config_id"]) for row in rows]
+    assert as_written == [each if form == "json" else inert(each) for each in VISIBLE]
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv"])
+def test_every_id_of_a_report_parses_back(odd: Hbtrack, ask: Ask, form: str) -> None:
+    rows = parse(form, ask(odd, "report", "--top", 100, "--format", form).out)
+    assert [row["config_id"] for row in rows] == [inert(each) for each in VISIBLE]
+    assert {row["run_identity"] for row in rows} == {IDENTITY}
+
+
+def test_a_report_in_json_has_every_id_as_it_is(odd: Hbtrack, ask: Ask) -> None:
+    [search] = json.loads(ask(odd, "report", "--top", 100, "--format", "json").out)["searches"]
+    assert [row["config_id"] for row in search["leaderboard"]] == VISIBLE
+    assert search["search"]["run_identity"] == IDENTITY
+    assert search["failures"][0]["error_message"] == MESSAGE
+
+
+@pytest.mark.parametrize("form", ["simple", "github", "html", "latex"])
+@pytest.mark.parametrize(
+    "words",
+    [("report", "--top", 100), ("status",), ("sql", "SELECT config_id FROM results")],
+    ids=lambda words: words[0],
+)
+def test_nothing_in_an_id_reaches_the_terminal_raw(
+    odd: Hbtrack, ask: Ask, form: str, words: tuple[object, ...]
+) -> None:
+    assert steering(ask(odd, *words, "--format", form).out) == set()
+
+
+@pytest.mark.parametrize("form", ["simple", "github", "html"])
+def test_an_id_is_one_cell_of_one_line(odd: Hbtrack, ask: Ask, form: str) -> None:
+    rows = parse(form, ask(odd, "sql", IDS_QUERY, "--format", form).out)
+    assert [row["config_id"].strip() for row in rows] == [visible(each).strip() for each in VISIBLE]
+
+
+def test_tables_keep_the_spaces_that_an_id_begins_with(odd: Hbtrack, ask: Ask) -> None:
+    assert "\n  two before" in ask(odd, "sql", "SELECT config_id FROM leaderboard").out
+
+
+@pytest.mark.parametrize(
+    "words", [("report",), ("status",), ("sql", IDS_QUERY)], ids=lambda w: w[0]
+)
+def test_no_id_becomes_an_element_of_html(odd: Hbtrack, ask: Ask, words: tuple[str, ...]) -> None:
+    table = Table(ask(odd, *words, "--format", "html").out)
+    assert "table" in table.elements
+    assert table.elements.isdisjoint({"script", "b", "i"})
+
+
+def steering(text: str) -> set[str]:
+    """What in the text could steer a terminal."""
+    return {character for character in text if not character.isprintable()} - {"\n"}
+
+
+def test_refusals_and_logs_show_hostile_text_harmlessly(odd: Hbtrack, ask: Ask) -> None:
+    answer = ask(odd, "report", "--identity", "\x1b[2Jnone\u202e")
+    assert answer.code == 3
+    log = (odd.folder / "hbtrack.db.d" / "1" / "log").read_text()
+    assert steering(answer.err + log) == set()
+
+
+def test_the_check_shows_hostile_text_harmlessly(
+    odd: Hbtrack, ask: Ask, another: Callable[[], Hbtrack]
+) -> None:
+    copied = another()
+    odd("db", "backup", copied.database)
+    with closing(sqlite3.connect(copied.database)) as connection, connection:
+        connection.execute("UPDATE config SET best_loss = -9 WHERE best_loss IS NOT NULL")
+    answer = ask(copied, "db", "check")
+    assert answer.code == 1
+    assert len(answer.out.splitlines()) >= len(VISIBLE)
+    assert steering(answer.out) == set()
+
+
+def test_what_run_says_shows_hostile_text_harmlessly(another: Callable[[], Hbtrack]) -> None:
+    hbtrack = another()
+    os.mkfifo(hbtrack.folder / "gate")
+    waits = ODD.replace("number = ", "open('gate').read(); number = ")
+    (hbtrack.folder / "odd.py").write_text(waits)
+    driver = hbtrack.start("run", "--max-epochs", 3, "odd.py")
+    assert driver.stderr
+    text = driver.stderr.readline()
+    driver.send_signal(signal.SIGINT)
+    text += driver.communicate()[1]
+    assert driver.returncode == 75
+    assert "resume" in text
+    assert steering(text) == set()
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv"])
+def test_a_spreadsheet_computes_no_text_but_numbers_stay_numbers(
+    odd: Hbtrack, ask: Ask, form: str
+) -> None:
+    query = "SELECT '=1+1' AS a, '-2' AS b, -2.5 AS c, '@x' AS d, char(9) || 'x' AS e, -3 AS f"
+    [row] = parse(form, ask(odd, "sql", query, "--format", form).out)
+    assert list(row.values()) == ["'=1+1", "'-2", "-2.5", "'@x", "'\tx", "-3"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("report",), ("status",), ("plan", "--max-epochs", 9), ("sql", "SELECT 1 AS one")],
+    ids=lambda w: w[0],
+)
+def test_json_is_one_document_that_names_its_schema(
+    finished: Hbtrack, ask: Ask, words: tuple[object, ...]
+) -> None:
+    document = json.loads(ask(finished, *words, "--format", "json").out, parse_constant=not_json)
+    assert document["schema"] == f"hbtrack.{words[0]}/1"
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "html", "github", "simple", "latex"])
+def test_plan_in_every_format_has_every_rung(finished: Hbtrack, ask: Ask, form: str) -> None:
+    text = ask(finished, "plan", "--max-epochs", 9, "--format", form).out.split("\n\n")[0]
+    rungs = json.loads(ask(finished, "plan", "--max-epochs", 9, "--format", "json").out)["rungs"]
+    assert parse(form, text) == [{name: str(n) for name, n in rung.items()} for rung in rungs]
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "html", "github", "simple", "latex"])
+def test_status_in_every_format_has_every_search(live: Hbtrack, ask: Ask, form: str) -> None:
+    rows = parse(form, ask(live, "status", "--format", form).out)
+    assert [(row["run_identity"], row["state"]) for row in rows] == [
+        ("gate:9", "running"),
+        ("gate:1", "running"),
+    ]
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "html", "github", "simple", "latex"])
+def test_a_report_in_every_format_has_the_leaderboard(
+    finished: Hbtrack, ask: Ask, form: str
+) -> None:
+    text = ask(finished, "report", "--top", 3, "--format", form).out
+    table = next(
+        part for part in text.split("\n\n") if "epochs_reached" in part or "reached" in part
+    )
+    rows = parse(form, table)
+    top = finished.rows("SELECT config_id, epochs FROM leaderboard ORDER BY rank LIMIT 3")
+    assert [(row["config_id"], int(row["epochs"])) for row in rows] == top
+
+
+def test_json_has_losses_with_all_their_digits(finished: Hbtrack, ask: Ask) -> None:
+    losses = [row[0] for row in finished.rows("SELECT loss FROM leaderboard ORDER BY rank")]
+    [search] = json.loads(ask(finished, "report", "--top", 100, "--format", "json").out)["searches"]
+    assert [row["loss"] for row in search["leaderboard"]] == losses
+    rows = parse("csv", ask(finished, "report", "--top", 100, "--format", "csv").out)
+    assert [float(row["loss"]) for row in rows] == losses
+
+
+# --- sql -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "INSERT INTO param VALUES (1, 'a', 1)",
+        "INSERT INTO param VALUES (1, 'a', 1) RETURNING name",
+        "REPLACE INTO param VALUES (1, 'a', 1)",
+        "UPDATE search SET seed = 1",
+        "DELETE FROM param",
+        "WITH x AS (SELECT 1) DELETE FROM param",
+        "DROP TABLE param",
+        "DROP VIEW params",
+        "CREATE TABLE t (a)",
+        "CREATE TEMP TABLE t (a)",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE INDEX i ON param (value)",
+        "ALTER TABLE param RENAME TO parameter",
+        "ATTACH 'harmed.db' AS harmed",
+        "DETACH main",
+        "VACUUM",
+        "VACUUM INTO 'harmed.db'",
+        "PRAGMA user_version = 7",
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA writable_schema = ON",
+        "PRAGMA wal_checkpoint",
+        "SELECT * FROM pragma_database_list",
+        "BEGIN",
+        "BEGIN IMMEDIATE",
+        "COMMIT",
+        "ROLLBACK",
+        "SAVEPOINT a",
+        "REINDEX",
+        "ANALYZE",
+        "SELECT load_extension('harm')",
+        "SELECT readfile('/etc/hostname')",
+        "SELECT writefile('harmed', 'x')",
+        "SELECT edit('x')",
+        "SELECT fts3_tokenizer('simple')",
+        "SELECT sqlite_log(1, 'x')",
+        "SELECT 1; SELECT 2",
+        "SELECT 1; DROP TABLE param",
+        "",
+        ";",
+        "-- nothing",
+    ],
+)
+def test_sql_refuses_all_but_one_select(
+    finished: Hbtrack, ask: Ask, tmp_path: Path, query: str
+) -> None:
+    before = finished.rows("SELECT count(*), sum(length(sql)) FROM sqlite_master, param")
+    answer = ask(finished, "sql", query)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("hbtrack: ")
+    assert list(tmp_path.iterdir()) == []
+    assert finished.rows("SELECT count(*), sum(length(sql)) FROM sqlite_master, param") == before
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("SELECT 1 AS v;", 1),
+        ("SELECT 1 AS v -- that is all", 1),
+        ("VALUES (1)", 1),
+        ("WITH a AS (SELECT 2 AS v) SELECT v FROM a", 2),
+        (
+            "WITH RECURSIVE c(v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM c WHERE v < 9) "
+            "SELECT sum(v) FROM c",
+            45,
+        ),
+        ("SELECT rank() OVER (ORDER BY loss) FROM leaderboard ORDER BY loss LIMIT 1", 1),
+        (
+            "SELECT lag(rank) OVER (PARTITION BY run_identity ORDER BY rank) FROM leaderboard "
+            "ORDER BY rank LIMIT 1 OFFSET 1",
+            1,
+        ),
+        ("SELECT max(n) FROM (SELECT ntile(4) OVER (ORDER BY loss) AS n FROM leaderboard)", 4),
+        ("SELECT json_extract(script_args, '$[0]') FROM searches", "--space"),
+        ("SELECT script_args ->> 1 FROM searches", "12"),
+        ("SELECT value FROM searches, json_each(script_args) LIMIT 1 OFFSET 1", "12"),
+        (
+            "SELECT json_group_array(rung) FROM (SELECT DISTINCT rung FROM rungs ORDER BY 1)",
+            "[0,1,2]",
+        ),
+        ("SELECT date('2024-02-28', '+2 days')", "2024-03-01"),
+        ("SELECT strftime('%Y', '2024-02-28')", "2024"),
+        ("SELECT unixepoch('1970-01-02')", 86400),
+        ("SELECT julianday('2000-01-02') - julianday('2000-01-01')", 1.0),
+        ("SELECT min(julianday(finished_at) >= julianday(started_at)) FROM attempts", 1),
+        ("SELECT length(current_timestamp) > 0", 1),
+        ("SELECT group_concat(status) FROM (SELECT DISTINCT status FROM brackets)", "done"),
+        ("SELECT count(*) FILTER (WHERE status = 'running') FROM results", 0),
+        ("SELECT printf('%.2f', 0.5) || upper(substr(trim(' abc '), 2, 1))", "0.50B"),
+        ("SELECT CASE WHEN 'toy' LIKE 'T%' AND 'toy' GLOB 't*' THEN iif(1, 'y', 'n') END", "y"),
+        ("SELECT round(sqrt(4.0) + ln(1) + pow(2, 3), 1)", 10.0),
+        ("SELECT count(*) > 0 FROM place JOIN config ON config.pk = place.config_pk", 1),
+        ("SELECT count(*) > 9 FROM sqlite_master", 1),
+        ("SELECT CAST('7' AS INTEGER) UNION SELECT 7", 7),
+    ],
+)
+def test_sql_answers_any_select(finished: Hbtrack, ask: Ask, query: str, value: object) -> None:
+    answer = ask(finished, "sql", query, "--format", "json")
+    assert answer.code == 0, answer.err
+    assert [list(row.values()) for row in json.loads(answer.out)["rows"]] == [[value]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELEC 1",
+        "SELECT nothing_of_that_name FROM results",
+        "SELECT * FROM nowhere",
+        "SELECT 'open",
+        "SELECT ?",
+        "SELECT nothing(1)",
+        "SELECT CAST(x'ff' AS TEXT)",
+        "SELECT '\udcff'",
+        "SELECT zeroblob(1000000000)",
+        "SELECT abs(-9223372036854775808)",
+        "SELECT \x1b[31m",
+    ],
+)
+def test_a_mistake_in_sql_is_a_sentence_and_exit_2(finished: Hbtrack, ask: Ask, query: str) -> None:
+    answer = ask(finished, "sql", query)
+    assert (answer.code, answer.out) == (2, "")
+    assert re.fullmatch("hbtrack: [^\n\x1b]+\n", answer.err)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_columns_of_one_name_all_survive(finished: Hbtrack, ask: Ask, form: str) -> None:
+    query = "SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a"
+    [row] = parse(form, ask(finished, "sql", query, "--format", form).out)
+    assert [int(value) for value in row.values()] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_rows_blobs_nulls_and_long_numbers_have_a_form(
+    finished: Hbtrack, ask: Ask, form: str
+) -> None:
+    assert (
+        parse(form, ask(finished, "sql", "SELECT 1 AS a, 2 AS b LIMIT 0", "--format", form).out)
+        == []
+    )
+    query = "SELECT x'00ff' AS a, NULL AS b, 9007199254740993 AS c, 0.1 + 0.2 AS d"
+    [row] = parse(form, ask(finished, "sql", query, "--format", form).out)
+    assert "00ff" in row["a"]
+    assert row["b"] in ("", None)
+    assert int(row["c"]) == 9007199254740993
+    assert float(row["d"]) == 0.1 + 0.2
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_infinite_number_is_still_a_document(finished: Hbtrack, ask: Ask, form: str) -> None:
+    answer = ask(finished, "sql", "SELECT 9e999 AS x, -9e999 AS y", "--format", form)
+    assert answer.code == 0
+    assert len(parse(form, answer.out)) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c",
+        "SELECT count(*) FROM attempt a, attempt b, attempt c, attempt d, attempt e, attempt f",
+        "SELECT instr(hex(zeroblob(40000000)), hex(zeroblob(20000000)) || '1')",
+    ],
+    ids=["endless recursion", "cross join", "one long function call"],
+)
+def test_a_query_is_stopped_at_its_time_limit(finished: Hbtrack, query: str) -> None:
+    begun = time.monotonic()
+    result = finished("sql", query, "--time-limit", 0.3, code=1)
+    assert time.monotonic() - begun < 6
+    assert result.stderr.startswith("hbtrack: The query took longer than 0.3 s")
+    assert result.stdout == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on a process's memory")
+def test_a_query_that_outgrows_the_memory_is_told_in_a_sentence(finished: Hbtrack) -> None:
+    endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n FROM c)"
+    query = f"{endless} SELECT zeroblob(90000000) FROM c"
+    result = subprocess.run(
+        ["sh", "-c", 'ulimit -v 1000000; exec "$@"', "sh", *finished.command("sql", query)],
+        cwd=finished.folder,
+        env=finished.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert re.fullmatch("hbtrack: .+\n", result.stderr)
+
+
+@pytest.mark.parametrize("limit", ["1e6", "1e300"])
+def test_a_long_time_limit_is_no_mistake(finished: Hbtrack, limit: str) -> None:
+    assert finished("sql", "SELECT 1", "--time-limit", limit).stderr == ""
+
+
+# --- what there is to report ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("words", [("report",), ("status",)], ids=lambda words: words[0])
+@pytest.mark.parametrize("fixture", ["finished", "live", "failed", "odd"])
+def test_report_and_status_have_an_answer_for_every_kind_of_search(
+    request: pytest.FixtureRequest, ask: Ask, fixture: str, words: tuple[str, ...], form: str
+) -> None:
+    answer = ask(request.getfixturevalue(fixture), *words, "--format", form)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.strip()
+
+
+def test_a_report_without_a_result_says_so(live: Hbtrack, ask: Ask) -> None:
+    answer = ask(live, "report", "--identity", "gate:1")
+    assert answer.code == 0
+    assert "gate:1: running, 0/" in answer.out
+    assert "no evaluation has a loss yet" in answer.out
+
+
+def test_a_report_of_failures_alone_shows_them(failed: Hbtrack, ask: Ask) -> None:
+    text = ask(failed, "report").out
+    assert "5/5 evaluations, 5 failed" in text
+    assert "5 failed: RuntimeError: no luck" in text
+    assert "None" not in text
+
+
+def test_a_report_covers_every_search_and_names_it(live: Hbtrack, ask: Ask) -> None:
+    text = ask(live, "report").out
+    assert re.findall("^(gate:.): running", text, re.MULTILINE) == ["gate:9", "gate:1"]
+
+
+@pytest.mark.parametrize("form", ["github", "html", "latex"])
+def test_a_report_of_several_searches_names_them_in_every_format(
+    live: Hbtrack, ask: Ask, form: str
+) -> None:
+    text = ask(live, "report", "--format", form).out
+    assert "gate:9" in text
+    assert "gate:1" in text
+
+
+@pytest.mark.parametrize("words", [("report",), ("status",)], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("gate:9", ["gate:9"]),
+        ("gate:*", ["gate:9", "gate:1"]),
+        ("*[1]", ["gate:1"]),
+        ("gate:?", ["gate:9", "gate:1"]),
+    ],
+)
+def test_an_identity_is_exact_or_a_shell_pattern(
+    live: Hbtrack, ask: Ask, words: tuple[str, ...], pattern: str, found: list[str]
+) -> None:
+    document = json.loads(ask(live, *words, f"--identity={pattern}", "--format", "json").out)
+    searches = [row.get("search", row)["run_identity"] for row in document["searches"]]
+    assert searches == found
+
+
+@pytest.mark.parametrize(
+    "words", [("report",), ("status",), ("db", "check"), ("resume",)], ids=lambda words: words[-1]
+)
+@pytest.mark.parametrize("identity", ["gate:8", "GATE:9", "nothing like it", "gate:[!0-9]"])
+def test_an_unknown_identity_is_exit_3_with_the_nearest_names(
+    live: Hbtrack, ask: Ask, words: tuple[str, ...], identity: str
+) -> None:
+    answer = ask(live, *words, "--identity", identity)
+    assert (answer.code, answer.out) == (3, "")
+    assert "'gate:9'" in answer.err
+    assert identity in answer.err
+
+
+@pytest.mark.parametrize("words", [("report",), ("resume",)], ids=lambda words: words[0])
+def test_a_database_without_a_search_is_exit_3(
+    empty: Hbtrack, ask: Ask, words: tuple[str, ...]
+) -> None:
+    answer = ask(empty, *words)
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err.startswith("hbtrack: ")
+
+
+def test_top_limits_the_leaderboard(finished: Hbtrack, ask: Ask) -> None:
+    rows = parse("csv", ask(finished, "report", "--top", 2, "--format", "csv").out)
+    assert [row["rank"] for row in rows] == ["1", "2"]
+
+
+def test_status_names_the_driver_that_is_alive(live: Hbtrack, ask: Ask) -> None:
+    [first, _] = json.loads(ask(live, "status", "--format", "json").out)["searches"]
+    assert first["state"] == "running"
+    assert Path(f"/proc/{first['driver']['pid']}").exists() or sys.platform != "linux"
+
+
+def test_status_of_a_finished_search_names_no_driver(finished: Hbtrack, ask: Ask) -> None:
+    [only] = json.loads(ask(finished, "status", "--format", "json").out)["searches"]
+    assert (only["state"], only["driver"]) == ("finished", None)
+
+
+# --- where the output goes, and where the file lies ----------------------------------------------
+
+EVERY = [
+    ("report",),
+    ("status",),
+    ("sql", "SELECT * FROM results"),
+    ("plan",),
+    ("db", "path"),
+    ("--help",),
+    ("report", "--help"),
+]
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_a_reader_that_has_gone_away_is_no_error(finished: Hbtrack, words: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = finished.environment()
+    env.pop("PYTHONUNBUFFERED", None)
+    command = finished.command(*words)
+    result = subprocess.run(
+        command, cwd=finished.folder, env=env, stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+@pytest.mark.parametrize("target", ["/dev/full", "&-"])
+def test_output_that_cannot_be_written_is_told_without_a_traceback(
+    finished: Hbtrack, words: tuple[str, ...], target: str
+) -> None:
+    env = finished.environment()
+    env.pop("PYTHONUNBUFFERED", None)
+    result = subprocess.run(
+        ["sh", "-c", f'exec "$@" >{target}', "sh", *finished.command(*words)],
+        cwd=finished.folder,
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+    assert result.returncode == 1 or target == "&-"
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"PYTHONIOENCODING": "ascii"},
+    ],
+    ids="-".join,
+)
+@pytest.mark.parametrize("form", ["simple", "csv"])
+@pytest.mark.parametrize(
+    "words", [("report",), ("status",), ("sql", IDS_QUERY)], ids=lambda words: words[0]
+)
+def test_any_encoding_of_the_terminal_will_do(
+    odd: Hbtrack, words: tuple[str, ...], form: str, env: dict[str, str]
+) -> None:
+    result = odd(*words, "--format", form, env=env)
+    assert result.stderr == ""
+    assert result.stdout
+
+
+@pytest.fixture
+def as_another_user() -> list[str]:
+    """The beginning of a command that runs as a user without rights."""
+    if os.geteuid():
+        return []
+    program = shutil.which("setpriv")
+    if not program:
+        pytest.skip("there is no setpriv program here to drop privileges with")
+    prefix = [program, "--reuid=65534", "--regid=65534", "--clear-groups"]
+    probe = [*prefix, sys.executable, "-c", "import hbtrack"]
+    if subprocess.run(
+        probe, cwd="/", env={"PYTHONPATH": str(ROOT)}, capture_output=True
+    ).returncode:
+        pytest.skip("a user without rights cannot run this Python here")
+    return prefix
+
+
+@pytest.fixture
+def read_only(live: Hbtrack) -> Iterator[Callable[[tuple[str, ...]], Hbtrack]]:
+    """Copies the live database's files with these endings to a folder nobody can write to."""
+    folder = Path(tempfile.mkdtemp())
+
+    def place(endings: tuple[str, ...]) -> Hbtrack:
+        if "-wal" in endings:
+            for ending in endings:
+                shutil.copy(f"{live.database}{ending}", folder / f"hbtrack.db{ending}")
+        else:
+            live("db", "backup", folder / "hbtrack.db")
+            with (folder / "hbtrack.db").open("r+b") as copied:
+                copied.seek(18)
+                copied.write(b"\2\2")  # in WAL mode, as a database is that was closed
+        for file in folder.iterdir():
+            file.chmod(0o400)
+            if not os.geteuid():
+                os.chown(file, 65534, 65534)
+        folder.chmod(0o555)
+        return Hbtrack(folder)
+
+    yield place
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("endings", [("",), ("", "-wal", "-shm"), ("", "-wal")], ids="".join)
+def test_reading_commands_work_in_a_folder_that_cannot_be_written_to(
+    live: Hbtrack,
+    read_only: Callable[[tuple[str, ...]], Hbtrack],
+    as_another_user: list[str],
+    endings: tuple[str, ...],
+) -> None:
+    hbtrack = read_only(endings)
+    files = sorted(hbtrack.folder.iterdir())
+    query = "SELECT count(*) AS n FROM attempts"
+    [[attempts]] = live.rows(query)
+    commands = [("report",), ("status",), ("db", "check"), ("sql", query, "--format", "csv")]
+    for words in commands:
+        result = subprocess.run(
+            [*as_another_user, *hbtrack.command(*words)],
+            cwd=hbtrack.folder,
+            env=hbtrack.environment(),
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, f"{words}\n{result.stderr}"
+    assert result.stdout == f"n\n{attempts}\n"
+    assert sorted(hbtrack.folder.iterdir()) == files
+
+
+def test_a_database_that_may_not_be_read_is_refused_in_a_sentence(
+    read_only: Callable[[tuple[str, ...]], Hbtrack], as_another_user: list[str]
+) -> None:
+    hbtrack = read_only(("",))
+    hbtrack.database.chmod(0)
+    result = subprocess.run(
+        [*as_another_user, *hbtrack.command("report")],
+        cwd="/",
+        env=hbtrack.environment({"HBTRACK_DB": str(hbtrack.database)}),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert re.fullmatch("hbtrack: .+\n", result.stderr)
+    assert stat.S_IMODE(hbtrack.database.stat().st_mode) == 0
