@@ -3,8 +3,8 @@
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hbtrack.database.location import existing_database, search_folder
-from hbtrack.database.revision import REVISION, require_not_newer, revision_of
+from hbtrack.database.revision import REVISION, explain, require_not_newer, revision_of
 from hbtrack.display import printable
 from hbtrack.errors import Conflict, HbtrackError, NotFound
 from hbtrack.executors.worker_files import WorkerFiles
@@ -22,28 +22,33 @@ from hbtrack.ownership import Owner, owner_of
 Row = dict[str, Any]
 
 
-def connect(option: str | None) -> sqlite3.Connection:
+@contextmanager
+def connected(option: str | None) -> Iterator[sqlite3.Connection]:
     """A read-only connection to the database that `--db` names.
 
-    Raises NotFound when there is none, Conflict when its schema is not this version's.
+    Raises NotFound when there is none, Conflict when its schema is not this version's, and
+    HbtrackError when it turns out to be damaged.
     """
     path = existing_database(option)
-    connection = _open(path)
-    try:
-        revision = revision_of(connection, path)
-        if revision is None:
-            raise NotFound(f"{path} is empty; start a search with `hbtrack run`.")
-        require_not_newer(revision, path)
-        if revision != REVISION:
-            raise Conflict(
-                f"{path} has the older schema {revision}, which only writing commands bring to "
-                f"{REVISION}. Nothing was changed; type: hbtrack db upgrade --db {path}"
-            )
-    except BaseException:
-        connection.close()
-        raise
-    connection.row_factory = sqlite3.Row
-    return connection
+    with closing(_open(path)) as connection:
+        try:
+            _require_this_schema(connection, path)
+            connection.row_factory = sqlite3.Row
+            yield connection
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise explain(error, path) from error
+
+
+def _require_this_schema(connection: sqlite3.Connection, path: Path) -> None:
+    revision = revision_of(connection, path)
+    if revision is None:
+        raise NotFound(f"{path} is empty; start a search with `hbtrack run`.")
+    require_not_newer(revision, path)
+    if revision != REVISION:
+        raise Conflict(
+            f"{path} has the older schema {revision}, which only writing commands bring to "
+            f"{REVISION}. Nothing was changed; type: hbtrack db upgrade --db {path}"
+        )
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -63,7 +68,7 @@ def _open(path: Path) -> sqlite3.Connection:
                 for file in (path, wal):
                     shutil.copyfile(file, Path(folder, file.name))
                 return _usable(f"file:{quote(folder)}/{quote(path.name)}")
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
         raise HbtrackError(
             f"{path} cannot be read: {error}. If it is damaged, restore a backup; or name another "
             "with --db PATH."

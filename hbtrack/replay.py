@@ -6,13 +6,12 @@ losses (who was promoted, whose result counts where, every summary row) must be 
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from math import isclose
 from typing import Any
 
 from hbtrack.errors import HbtrackError
 from hbtrack.plan import Done, Plan, rebuild
-from hbtrack.reading import Row, connect, match_identity, rows
+from hbtrack.reading import Row, connected, match_identity, rows
 from hbtrack.records import Facts, Place, RungKey, Settled, rung_of
 from hbtrack.schedule import Schedule, make_schedule, parse_eta
 from hbtrack.store.facts import load_facts
@@ -70,7 +69,7 @@ WHERE i.search_pk = ? ORDER BY i.pk"""
 
 def check_database(option: str | None, identity: str | None) -> list[str]:
     """What is wrong with the file or with the searches that match, a sentence each."""
-    with closing(connect(option)) as connection:
+    with connected(option) as connection:
         problems = [
             f"SQLite's integrity check: {row[0]}"
             for row in connection.execute("PRAGMA integrity_check")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from conftest import TOY, Hbtrack, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1)
@@ -70,7 +69,7 @@ def test_a_stop_signal_ends_cleanly_and_resume_reaches_the_undisturbed_end(
     golden = another()
     golden(*SEARCH, TOY)
     driver = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 0.3)
-    wait_for(lambda: (hbtrack.folder / "toy" / "diary.txt").exists())
+    wait_for((hbtrack.folder / "toy" / "diary.txt").exists)
     code, said = end(driver, signal.Signals[name])
     assert code == 75
     assert "hbtrack resume --identity toy" in said
@@ -132,7 +131,7 @@ def test_an_ignored_hangup_stays_ignored(hbtrack: Hbtrack) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: (hbtrack.folder / "toy" / "diary.txt").exists())
+    wait_for((hbtrack.folder / "toy" / "diary.txt").exists)
     driver.send_signal(signal.SIGHUP)
     assert driver.wait(60) == 0
 
@@ -193,7 +192,7 @@ def test_resume_takes_all_unfinished_searches_and_skips_what_another_driver_runs
 ) -> None:
     driver = begin(hbtrack, *SEARCH, script(POLITE))
     stopped = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 0.2)
-    wait_for(lambda: (hbtrack.folder / "toy" / "diary.txt").exists())
+    wait_for((hbtrack.folder / "toy" / "diary.txt").exists)
     assert end(stopped, signal.SIGINT)[0] == 75
     result = hbtrack("resume")
     assert "Another hbtrack is running 'stop'" in result.stderr

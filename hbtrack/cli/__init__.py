@@ -6,22 +6,18 @@ sqlalchemy, alembic, numpy, rich.
 
 import contextlib
 import os
-import sqlite3
 import sys
 from collections.abc import Sequence
 
 from hbtrack.cli.parser import parse
-from hbtrack.database.location import database_path
-from hbtrack.database.revision import explain
 from hbtrack.display import printable
 from hbtrack.errors import HbtrackError, ScriptError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        code = _call(arguments)
+        code = _call(sys.argv[1:] if argv is None else argv)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -33,31 +29,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `hbtrack report | head`
         _silence_stdout()
         return 141
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # a file that is damaged inside
-        show_error(explain(error, database_path(_option(arguments, "--db"))))
-        return HbtrackError.exit_code
     except OSError as error:  # a folder that is gone, a disk that is full
         _silence_stdout()
         complain(f"hbtrack: {error}. Everything recorded is kept.")
         return HbtrackError.exit_code
 
 
-def _call(arguments: list[str]) -> int:
+def _call(arguments: Sequence[str]) -> int:
     try:
         args = parse(arguments)
     except SystemExit as end:  # argparse has shown the help or the version
         return int(end.code or 0)
     return int(args.command(args))
-
-
-def _option(arguments: list[str], name: str) -> str | None:
-    """The value of an option, where the arguments could be parsed before."""
-    for word, following in zip(arguments, [*arguments[1:], None], strict=True):
-        if word == name:
-            return following
-        if word.startswith(f"{name}="):
-            return word.partition("=")[2]
-    return None
 
 
 def _silence_stdout() -> None:

@@ -34,9 +34,10 @@ def _upgrade(args: argparse.Namespace) -> int:
 
 def _backup(args: argparse.Namespace) -> int:
     from hbtrack.database.upgrade import copy_database  # noqa: PLC0415 - as above
-    from hbtrack.reading import connect  # noqa: PLC0415
+    from hbtrack.reading import connected  # noqa: PLC0415
 
-    connect(args.db).close()  # it is ours, and whole enough to read
+    with connected(args.db):
+        pass  # it is ours, and whole enough to read
     source, target = existing_database(args.db), Path(args.file).absolute()
     copy_database(source, target)
     _say(f"Copied {source} to {target}.")

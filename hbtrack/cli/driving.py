@@ -16,7 +16,7 @@ from hbtrack.database.location import search_folder
 from hbtrack.display import printable
 from hbtrack.errors import INTERRUPTED, HbtrackError, UsageError
 from hbtrack.progress import Progress, write_line
-from hbtrack.reading import connect, rows
+from hbtrack.reading import connected, rows
 from hbtrack.records import Search, SearchStatus
 from hbtrack.seams import StopRequest
 from hbtrack.session import Session, Settings
@@ -117,11 +117,9 @@ def show_finished(args: argparse.Namespace, search: Search) -> None:
     """The best of a finished search, from the views."""
     if args.quiet:
         return
-    connection = connect(args.db)
-    row = rows(connection, "SELECT * FROM searches WHERE run_identity = ?", [search.run_identity])[
-        0
-    ]
-    connection.close()
+    query = "SELECT * FROM searches WHERE run_identity = ?"
+    with connected(args.db) as connection:
+        (row,) = rows(connection, query, [search.run_identity])
     done = f"{search.run_identity} is finished: {row['evaluations_done']} evaluations done, "
     done += f"{row['evaluations_failed']} failed."
     if row["best_loss"] is not None:

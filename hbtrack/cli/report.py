@@ -3,14 +3,13 @@
 import argparse
 import html
 import sqlite3
-from contextlib import closing
 from typing import Any
 
 from hbtrack.cli import tables
 from hbtrack.database.location import database_path
 from hbtrack.display import printable
 from hbtrack.errors import NotFound
-from hbtrack.reading import Row, connect, match_identity, rows, state_of
+from hbtrack.reading import Row, connected, match_identity, rows, state_of
 
 _LEADERBOARD = """
 SELECT rank, loss, epochs, epochs_reached, bracket, config_id, seconds
@@ -26,7 +25,7 @@ COLUMNS = ("rank", "loss", "epochs", "epochs_reached", "bracket", "config_id", "
 
 def main(args: argparse.Namespace) -> int:
     """Report on each search that matches; exit 3 when there is none."""
-    with closing(connect(args.db)) as connection:
+    with connected(args.db) as connection:
         connection.execute("BEGIN")  # one moment of a search that may be running
         names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
         if not names:

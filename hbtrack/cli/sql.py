@@ -9,12 +9,11 @@ import os
 import sqlite3
 import sys
 import threading
-from contextlib import closing
 from typing import Any
 
 from hbtrack.cli import tables
 from hbtrack.errors import HbtrackError, UsageError
-from hbtrack.reading import connect
+from hbtrack.reading import connected
 
 MAX_VALUE_BYTES = 100_000_000  # the longest text that a query may build
 
@@ -148,7 +147,7 @@ _ALLOWED = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE
 
 def main(args: argparse.Namespace) -> int:
     """Show the rows of the query; exit 2 when it is refused, 1 when it takes too long."""
-    with closing(connect(args.db)) as connection:
+    with connected(args.db) as connection:
         connection.row_factory = None
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         # Their first use needs more rights than any query is given.

@@ -1,11 +1,10 @@
 """`hbtrack status`: every search in a line, as it is now."""
 
 import argparse
-from contextlib import closing
 
 from hbtrack.cli import tables
 from hbtrack.database.location import database_path
-from hbtrack.reading import connect, match_identity, rows, state_of
+from hbtrack.reading import connected, match_identity, rows, state_of
 
 _QUERY = """
 SELECT run_identity, status, epochs_done, epochs_planned, evaluations_done, evaluations_failed,
@@ -27,7 +26,7 @@ COLUMNS = (
 
 def main(args: argparse.Namespace) -> int:
     """Show the searches; exit 3 when `--identity` matches none."""
-    with closing(connect(args.db)) as connection:
+    with connected(args.db) as connection:
         searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
         chosen = match_identity(list(searches), args.identity)
         states = {name: state_of(connection, database_path(args.db), name) for name in chosen}

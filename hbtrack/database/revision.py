@@ -34,7 +34,7 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
                 "Name another file with --db PATH."
             )
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from a damaged schema
         raise explain(error, path) from error
     return row[0] if row else None
 

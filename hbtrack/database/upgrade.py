@@ -34,7 +34,7 @@ def writable(path: Path, say: Callable[[str], None]) -> Iterator[Engine]:
     engine = open_engine(path)
     try:
         yield engine
-    except DBAPIError as error:
+    except (DBAPIError, UnicodeDecodeError) as error:
         raise explain(error, path) from error
     finally:
         engine.dispose()
