@@ -17,7 +17,7 @@ MAX_NAME_BYTES = 4096
 """The longest config_id or run_identity, in UTF-8."""
 
 MAX_LOSS_LINE_BYTES = 4096
-"""No loss is longer; only so much of a wrong last line is quoted from."""
+"""No loss is longer; of an endless line only a part is ever looked at, which must not pass."""
 
 ParamValue = int | float | str
 
@@ -64,7 +64,7 @@ def config_id_problem(value: str) -> str | None:
 
 # --- the loss ------------------------------------------------------------------------------------
 
-_LOSS = re.compile(rb"[ \t\r]*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[ \t\r]*")
+_LOSS = re.compile(rb"[ \t\r]*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[ \t\r]*")
 _NOT_FINITE = re.compile(rb"[ \t\r]*[+-]?(nan|inf|infinity)[ \t\r]*", re.IGNORECASE)
 _ANSI = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 _ADVICE = "print the loss alone on the last line, as in print(float(loss))"
@@ -88,6 +88,8 @@ def read_loss(last_line: bytes) -> float | LossRefused:
     if not last_line.strip():
         return LossRefused("no_output", f"The script printed nothing on stdout; {_ADVICE}.")
     quoted = _quote(last_line)
+    if len(last_line) > MAX_LOSS_LINE_BYTES:
+        return LossRefused("bad_last_line", f"The last line of stdout, {quoted}, is endless.")
     if match := _LOSS.fullmatch(last_line):
         loss = float(match[1])
         if math.isfinite(loss):
@@ -118,39 +120,46 @@ def _quote(line: bytes, limit: int = 200) -> str:
 
 # --- the error -----------------------------------------------------------------------------------
 
-_TRACEBACK = "Traceback (most recent call last):"
-_EXCEPTION_LINE = re.compile(r"([A-Za-z_][\w.]*)(?:: (.*))?")
+# A traceback at the beginning of a line: one inside of a message ("Original Traceback ...") is not
+# the error, and neither is one that Python ignored while it ended.
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):$", re.MULTILINE)
+_IGNORED = re.compile(r"^Exception ignored [^\n]*\n\Z", re.MULTILINE)
+_EXCEPTION_LINE = re.compile(r"([^\W\d](?:[\w.]|<locals>)*)(?:: (.*))?")
+_LINKS = ("direct cause of the following exception:", "another exception occurred:")
 
 
 def exception_of(stderr: str) -> tuple[str, str, str] | None:
     """(type, message, traceback) of the last Python traceback in `stderr`, if there is one."""
-    start = stderr.rfind(_TRACEBACK)
-    if start < 0:
+    starts = [
+        match.start()
+        for match in _TRACEBACK.finditer(stderr)
+        if not _IGNORED.search(stderr, 0, match.start())
+    ]
+    if not starts:
         return None
-    lines = stderr[start:].rstrip().splitlines()
+    lines = stderr[starts[-1] :].rstrip().splitlines()
     for number, line in enumerate(lines[1:], 1):
         if line and not line[0].isspace() and (match := _EXCEPTION_LINE.fullmatch(line)):
             message = "\n".join([match[2] or "", *lines[number + 1 :]]).strip()
-            chain = _chain_start(stderr, start)
-            return match[1], message, stderr[chain:].rstrip()
+            return match[1], message, stderr[_chain_start(stderr, starts) :].rstrip()
     return None
 
 
-def _chain_start(stderr: str, last: int) -> int:
+def _chain_start(stderr: str, starts: list[int]) -> int:
     """Where the first of the chained tracebacks ("During handling of ...") begins."""
-    links = ("direct cause of the following exception:", "another exception occurred:")
-    while True:
-        before = stderr[:last].rstrip()
-        previous = stderr.rfind(_TRACEBACK, 0, last)
-        if previous < 0 or not before.endswith(links):
-            return last
-        last = previous
+    first = starts[-1]
+    for start in reversed(starts[:-1]):
+        if not stderr[:first].rstrip().endswith(_LINKS):
+            break
+        first = start
+    return first
 
 
 # --- the parameters ------------------------------------------------------------------------------
 
 _PAIR = re.compile(r"([A-Za-z_]\w*):(.*?)(?=\.[A-Za-z_]\w*:|\Z)", re.DOTALL)
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+LONGEST_NUMBER = 400  # digits; floats end at 10**308
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -172,7 +181,7 @@ def param_value(value: object) -> ParamValue:
         return json.dumps(value)
     if isinstance(value, str):
         match = _JSON_NUMBER.fullmatch(value)
-        if not match:
+        if not match or len(value) > LONGEST_NUMBER:
             return value
         number = float(value) if match[1] or match[2] else int(value)
         return value if param_value(number) == repr(number) else number

@@ -28,6 +28,13 @@ def field(value: object) -> str:
     return text if bare else json.dumps(text, ensure_ascii=False)
 
 
+def option(name: str, value: str | None) -> list[str]:
+    """An option with its value as argparse takes it, also where that begins with a dash."""
+    if value is None:
+        return []
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as 0:00:07, 26:14:00, or - where they are not known."""
     if seconds is None or not math.isfinite(seconds):

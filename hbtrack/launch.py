@@ -14,6 +14,11 @@ from hbtrack.records import Launch
 
 def make_launch(script: str, script_args: Sequence[str], python: str | None, cwd: str) -> Launch:
     """How the script is run. Raises UsageError when it or the interpreter is not there."""
+    for what, text in (("script", script), ("interpreter", python or ""), ("folder", cwd)):
+        if not _is_text(text):
+            raise UsageError(
+                f"The name of the {what}, {text!a}, is not UTF-8; give it another one."
+            )
     path = os.path.abspath(os.path.join(cwd, script))  # noqa: PTH100, PTH118 - links stay as typed
     return Launch(
         script=path,
@@ -22,6 +27,14 @@ def make_launch(script: str, script_args: Sequence[str], python: str | None, cwd
         python=_interpreter(python),
         cwd=cwd,
     )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def sha256_of(script: str) -> str:
@@ -46,4 +59,7 @@ def _interpreter(python: str | None) -> str:
 def command_around(launch: Launch) -> tuple[str, str]:
     """The shell-quoted text before and after CONFIG_ID --epochs N --gpu G."""
     tail = shlex.join(launch.script_args)
-    return shlex.join([launch.python, launch.script]), f" {tail}" if tail else ""
+    texts = shlex.join([launch.python, launch.script]), f" {tail}" if tail else ""
+    # Arguments need not be UTF-8; what is stored to be shown must be.
+    head, tail = (text.encode("utf-8", "backslashreplace").decode() for text in texts)
+    return head, tail

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hbtrack.database.location import search_folder
 from hbtrack.database.upgrade import writable
+from hbtrack.display import option
 from hbtrack.errors import Conflict, HbtrackError, ScriptError, UsageError
 from hbtrack.launch import sha256_of
 from hbtrack.ownership import owned, owner_of
@@ -154,9 +155,9 @@ def _compare(stored: Search, launch: Launch, terms: Terms, typed: set[str]) -> N
         raise Conflict(
             f"The search {stored.run_identity!r} was started otherwise:\n"
             + "".join(f"    {difference}\n" for difference in differences)
-            + "Nothing was changed. Go on with it as stored by `hbtrack resume --identity "
-            f"{shlex.quote(stored.run_identity)}`, or keep the new search in another file with "
-            "--db PATH, or let run_identity give it another name."
+            + "Nothing was changed. Go on with it as stored by `hbtrack resume "
+            f"{shlex.join(option('--identity', stored.run_identity))}`, or keep the new search in "
+            "another file with --db PATH, or let run_identity give it another name."
         )
 
 

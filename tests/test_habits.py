@@ -93,7 +93,7 @@ def test_what_a_script_prints_stays_out_of_results(hbtrack: Hbtrack) -> None:
     script = HABITS / "chatty.py"
     started = hbtrack("run", "--max-epochs", 3, script, env={"PYTHONUNBUFFERED": ""})
     assert started.stdout == ""
-    assert "Welcome to chatty" in started.stderr
+    assert "Welcome to chatty 1.0\n" in started.stderr
     assert hbtrack.rows("SELECT DISTINCT status, loss FROM results") == [("done", 0.125)]
     for words in (["status"], ["report"], ["sql", "SELECT * FROM attempts"]):
         assert str(hbtrack.json(*words)["schema"]).startswith("hbtrack.")

@@ -78,7 +78,6 @@ def refused(hbtrack: Hbtrack, *words: object, code: int = 2, says: tuple[str, ..
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (["run", "nowhere.py"], 2),
         (["run", "script.py"], 2),
         (["run", "--max-epochs", "0", "script.py"], 2),
         (["status"], 3),
@@ -326,11 +325,10 @@ def test_a_bad_get_config_is_refused(
     refused(hbtrack, "run", path, says=("get_config", "Nothing was started", *says))
 
 
-@pytest.mark.parametrize("config", [r"{'x': 'a\ud800'}", r"{'a\ud800': 1}"])
 def test_a_parameter_that_is_no_text_is_refused_or_made_visible(
-    hbtrack: Hbtrack, script: Write, config: str
+    hbtrack: Hbtrack, script: Write
 ) -> None:
-    path = script(f"def get_config(config_id): return {config}\n" + GOOD)
+    path = script(r"def get_config(config_id): return {'a\ud800': 'b\ud800'}" + GOOD)
     result = hbtrack("run", "--max-epochs", 1, path, code=None)
     assert result.returncode in (0, 2)
     assert OWN not in result.stderr
@@ -423,11 +421,10 @@ def test_a_wrong_environment_variable_is_refused(hbtrack: Hbtrack, script: Write
     assert written(hbtrack.folder) == []
 
 
-@pytest.mark.parametrize("seconds", ["3000000", "1e300"])
-def test_no_time_limit_is_too_long(hbtrack: Hbtrack, script: Write, seconds: str) -> None:
-    search = ("run", "--max-epochs", 1, "--import-timeout", seconds, "--grace", seconds)
-    assert "Traceback" not in hbtrack(*search, script(GOOD)).stderr
-    assert "Traceback" not in hbtrack("sql", "SELECT 1", "--time-limit", seconds).stderr
+def test_no_time_limit_is_too_long(hbtrack: Hbtrack, script: Write) -> None:
+    limits = ("--import-timeout", 3_000_000, "--grace", 3_000_000)
+    assert "Traceback" not in hbtrack("run", "--max-epochs", 1, *limits, script(GOOD)).stderr
+    assert "Traceback" not in hbtrack("sql", "SELECT 1", "--time-limit", "1e300").stderr
 
 
 @pytest.mark.parametrize(
@@ -587,7 +584,7 @@ def test_other_terms_are_refused_with_stored_and_given_values(
     before = stored.dump()
     words = words or ["script.py", "--model", "resnet"]
     text = typed(stored.folder, "run", *options, *words, code=4)
-    for word in [*says, "Nothing was changed", "hbtrack resume --identity mine", "--db"]:
+    for word in [*says, "Nothing was changed", "hbtrack resume --identity", "--db"]:
         assert word in text
     assert stored.dump() == before
 
@@ -706,10 +703,8 @@ def test_an_identity_is_exact_or_a_shell_pattern(
         assert [search["run_identity"] for search in searches] == found
 
 
-@pytest.mark.parametrize("identity", ["--model=res", "it's [1]*"])
-def test_the_command_that_is_suggested_can_be_typed(
-    hbtrack: Hbtrack, script: Write, identity: str
-) -> None:
+def test_the_command_that_is_suggested_can_be_typed(hbtrack: Hbtrack, script: Write) -> None:
+    identity = "--model=it's [1]*"
     path = script(GOOD.replace('"mine"', "argv[0]"))
     result = hbtrack("run", "--max-epochs", 1, path, identity)
     suggested = re.search(r"hbtrack (report .*)", result.stderr)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hbtrack.cli import complain
 from hbtrack.database.location import search_folder
-from hbtrack.display import printable
+from hbtrack.display import option, printable
 from hbtrack.errors import INTERRUPTED, HbtrackError, UsageError
 from hbtrack.progress import Progress, write_line
 from hbtrack.reading import connected, rows
@@ -66,12 +66,8 @@ def drive(session: Session, args: argparse.Namespace) -> int:
     if status is SearchStatus.FINISHED:
         show_finished(args, session.search)
         return os.EX_OK
-    database = f" --db {shlex.quote(args.db)}" if args.db else ""
-    identity = shlex.quote(session.search.run_identity)
-    say(
-        f"Stopped by {stop.name}; everything finished is kept. "
-        f"To go on: hbtrack resume --identity {identity}{database}"
-    )
+    options = _options(args, session.search)
+    say(f"Stopped by {stop.name}; everything finished is kept. To go on: hbtrack resume {options}")
     return INTERRUPTED
 
 
@@ -127,6 +123,9 @@ def show_finished(args: argparse.Namespace, search: Search) -> None:
             f" Best {row['best_loss']!r} at {row['best_epochs']} epochs: {row['best_config_id']}"
         )
     complain(done)
-    database = f" --db {shlex.quote(args.db)}" if args.db else ""
-    identity = shlex.quote(search.run_identity)
-    complain(f"More: hbtrack report --identity {identity}{database}")
+    complain(f"More: hbtrack report {_options(args, search)}")
+
+
+def _options(args: argparse.Namespace, search: Search) -> str:
+    """What names this search in another command, as a shell takes it."""
+    return shlex.join([*option("--identity", search.run_identity), *option("--db", args.db)])

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,9 @@ def _resume(verbs: "Verbs") -> argparse.ArgumentParser:
 
 def _running_options(parser: "Group") -> None:
     parser.add_argument("--workers", type=_whole(1), metavar="N", help="default: one per GPU, or 1")
-    parser.add_argument("--gpus", default="all", metavar="all|none|0,2", help="default all")
+    parser.add_argument(
+        "--gpus", type=_gpus, default="all", metavar="all|none|0,2", help="default all"
+    )
     parser.add_argument(
         "--grace",
         type=_seconds,
@@ -251,6 +254,12 @@ def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _gpus(text: str) -> str:
+    if not re.fullmatch(r"all|none|[0-9]+(,[0-9]+)*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"must be all, none, or numbers as 0,2; not {text!r}")
+    return text
 
 
 def _finite(text: str) -> float:

@@ -21,6 +21,9 @@ from hbtrack.executors.worker_files import Output, Record, WorkerFiles
 ADOPTED_TICK = 0.05
 """Seconds between two looks at the locks of adopted attempts; own ones wake the driver at once."""
 
+LONGEST_WAIT = 3600.0
+"""Seconds; the kernel's timers end somewhere, and looking once an hour does no harm."""
+
 SILENT_SECONDS = 2.0
 """How long an adopted attempt whose processes are all gone may keep its lock."""
 
@@ -114,6 +117,8 @@ class LocalExecutor:
         """The attempts that have ended, as soon as there is one, `wake` is called or time is up."""
         adopted = any(run.adopted for run in self._running.values())
         limit = min(timeout if timeout is not None else ADOPTED_TICK, ADOPTED_TICK)
+        if timeout is not None:
+            timeout = min(timeout, LONGEST_WAIT)
         for key, _ in self._selector.select(limit if adopted else timeout):
             if key.fileobj is self._woken_end:
                 with contextlib.suppress(BlockingIOError):

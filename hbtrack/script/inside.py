@@ -27,6 +27,18 @@ class Refused(Exception):
         self.facts = facts
 
 
+class FreshLoader(importlib.machinery.SourceFileLoader):
+    """Compiles the script anew each time.
+
+    A cached file would be left beside it, and be stale after two edits within one second.
+    """
+
+    def get_code(self, fullname: str) -> Any:
+        """The code of the file as it is now."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def load(script: str, args: "list[str]") -> Any:
     """The script as a module that is not __main__, with the path that Python would give it."""
     if not getattr(sys.flags, "safe_path", False):
@@ -34,7 +46,9 @@ def load(script: str, args: "list[str]") -> Any:
     # As an attempt would be called: a parser at module level finds all that it requires.
     sys.argv = [script, STAND_IN, "--epochs", "1", "--gpu", "0", *args]
     name = os.path.splitext(os.path.basename(script))[0]
-    loader = importlib.machinery.SourceFileLoader(name, script)
+    if importlib.util.find_spec("numpy") is None:
+        raise Refused(step="numpy", problem="missing")
+    loader = FreshLoader(name, script)
     spec = importlib.util.spec_from_file_location(name, script, loader=loader)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[name] = module
@@ -42,8 +56,6 @@ def load(script: str, args: "list[str]") -> Any:
     for function in ("run_identity", "get_random_config_id"):
         if not callable(getattr(module, function, None)):
             raise Refused(step=function, problem="missing")
-    if importlib.util.find_spec("numpy") is None:
-        raise Refused(step="numpy", problem="missing")
     return module
 
 
@@ -142,6 +154,15 @@ def plain(value: Any) -> Any:
         return repr(value)
 
 
+def flush() -> None:
+    """Write out what the script has printed, if it has left the streams as they were."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # noqa: S112 - closed, or replaced by anything
+            continue
+
+
 def main() -> None:
     """Answer with the identity, then sample for as long as there are requests."""
     channel = socket.socket(fileno=int(sys.argv[1]))
@@ -149,7 +170,11 @@ def main() -> None:
     requests = channel.makefile("r", encoding="ascii")
 
     def say(**message: Any) -> None:
-        channel.sendall(json.dumps(message).encode("ascii") + b"\n")
+        flush()  # what is printed before an answer is read with it
+        try:
+            channel.sendall(json.dumps(message).encode("ascii") + b"\n")
+        except OSError:  # hbtrack has gone, or the script has closed what was not its own
+            os._exit(1)
 
     try:
         say(step="import")
@@ -158,20 +183,16 @@ def main() -> None:
         say(identity=identity(module, args))
         for line in requests:
             request = json.loads(line)
-            say(step="get_random_config_id")
-            ids = sample(module, **request)
-            found = {}
-            if callable(getattr(module, "get_config", None)):
+            if "sample" in request:
+                say(step="get_random_config_id")
+                say(ids=sample(module, **request["sample"]))
+            elif callable(getattr(module, "get_config", None)):
                 say(step="get_config")
-                new = set(ids) - set(request["used"])
-                found = {
-                    config_id: params(module, config_id) for config_id in ids if config_id in new
-                }
-            say(ids=ids, params=found)
+                say(params=[params(module, config_id) for config_id in request["params"]])
+            else:
+                say(params=[None] * len(request["params"]))
     except Refused as refused:
         say(refused=refused.facts)
-    sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(0)  # nothing that the script registered at exit may hold this process up
 
 

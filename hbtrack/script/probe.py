@@ -7,7 +7,6 @@ started when the conversation is over. What it prints is kept out of hbtrack's s
 import contextlib
 import json
 import os
-import selectors
 import signal
 import socket
 import subprocess
@@ -22,7 +21,9 @@ from hbtrack import contract
 from hbtrack.errors import ScriptError
 from hbtrack.records import Launch, Sampled
 from hbtrack.schedule import Schedule
+from hbtrack.verdict import signal_name
 
+TICK = 0.1  # seconds between two looks at whether the process still lives
 PRINTED = 64 * 1024  # bytes of what the script printed that are shown
 
 _NEEDED = {
@@ -46,6 +47,7 @@ class ScriptProbe:
         self._buffer = b""
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._channel, inner = socket.socketpair()
+        self._channel.settimeout(TICK)
         inside = Path(__file__).with_name("inside.py")
         command = [launch.python, os.fspath(inside), str(inner.fileno()), launch.script]
         try:
@@ -60,6 +62,7 @@ class ScriptProbe:
             )
         except OSError as error:
             self._channel.close()
+            self._printed.close()
             raise ScriptError(
                 f"The interpreter {launch.python} could not be started in {launch.cwd}: "
                 f"{error.strerror}. {still_holds} Name another with --python PATH."
@@ -80,7 +83,7 @@ class ScriptProbe:
 
     def identity(self) -> str:
         """What run_identity returns for the user's arguments, asked twice. Raises ScriptError."""
-        identity = str(self._hear("identity")["identity"])
+        identity = str(self._hear("identity"))
         if problem := contract.name_problem(identity):
             raise self._error(f"run_identity returned {_short(identity)}, which {problem}.")
         return identity
@@ -94,19 +97,16 @@ class ScriptProbe:
             "brackets": [(b.first_epochs, b.configs) for b in schedule.brackets],
             "used": sorted(known),
         }
-        self._step = "get_random_config_id"
-        with contextlib.suppress(BrokenPipeError):  # it has ended; _hear finds out how
-            self._channel.sendall(json.dumps(request).encode() + b"\n")
-        answer = self._hear("ids")
-        ids, params = tuple(answer["ids"]), answer["params"]
+        ids = tuple(self._ask("ids", sample=request))
         for config_id in ids:
             if problem := contract.config_id_problem(config_id):
                 raise self._error(
                     f"get_random_config_id returned {_short(config_id)}, which {problem}."
                 )
-        new = {config_id: params.get(config_id) for config_id in ids if config_id not in known}
+        new = [config_id for config_id in dict.fromkeys(ids) if config_id not in known]
+        params = zip(new, self._ask("params", params=new), strict=True)
         return Sampled(
-            pass_, ids, {config_id: _params(config_id, new[config_id]) for config_id in new}
+            pass_, ids, {config_id: _params(config_id, found) for config_id, found in params}
         )
 
     def printed(self) -> str:
@@ -130,7 +130,12 @@ class ScriptProbe:
 
     # --- inside ---
 
-    def _hear(self, wanted: str) -> dict[str, Any]:
+    def _ask(self, wanted: str, **request: object) -> list[Any]:
+        with contextlib.suppress(BrokenPipeError):  # it has ended; _hear finds out how
+            self._channel.sendall(json.dumps(request).encode() + b"\n")
+        return list(self._hear(wanted))
+
+    def _hear(self, wanted: str) -> Any:
         deadline = time.monotonic() + self._time_limit
         while True:
             message = json.loads(self._line(deadline))
@@ -138,39 +143,48 @@ class ScriptProbe:
             if refused := message.get("refused"):
                 raise self._refusal(**refused)
             if wanted in message:
-                return dict(message)
+                return message[wanted]
 
     def _line(self, deadline: float) -> bytes:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._channel, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise self._error(
-                        f"{self._doing()} took longer than {self._time_limit:g} s. "
-                        "If it really needs so long, give it more with --import-timeout SECONDS."
-                    )
-                try:
-                    part = self._channel.recv(1 << 20)
-                except ConnectionResetError:
-                    part = b""
-                if not part:
-                    raise self._error(f"{self._doing()} {self._how_it_ended()}.")
-                self._buffer += part
+        """The next line of the script's process; raises ScriptError when none comes."""
+        while b"\n" not in self._buffer:
+            ended = self._ending()  # before the last look, so that no last words are lost
+            if self._listen():
+                continue
+            if ended:
+                raise self._error(f"{self._doing()} {ended}.")
+            if time.monotonic() > deadline:
+                raise self._error(
+                    f"{self._doing()} took longer than {self._time_limit:g} s. "
+                    "If it really needs so long, give it more with --import-timeout SECONDS."
+                )
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line
+
+    def _listen(self) -> bool:
+        """Whether something was said just now. What the script forked may keep the channel open."""
+        try:
+            part = self._channel.recv(1 << 20)
+        except (TimeoutError, ConnectionResetError):
+            return False
+        if not part:
+            time.sleep(TICK)  # closed, perhaps by the script: its end is what counts
+        self._buffer += part
+        return bool(part)
 
     def _doing(self) -> str:
         if self._step == "import":
             return f"Importing {self._launch.script}"
         return f"{self._step} of {self._launch.script}"
 
-    def _how_it_ended(self) -> str:
-        # Not reaped here: `close` kills the group by this number.
-        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        if ended and ended.si_code != os.CLD_EXITED:
-            return f"was ended by {signal.Signals(ended.si_status).name}"
-        code = ended.si_status if ended else "unknown"
-        return f"ended the whole process with exit code {code}, without an answer"
+    def _ending(self) -> str | None:
+        """How the process ended, if it has. It is not reaped: `close` kills its group by number."""
+        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if ended is None:
+            return None
+        if ended.si_code != os.CLD_EXITED:
+            return f"was ended by {signal_name(ended.si_status)}"
+        return f"ended the whole process with exit code {ended.si_status}, without an answer"
 
     def _refusal(self, step: str, problem: str, **facts: str) -> ScriptError:
         self._step = step
@@ -210,7 +224,17 @@ class ScriptProbe:
 def _params(config_id: str, found: dict[str, Any] | None) -> dict[str, contract.ParamValue]:
     if found is None:
         return contract.params_of(config_id)
-    return {name: contract.param_value(value) for name, value in found.items()}
+    return {_text(name): _value(value) for name, value in found.items()}
+
+
+def _value(value: object) -> contract.ParamValue:
+    stored = contract.param_value(value)
+    return _text(stored) if isinstance(stored, str) else stored
+
+
+def _text(text: str) -> str:
+    """The text with lone surrogates, which no database can hold, made visible."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _short(text: str) -> str:
