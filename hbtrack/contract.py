@@ -89,7 +89,10 @@ def read_loss(last_line: bytes) -> float | LossRefused:
         return LossRefused("no_output", f"The script printed nothing on stdout; {_ADVICE}.")
     quoted = _quote(last_line)
     if len(last_line) > MAX_LOSS_LINE_BYTES:
-        return LossRefused("bad_last_line", f"The last line of stdout, {quoted}, is endless.")
+        return LossRefused(
+            "bad_last_line",
+            f"The last line of stdout, {quoted}, is too long for a loss; {_ADVICE}.",
+        )
     if match := _LOSS.fullmatch(last_line):
         loss = float(match[1])
         if math.isfinite(loss):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from hbtrack.cli import complain
 from hbtrack.database.location import search_folder
-from hbtrack.display import option, printable
+from hbtrack.display import option
 from hbtrack.errors import INTERRUPTED, HbtrackError, UsageError
-from hbtrack.progress import Progress, write_line
+from hbtrack.progress import Progress
 from hbtrack.reading import connected, rows
 from hbtrack.records import Search, SearchStatus
 from hbtrack.seams import StopRequest
@@ -23,11 +23,6 @@ from hbtrack.session import Session, Settings
 
 MAX_LOST = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-
-
-def say(text: str) -> None:
-    """A sentence for the user's eye."""
-    write_line(sys.stderr, printable(text))
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -39,7 +34,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         import_timeout=args.import_timeout,
         grace=args.grace,
         max_lost=int(max_lost),
-        say=say,
+        say=(lambda _text: None) if args.quiet else complain,
     )
 
 

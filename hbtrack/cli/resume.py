@@ -3,8 +3,8 @@
 import argparse
 import os
 
-from hbtrack.cli import show_error
-from hbtrack.cli.driving import drive, say, settings_of
+from hbtrack.cli import complain, show_error
+from hbtrack.cli.driving import drive, settings_of
 from hbtrack.database.location import existing_database
 from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, NotFound
@@ -17,14 +17,16 @@ from hbtrack.store.catalogue import read_searches
 def main(args: argparse.Namespace) -> int:
     """Drive every unfinished search that matches; the worst exit status of them."""
     path = existing_database(args.db)
-    with writable(path, say) as engine:
+    with writable(path, complain) as engine:
         searches = {search.run_identity: search for search in read_searches(engine)}
     if not searches:
         raise NotFound(f"There is no search in {path}; start one with `hbtrack run SCRIPT`.")
     chosen = [searches[name] for name in match_identity(list(searches), args.identity)]
     todo = [search for search in chosen if search.status is not SearchStatus.FINISHED]
     if not todo:
-        say(f"Nothing to go on with: {_count(chosen)} finished. `hbtrack report` shows the best.")
+        complain(
+            f"Nothing to go on with: {_count(chosen)} finished. `hbtrack report` shows the best."
+        )
         return os.EX_OK
     return _drive_all(todo, args)
 

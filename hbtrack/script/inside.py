@@ -46,6 +46,8 @@ def load(script: str, args: "list[str]") -> Any:
     # As an attempt would be called: a parser at module level finds all that it requires.
     sys.argv = [script, STAND_IN, "--epochs", "1", "--gpu", "0", *args]
     name = os.path.splitext(os.path.basename(script))[0]
+    if name == "__main__":  # under that name it would run its experiment
+        name = "script"
     if importlib.util.find_spec("numpy") is None:
         raise Refused(step="numpy", problem="missing")
     loader = FreshLoader(name, script)
