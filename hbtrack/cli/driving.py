@@ -62,7 +62,9 @@ def drive(session: Session, args: argparse.Namespace) -> int:
         show_finished(args, session.search)
         return os.EX_OK
     options = _options(args, session.search)
-    say(f"Stopped by {stop.name}; everything finished is kept. To go on: hbtrack resume {options}")
+    complain(
+        f"Stopped by {stop.name}; everything finished is kept. To go on: hbtrack resume {options}"
+    )
     return INTERRUPTED
 
 

@@ -90,9 +90,9 @@ class LocalExecutor:
         out, err = files.begin(lock, attempt)
         request = {
             "attempt": attempt,
-            "argv": [os.fsencode(word).decode("latin-1") for word in argv],
+            "argv": [_bytes_of(word) for word in argv],
             "env": {
-                key: os.fsencode(value).decode("latin-1")
+                key: _bytes_of(value)
                 for key, value in {**env, "HBTRACK_ATTEMPT": self.name_of(attempt)}.items()
             },
         }
@@ -276,3 +276,11 @@ class LocalExecutor:
         self._warden, self._process, self._answers = None, None, b""
         for run in self._running.values():
             run.adopted = True
+
+
+def _bytes_of(word: str) -> str:
+    """The bytes of a word on a command line, one character each, so that JSON carries them all."""
+    try:
+        return os.fsencode(word).decode("latin-1")
+    except UnicodeEncodeError:  # a locale that does not know the character
+        return word.encode("utf-8", "surrogateescape").decode("latin-1")

@@ -48,13 +48,15 @@ def load(script: str, args: "list[str]") -> Any:
     name = os.path.splitext(os.path.basename(script))[0]
     if name == "__main__":  # under that name it would run its experiment
         name = "script"
-    if importlib.util.find_spec("numpy") is None:
-        raise Refused(step="numpy", problem="missing")
     loader = FreshLoader(name, script)
     spec = importlib.util.spec_from_file_location(name, script, loader=loader)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[name] = module
-    call("import", loader.exec_module, module)
+    try:
+        call("import", loader.exec_module, module)
+    finally:  # the script itself may say where numpy is; without it, that is the first thing to say
+        if importlib.util.find_spec("numpy") is None:
+            raise Refused(step="numpy", problem="missing")
     for function in ("run_identity", "get_random_config_id"):
         if not callable(getattr(module, function, None)):
             raise Refused(step=function, problem="missing")
@@ -83,8 +85,16 @@ def text(step: str, value: Any) -> str:
     """A value that must be a str, and nothing that only behaves like one."""
     if type(value) is not str:
         kind = type(value).__name__
-        raise Refused(step=step, problem="type", value=repr(value)[:200], type=kind)
+        raise Refused(step=step, problem="type", value=shown(value), type=kind)
     return value
+
+
+def shown(value: Any) -> str:
+    """The value as Python shows it, as far as it lets itself be shown."""
+    try:
+        return repr(value)[:200]
+    except Exception:
+        return "something"
 
 
 def identity(module: Any, args: "list[str]") -> str:
@@ -141,7 +151,7 @@ def params(module: Any, config_id: str) -> Any:
         value = dict(enumerate(value))
     if not hasattr(value, "items"):
         kind = type(value).__name__
-        raise Refused(step="get_config", problem="type", value=repr(value)[:200], type=kind)
+        raise Refused(step="get_config", problem="type", value=shown(value), type=kind)
     return {str(name): plain(item) for name, item in value.items()}
 
 
@@ -153,7 +163,7 @@ def plain(value: Any) -> Any:
         json.dumps(value, allow_nan=True)
         return value
     except (TypeError, ValueError):
-        return repr(value)
+        return shown(value)
 
 
 def flush() -> None:

@@ -1,7 +1,7 @@
 """Ask the user's script for its identity and its configs, in a process of its own.
 
-The process has a session of its own, empty stdin and a time limit, and is killed with all that it
-started when the conversation is over. What it prints is kept out of hbtrack's stdout.
+The process has a session of its own, empty stdin and a time limit, and is killed with its process
+group when the conversation is over. What it prints is kept out of hbtrack's stdout.
 """
 
 import contextlib
