@@ -1,9 +1,7 @@
 """A script that fits hbtrack: copy it and replace what is made up.
 
-    python dummy.py lr:0.01.batch_size:64 --epochs 9 --gpu 0 --model resnet
-
-The "training" is arithmetic: a loss that depends on the config and the epochs alone. Configs with
-a small learning rate begin badly and end well, so their ranking changes with the budget.
+The "training" is arithmetic: a loss that depends on the config and the epochs alone. Slow configs
+begin badly and may end well, so the ranking changes with the budget.
 """
 
 import argparse

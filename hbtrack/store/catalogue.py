@@ -9,7 +9,6 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from hbtrack.database import tables
 from hbtrack.records import (
-    BracketStatus,
     Launch,
     Resources,
     Sampled,
@@ -20,6 +19,23 @@ from hbtrack.records import (
     iso,
 )
 from hbtrack.schedule import Schedule
+
+# Many rows at once, handed to the database driver as they are: a pass may have a million configs.
+_ADD_BRACKET = """
+INSERT INTO bracket (search_pk, pass, first_epochs, configs, rungs, status,
+    evaluations_planned, evaluations_done)
+VALUES (?, ?, ?, ?, ?, 'waiting', ?, 0)"""
+
+_ADD_RUNG = """
+INSERT INTO rung (bracket_pk, rung, epochs, configs_planned, configs_entered, done, failed)
+SELECT pk, ?4, ?5, ?6, 0, 0, 0 FROM bracket
+WHERE search_pk = ?1 AND pass = ?2 AND first_epochs = ?3"""
+
+_ADD_CONFIG = "INSERT INTO config (search_pk, config_id, seconds) VALUES (?, ?, 0)"
+
+_ADD_PARAM = """
+INSERT INTO param (config_pk, name, value)
+SELECT pk, ?3, ?4 FROM config WHERE search_pk = ?1 AND config_id = ?2"""
 
 
 def create_search(
@@ -59,47 +75,32 @@ def create_search(
 def _create_schedule(
     connection: Connection, search_pk: int, schedule: Schedule, passes: int
 ) -> None:
+    brackets, rungs = [], []
     for pass_ in range(1, passes + 1):
         for bracket in schedule.brackets:
-            row = {
-                "search_pk": search_pk,
-                "pass": pass_,
-                "first_epochs": bracket.first_epochs,
-                "configs": bracket.configs,
-                "rungs": len(bracket.rungs),
-                "status": BracketStatus.WAITING,
-                "evaluations_planned": sum(rung.configs for rung in bracket.rungs),
-                "evaluations_done": 0,
-            }
-            added = insert(tables.bracket).values(row).returning(tables.bracket.c.pk)
-            bracket_pk = connection.execute(added).scalar_one()
-            rungs = [
-                {
-                    "bracket_pk": bracket_pk,
-                    "rung": number,
-                    "epochs": rung.epochs,
-                    "configs_planned": rung.configs,
-                    "configs_entered": 0,
-                    "done": 0,
-                    "failed": 0,
-                }
+            key = (search_pk, pass_, bracket.first_epochs)
+            planned = sum(rung.configs for rung in bracket.rungs)
+            brackets.append((*key, bracket.configs, len(bracket.rungs), planned))
+            rungs += [
+                (*key, number, rung.epochs, rung.configs)
                 for number, rung in enumerate(bracket.rungs)
             ]
-            connection.execute(insert(tables.rung), rungs)
+    connection.exec_driver_sql(_ADD_BRACKET, brackets)
+    connection.exec_driver_sql(_ADD_RUNG, rungs)
 
 
 def add_configs(connection: Connection, search_pk: int, sampled: Sampled) -> None:
     """Write the configs of a pass that are new to the search, with their parameters."""
-    for config_id, params in sampled.params.items():
-        row = {"search_pk": search_pk, "config_id": config_id, "seconds": 0.0}
-        added = insert(tables.config).values(row).returning(tables.config.c.pk)
-        config_pk = connection.execute(added).scalar_one()
-        # Driver-level: the column has no type, so that numbers stay numbers.
-        for name, value in params.items():
-            connection.exec_driver_sql(
-                "INSERT INTO param (config_pk, name, value) VALUES (?, ?, ?)",
-                (config_pk, name, value),
-            )
+    configs = [(search_pk, config_id) for config_id in sampled.params]
+    params = [
+        (search_pk, config_id, name, value)
+        for config_id, found in sampled.params.items()
+        for name, value in found.items()
+    ]
+    if configs:
+        connection.exec_driver_sql(_ADD_CONFIG, configs)
+    if params:
+        connection.exec_driver_sql(_ADD_PARAM, params)
 
 
 def load_searches(connection: Connection) -> list[Search]:
