@@ -39,33 +39,42 @@ def kill_one(kind: str, driver: subprocess.Popen[str]) -> None:
             os.kill(pid, signal.SIGKILL)
     if kind in ("driver", "all"):
         driver.wait()
-        driver.stderr.close()
+
+
+def seconds_to_start(finished: Hbtrack, *words: object) -> float:
+    """How long a start takes just now: kills and epochs are timed by it, on a busy machine too."""
+    begun = time.monotonic()
+    finished("run", *words, "--epoch_seconds", 0)
+    return time.monotonic() - begun + 0.2
 
 
 def run_with_kills(
     hbtrack: Hbtrack,
     kinds: list[str],
     kills: int,
+    words: tuple[object, ...],
+    *,
     workers: int,
-    *toy: object,
-    options: tuple[object, ...] = (),
+    start: float,
 ) -> None:
     """Start and kill the search `kills` times at random moments, then let it finish."""
     moments = random.Random(7)
     env = {"HBTRACK_MAX_LOST": "1000000"}
-    run = ("run", *SEARCH, *options, "--workers", workers, TOY, *toy)
+    run = ("run", "--workers", workers, *words)
     resume = ("resume", "--workers", workers)
     driver, done = None, 0
     while done < kills:
         if driver is None:
             stored = hbtrack("status", code=None).returncode == 0
             driver = hbtrack.start(*(resume if stored else run), env=env)
-        time.sleep(moments.uniform(0.3, 1.6))
-        if driver.poll() is not None:
+        time.sleep(moments.uniform(0.5, 3) * start)
+        if driver.poll() == 0:
             break
-        kill_one(moments.choice(kinds), driver)
-        done += 1
-        if driver.poll() is not None:
+        if driver.poll() is None:
+            kill_one(moments.choice(kinds), driver)
+            done += 1
+        if driver.poll() is not None:  # killed, or its import of the script was
+            driver.stderr.close()
             driver = None
     if driver is not None:
         driver.communicate()
@@ -73,22 +82,9 @@ def run_with_kills(
     assert done > kills // 3
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_killed_drivers_lose_nothing_and_train_no_epoch_twice(
-    hbtrack: Hbtrack, another: Callable[[], Hbtrack], workers: int
-) -> None:
-    toy = ("--epoch_seconds", 0.1 * workers, "--space", 25)
-    golden = another()
-    golden("run", *SEARCH, TOY, *toy, "--epoch_seconds", 0)
-    run_with_kills(hbtrack, ["driver"], 15, workers, *toy)
-    lines = diary(hbtrack.folder)
-    assert hbtrack.dump() == golden.dump()
-    assert not [line for line in lines if line[0] in ("RACE", "BELOW")]
-    epochs = Counter(tuple(line[1:]) for line in lines if line[0] == "epoch")
-    assert max(epochs.values()) == 1
-    log = (hbtrack.folder / "hbtrack.db.d" / "1" / "log").read_text()
-    assert "event=adopt" in log
-    assert harvested(hbtrack) > 0
+def adopted(hbtrack: Hbtrack) -> int:
+    log = hbtrack.folder / "hbtrack.db.d" / "1" / "log"
+    return log.read_text().count("event=adopt")
 
 
 def harvested(hbtrack: Hbtrack) -> int:
@@ -96,29 +92,61 @@ def harvested(hbtrack: Hbtrack) -> int:
     return hbtrack.rows("SELECT count(*) FROM attempt WHERE status = 'done' AND NOT watched")[0][0]
 
 
+@pytest.fixture
+def golden(another: Callable[[], Hbtrack]) -> Callable[..., Hbtrack]:
+    """The same search, undisturbed and at once."""
+
+    def search(*words: object) -> Hbtrack:
+        made = another()
+        made("run", *words, "--epoch_seconds", 0)
+        return made
+
+    return search
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_killed_drivers_lose_nothing_and_train_no_epoch_twice(
+    hbtrack: Hbtrack, golden: Callable[..., Hbtrack], workers: int
+) -> None:
+    words = (*SEARCH, TOY, "--space", 25)
+    undisturbed = golden(*words)
+    start = seconds_to_start(undisturbed, *words)
+    words = (*words, "--epoch_seconds", start / 2 * workers)
+    run_with_kills(hbtrack, ["driver"], 10, words, workers=workers, start=start)
+    lines = diary(hbtrack.folder)
+    assert hbtrack.dump() == undisturbed.dump()
+    assert not [line for line in lines if line[0] in ("RACE", "BELOW")]
+    epochs = Counter(tuple(line[1:]) for line in lines if line[0] == "epoch")
+    assert max(epochs.values()) == 1
+    assert adopted(hbtrack) > 0
+    assert harvested(hbtrack) > 0
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_whatever_is_killed_the_search_ends_as_if_nothing_had_happened(
-    hbtrack: Hbtrack, another: Callable[[], Hbtrack], workers: int
+    hbtrack: Hbtrack, golden: Callable[..., Hbtrack], workers: int
 ) -> None:
-    toy = ("--epoch_seconds", 0.06 * workers)
-    golden = another()
-    golden("run", *SEARCH, TOY, *toy, "--epoch_seconds", 0)
-    run_with_kills(hbtrack, ["driver", "warden", "script", "all"], 12, workers, *toy)
-    assert hbtrack.dump() == golden.dump()
+    words = (*SEARCH, TOY)
+    undisturbed = golden(*words)
+    start = seconds_to_start(undisturbed, *words)
+    words = (*words, "--epoch_seconds", start / 4 * workers)
+    kinds = ["driver", "warden", "script", "all"]
+    run_with_kills(hbtrack, kinds, 12, words, workers=workers, start=start)
+    assert hbtrack.dump() == undisturbed.dump()
     assert not [line for line in diary(hbtrack.folder) if line[0] in ("RACE", "BELOW")]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 8])
-def test_a_long_kill_loop_over_two_passes_changes_nothing(
-    hbtrack: Hbtrack, another: Callable[[], Hbtrack], workers: int, request: pytest.FixtureRequest
+def test_a_long_kill_loop_over_several_passes_changes_nothing(
+    hbtrack: Hbtrack, golden: Callable[..., Hbtrack], workers: int, request: pytest.FixtureRequest
 ) -> None:
-    toy = ("--epoch_seconds", 0.15 * workers, "--space", 40)
-    passes = ("--passes", 2)
-    golden = another()
-    golden("run", *SEARCH, *passes, TOY, *toy, "--epoch_seconds", 0)
-    kills = request.config.getoption("--kills") // 2
+    words = (*SEARCH, "--passes", 5, TOY, "--space", 40)
+    undisturbed = golden(*words)
+    start = seconds_to_start(undisturbed, *words)
+    words = (*words, "--epoch_seconds", start / 3 * workers)
     kinds = ["driver", "driver", "driver", "warden", "script", "all"]
-    run_with_kills(hbtrack, kinds, kills, workers, *toy, options=passes)
-    assert hbtrack.dump() == golden.dump()
+    kills = request.config.getoption("--kills") // 2
+    run_with_kills(hbtrack, kinds, kills, words, workers=workers, start=start)
+    assert hbtrack.dump() == undisturbed.dump()
     assert not [line for line in diary(hbtrack.folder) if line[0] in ("RACE", "BELOW")]
