@@ -86,6 +86,9 @@ class Driver:
         self._clock = clock
         self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
         self._kill_at: float | None = None  # monotonic
+        # The scripts' parent died: until something ends properly, one at a time, so that a script
+        # that kills its parent is told from those that only ran beside it.
+        self._one_at_a_time = False
         self._failed_starts = 0
         self._not_before: float | None = None  # monotonic; while set, nothing starts
 
@@ -187,7 +190,8 @@ class Driver:
     def _idle_gpu(self) -> str | None:
         """The GPU of an idle worker, if something may start at all."""
         held_back = self.stop.at or self._failure or self._not_before is not None
-        if held_back or len(self.running) >= len(self.places):
+        most = 1 if self._one_at_a_time else len(self.places)
+        if held_back or len(self.running) >= most:
             return None
         free = Counter(self.places) - Counter(running.gpu for running in self.running.values())
         return next((gpu for gpu in self.places if free[gpu]), None)
@@ -207,6 +211,7 @@ class Driver:
             self.plan.rungs[rung_of(start.place)].increment,
             gpu,
             since=time.monotonic(),
+            alone=self._one_at_a_time,
         )
         self.running[attempt] = running
         step.starts.append(_Pending(worker, running))
@@ -270,6 +275,8 @@ class Driver:
 
     def _judge(self, step: _Step, running: Running, end: Ended, *, watched: bool) -> Verdict:
         record, output = end.record, self._executor.output(end)
+        if record.pid is not None:
+            self._one_at_a_time = watched and record.exit_status is None and not running.stopping
         finished_at = record.finished_at or self._clock()
         too_late = self.stop.at is not None and finished_at > self.stop.at
         ending = Ending(
@@ -282,7 +289,7 @@ class Driver:
             stderr=output.stderr if record.pid else "",
             log=output.log if record.pid else None,
             asked_to_stop=running.stopping or too_late,
-            watched=watched and record.pid is not None,
+            watched=watched and (record.exit_status is not None or running.alone),
             times_lost=step.writer.times_lost(end.attempt) if record.pid else 0,
         )
         return judge(ending, self._limits.max_lost)

@@ -82,6 +82,7 @@ class Running:
     gpu: str
     since: float  # monotonic
     adopted: bool = False
+    alone: bool = False  # nothing else ran under the same warden
     stopping: bool = False
 
 

@@ -87,7 +87,8 @@ def _exit_failure(code: int, stderr: str) -> Verdict:
         return Verdict(
             AttemptStatus.FAILED, error_type=error_type, error_message=message, error=traceback
         )
-    return _failed("exit_code", f"The script ended with exit code {code}.", stderr)
+    said = stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
+    return _failed("exit_code", f"exit code {code}: {said[0].strip()}", stderr)
 
 
 def _failed(error_type: str, message: str, stderr: str = "") -> Verdict:

@@ -12,7 +12,7 @@ import pytest
 from conftest import wait_for
 
 from hbtrack.executors import carriers
-from hbtrack.executors.local import Ended, LocalExecutor
+from hbtrack.executors.local import Ended, LocalExecutor, _Running
 from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, Record, WorkerFiles, last_line
 
 
@@ -21,7 +21,7 @@ def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
     made = LocalExecutor(tmp_path, cwd=str(tmp_path), token="test")
     yield made
     for attempt in range(1, 10):
-        carriers.kill_carriers(made.name_of(attempt))
+        carriers.kill_all(made._traces(attempt, _Running(WorkerFiles(tmp_path, 0), adopted=True)))
     made.close()
 
 
@@ -205,7 +205,7 @@ def test_a_daemon_of_a_running_script_is_left_alone_when_another_ends(
     assert Path(f"/proc/{pid}").exists()
     executor.signal(1, signal.SIGKILL)
     wait(executor)
-    assert not carriers.carriers("test-1")
+    assert not carriers.belonging(carriers.Traces("test-1", None, tmp_path))
 
 
 def test_files_are_used_again_by_the_next_attempt(executor: LocalExecutor) -> None:

@@ -1,6 +1,9 @@
-"""The processes that carry an attempt's HBTRACK_ATTEMPT, wherever they have gone.
+"""The processes that belong to an attempt, wherever they have gone.
 
-Linux only: elsewhere nothing is found, and a script's group is all that is ended.
+A process belongs to it if it carries the attempt's HBTRACK_ATTEMPT, or if it is in the script's
+session and has the attempt's lock file open: a script may overwrite its environment (setproctitle)
+or clear it (exec). Linux only: elsewhere nothing is found, and a script's group is all that is
+ended.
 """
 
 import contextlib
@@ -8,42 +11,53 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
 _SECONDS = 5.0
 
 
-def all_gone(name: str, pid: int) -> bool:
-    """Whether no process carries the name any more; `pid` did and is looked at first.
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """By what an attempt's processes are known: `pid` led the script's session, if it ever ran."""
 
-    False where the system does not tell.
-    """
-    return _can_look() and not _carries(pid, name) and not carriers(name)
-
-
-def carriers(name: str) -> list[int]:
-    """The processes, zombies apart, that were started with HBTRACK_ATTEMPT=name."""
-    return [pid for pid in _processes() if _carries(pid, name)]
+    name: str  # its HBTRACK_ATTEMPT
+    pid: int | None
+    lock: Path
 
 
-def signal_carriers(name: str, number: signal.Signals) -> None:
+def all_gone(traces: Traces) -> bool:
+    """Whether nothing of the attempt is left, nor of its session. False where nobody can tell."""
+    if not _can_look():
+        return False
+    if traces.pid and _carries(traces.pid, traces.name):  # the usual case, without a search
+        return False
+    return not any(_carries(p, traces.name) or _in_session(p, traces.pid) for p in _processes())
+
+
+def belonging(traces: Traces) -> list[int]:
+    """The processes, zombies apart, that belong to the attempt."""
+    return [pid for pid in _processes() if _belongs(pid, traces)]
+
+
+def signal_all(traces: Traces, number: signal.Signals) -> None:
     """Signal all of them; each through a handle, so that a reused number is never hit."""
-    for pid in carriers(name):
+    for pid in belonging(traces):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             handle = os.pidfd_open(pid)
             try:
-                if _carries(pid, name):
+                if _belongs(pid, traces):
                     signal.pidfd_send_signal(handle, number)
             finally:
                 os.close(handle)
 
 
-def kill_carriers(name: str) -> None:
+def kill_all(traces: Traces) -> None:
     """Kill all of them and what they start meanwhile."""
     deadline = time.monotonic() + _SECONDS
-    while carriers(name) and time.monotonic() < deadline:
-        signal_carriers(name, signal.SIGKILL)
+    while belonging(traces) and time.monotonic() < deadline:
+        signal_all(traces, signal.SIGKILL)
         time.sleep(0.002)  # the kernel needs a moment to take them down
 
 
@@ -56,9 +70,36 @@ def _processes() -> Iterator[int]:
         yield from (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
 
 
+def _belongs(pid: int, traces: Traces) -> bool:
+    in_session = _in_session(pid, traces.pid) and _has_open(pid, traces.lock)
+    return in_session or _carries(pid, traces.name)
+
+
 def _carries(pid: int, name: str) -> bool:
     try:
         environment = (_PROC / str(pid) / "environ").read_bytes()
     except OSError:
         return False
     return b"HBTRACK_ATTEMPT=" + name.encode() in environment.split(b"\0")
+
+
+def _in_session(pid: int, leader: int | None) -> bool:
+    """Whether a process that is not a zombie is in the session that `leader` began."""
+    try:
+        if leader is None or os.getsid(pid) != leader:
+            return False
+        state = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in (b"Z", b"X")
+
+
+def _has_open(pid: int, file: Path) -> bool:
+    with contextlib.suppress(OSError):
+        wanted = file.stat()
+        for entry in (_PROC / str(pid) / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                found = entry.stat()
+                if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    return True
+    return False

@@ -24,6 +24,9 @@ ADOPTED_TICK = 0.05
 LONGEST_WAIT = 3600.0
 """Seconds; the kernel's timers end somewhere, and looking once an hour does no harm."""
 
+WARDEN_SECONDS = 1.0
+"""How long a warden without scripts may take to end."""
+
 SILENT_SECONDS = 2.0
 """How long an adopted attempt whose processes are all gone may keep its lock."""
 
@@ -75,10 +78,19 @@ class LocalExecutor:
         """Reserve a worker's files for an attempt that is about to be recorded; its number."""
         number = 0
         while True:
-            if not (self._in_use(number)) and (lock := self._files(number).take()) is not None:
+            if not self._in_use(number) and (lock := self._take(number)) is not None:
                 self._taken[number] = lock
                 return number
             number += 1
+
+    def _take(self, number: int) -> int | None:
+        try:
+            return self._files(number).take()
+        except FileNotFoundError as error:
+            raise HbtrackError(
+                f"The folder {self._folder} went away while the search ran, so it stops. "
+                "Everything recorded is kept; type `hbtrack resume`."
+            ) from error
 
     def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Run `argv` for a recorded attempt on the worker taken for it.
@@ -154,17 +166,23 @@ class LocalExecutor:
     def signal(self, attempt: int, number: signal.Signals) -> None:
         """Signal the processes of an attempt; does nothing when it has ended."""
         run = self._running.get(attempt)
-        if run and run.adopted:
-            carriers.signal_carriers(self.name_of(attempt), number)
-        elif run:
+        if run and not run.adopted:
             self._send({"attempt": attempt, "signal": int(number)}, [])
+        if run and (run.adopted or number == signal.SIGKILL):
+            # A warden that does not answer cannot keep a script alive, nor the driver waiting.
+            carriers.signal_all(self._traces(attempt, run), number)
+            run.adopted = True
 
     def close(self) -> None:
         """Let the warden go; it stays until its scripts have ended."""
         if self._warden:
             self._warden.close()
         if self._process and not self._running:
-            self._process.wait()
+            try:
+                self._process.wait(WARDEN_SECONDS)
+            except subprocess.TimeoutExpired:  # stopped: it has nothing more to do
+                self._process.kill()
+                self._process.wait()
         elif self._process:
             self._process.returncode = 0  # it outlives us on purpose: Popen shall not warn
         self._selector.close()
@@ -174,6 +192,10 @@ class LocalExecutor:
         self._woken_end.close()
 
     # --- inside ---
+
+    def _traces(self, attempt: int, run: _Running) -> carriers.Traces:
+        name, pid = self.name_of(attempt), run.files.record(attempt).pid
+        return carriers.Traces(name, pid, run.files.lock)
 
     def _files(self, number: int) -> WorkerFiles:
         return WorkerFiles(self._folder, number)
@@ -193,12 +215,14 @@ class LocalExecutor:
         if record.ended:
             return True
         if not run.adopted:
+            # The warden says that it has ended, but the file does not: from now on the lock tells.
+            run.adopted = True
             return False
-        return not held or (record.pid is not None and self._is_silent(run, attempt, record.pid))
+        return not held or (record.pid is not None and self._is_silent(run, attempt))
 
-    def _is_silent(self, run: _Running, attempt: int, pid: int) -> bool:
+    def _is_silent(self, run: _Running, attempt: int) -> bool:
         """Whether a held lock is nobody's who works: the parent is dead, something forgot it."""
-        if carriers.all_gone(self.name_of(attempt), pid):
+        if carriers.all_gone(self._traces(attempt, run)):
             run.silent_since = run.silent_since or time.monotonic()
             return time.monotonic() - run.silent_since > SILENT_SECONDS
         run.silent_since = None
@@ -209,7 +233,7 @@ class LocalExecutor:
         record = run.files.record(attempt)
         if not record.ended:
             # Nobody wrote its end, so nobody made sure of it: a script may have closed the lock.
-            carriers.kill_carriers(self.name_of(attempt))
+            carriers.kill_all(self._traces(attempt, run))
         return Ended(attempt, run.files.number, record)
 
     def _send(self, request: Mapping[str, object], fds: list[int]) -> None:

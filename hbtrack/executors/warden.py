@@ -73,6 +73,7 @@ class Warden:
     def serve(self) -> bool:
         """Do one request; False when the driver is gone."""
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+        fds: list = []  # type: ignore[type-arg]
         try:
             head, fds, _, _ = socket.recv_fds(self.connection, 4, 3, flags)
             for fd in fds:
@@ -80,7 +81,9 @@ class Warden:
             head += self.read(4 - len(head))
             request = json.loads(self.read(struct.unpack("!I", head)[0]))
         except (EOFError, ConnectionError):
-            return False  # a start in flight is dropped: its lock falls free with this process's fd
+            for fd in fds:  # half a start: its lock falls free, so it is seen never to have begun
+                os.close(fd)
+            return False
         if fds:
             self.start(request, *fds)
         else:

@@ -7,9 +7,11 @@ largest cost of a start. The lock file's lines are described in warden.py.
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 KEPT = 64 * 1024
 """Bytes of each stream that go into the database."""
@@ -94,17 +96,11 @@ class WorkerFiles:
             return Record()
         if not lines or lines[0] != b"attempt %d" % attempt:
             return Record()
-        facts: dict[str, float] = {}
+        record = Record(asked=True)
         for line in lines[1:]:
-            word, *values = line.split()
-            if word == b"exit":
-                names = ("exit_status", "finished_at", "seconds")
-                facts |= dict(zip(names, map(float, values), strict=True))
-            else:
-                facts[word.decode()] = int(values[0])
-        if "exit_status" in facts:
-            facts["exit_status"] = int(facts["exit_status"])
-        return Record(True, **facts)  # type: ignore[arg-type]
+            if match := _RECORD_LINE.fullmatch(line):
+                record = replace(record, **_facts(match))
+        return record
 
     def output(self, attempt: int) -> Output:
         """What the attempt printed. Logs too long for the database are copied aside."""
@@ -121,6 +117,25 @@ class WorkerFiles:
         for stream in (self.out, self.err):
             if _size(stream) > KEPT:
                 os.truncate(stream, 0)
+
+
+# Scripts inherit the file: whatever else they write into it says nothing.
+_RECORD_LINE = re.compile(
+    rb"(pid) ([0-9]{1,10})|(failed) ([0-9]{1,5})"
+    rb"|(exit) (-?[0-9]{1,5}) ([0-9]{1,12}(?:\.[0-9]+)?) (-?[0-9]{1,12}(?:\.[0-9]+)?)"
+)
+
+
+def _facts(match: re.Match[bytes]) -> dict[str, Any]:
+    word, *values = [group for group in match.groups() if group is not None]
+    if word != b"exit":
+        return {word.decode(): int(values[0])}
+    status, finished_at, seconds = values
+    return {
+        "exit_status": int(status),
+        "finished_at": float(finished_at),
+        "seconds": float(seconds),
+    }
 
 
 def last_line(path: Path) -> bytes:
