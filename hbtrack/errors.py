@@ -4,8 +4,9 @@ HbtrackError            1   hbtrack failed
 ├── UsageError          2   the command line, or the script's contract, is broken
 │   └── ScriptError     2   the user's script breaks the contract
 ├── NotFound            3   nothing matches
-└── Conflict            4   other parameters, another live driver, another schema
-    └── Superseded      4   a newer driver took the search over
+├── Conflict            4   other parameters, another live driver, another schema
+│   └── Superseded      4   a newer driver took the search over
+└── Interrupted        75   a signal came before anything was started
 
 The text of an error is for the user: what happened (with names and values), what still
 holds, what to type next.
@@ -50,3 +51,9 @@ class Superseded(Conflict):
 
 INTERRUPTED = 75
 """Exit status of a search that was stopped cleanly: EX_TEMPFAIL, `hbtrack resume` goes on."""
+
+
+class Interrupted(HbtrackError):
+    """A signal came before anything was started: raised by its handler, wherever that is."""
+
+    exit_code = INTERRUPTED

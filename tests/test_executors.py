@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, Record, Wor
 
 @pytest.fixture
 def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
-    made = LocalExecutor(tmp_path, cwd=str(tmp_path), token="test")
+    made = LocalExecutor(tmp_path, cwd=str(tmp_path), token=secrets.token_hex(6))
     yield made
     for attempt in range(1, 10):
         carriers.kill_all(made._traces(attempt, _Running(WorkerFiles(tmp_path, 0), adopted=True)))
@@ -152,7 +153,7 @@ def test_the_environment_is_ours_and_one_variable(
     monkeypatch.setenv("WEIRD-NAME x", "é\n1")
     ended = run(executor, "import os, json; print(json.dumps(dict(os.environ)))")
     seen = json.loads(executor.output(ended).stdout)
-    assert seen == {**os.environ, "HBTRACK_ATTEMPT": "test-1"}
+    assert seen == {**os.environ, "HBTRACK_ATTEMPT": executor.name_of(1)}
 
 
 def test_no_descriptor_leaks_into_scripts_but_the_lock(executor: LocalExecutor) -> None:
@@ -205,7 +206,7 @@ def test_a_daemon_of_a_running_script_is_left_alone_when_another_ends(
     assert Path(f"/proc/{pid}").exists()
     executor.signal(1, signal.SIGKILL)
     wait(executor)
-    assert not carriers.belonging(carriers.Traces("test-1", None, tmp_path))
+    assert not carriers.belonging(carriers.Traces(executor.name_of(1), None, tmp_path))
 
 
 def test_files_are_used_again_by_the_next_attempt(executor: LocalExecutor) -> None:
@@ -242,7 +243,7 @@ def test_an_attempt_of_another_executor_is_adopted_and_harvested(
         "import time\nwhile not __import__('os').path.exists('go'): time.sleep(.01)\nprint(3)",
     )
     wait_for(lambda: WorkerFiles(tmp_path, 0).record(1).pid)
-    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token="test")
+    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token)
     other.adopt(1, 0)
     assert other.wait(0) == []
     assert other.take_worker() == 1, "a worker at work is not taken"
@@ -265,3 +266,34 @@ def test_an_adopted_attempt_whose_processes_are_gone_does_not_wait_for_a_forgott
     assert ended.record.exit_status is None
     assert executor.take_worker() == 1, "that lock file is not used again"
     os.close(lock)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"progress", b"progress 1", b"pid x", b"exit", b"exit 0 1", b"\xff", b"", b"exit 0 1.5 x"],
+)
+def test_what_a_script_writes_into_the_lock_file_says_nothing(tmp_path: Path, line: bytes) -> None:
+    files = WorkerFiles(tmp_path, 0)
+    files.lock.write_bytes(b"attempt 1\npid 5\n" + line + b"\nexit 3 1.5 2.5\n")
+    assert files.record(1) == Record(True, 5, None, 3, 1.5, 2.5)
+
+
+def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
+    executor: LocalExecutor, tmp_path: Path
+) -> None:
+    start(executor, "import os, sys\nos.execve('/bin/sleep', ['sleep', '1000'], {})")
+    files = WorkerFiles(tmp_path, 0)
+    wait_for(lambda: files.record(1).pid)
+    pid = files.record(1).pid
+    assert pid
+    wait_for(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"))
+    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token)
+    other.adopt(1, 0)
+    traces = carriers.Traces(executor.name_of(1), pid, files.lock)
+    assert not carriers.all_gone(traces)
+    assert other.wait(0) == []
+    other.signal(1, signal.SIGTERM)
+    (ended,) = wait(other)
+    assert ended.record.exit_status == -signal.SIGTERM
+    assert carriers.all_gone(traces)
+    other.close()

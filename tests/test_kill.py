@@ -150,3 +150,15 @@ def test_a_long_kill_loop_over_several_passes_changes_nothing(
     run_with_kills(hbtrack, kinds, kills, words, workers=workers, start=start)
     assert hbtrack.dump() == undisturbed.dump()
     assert not [line for line in diary(hbtrack.folder) if line[0] in ("RACE", "BELOW")]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_script_that_kills_its_parent_fails_alone(hbtrack: Hbtrack, workers: int) -> None:
+    script = TOY.with_name("kills_its_parent.py")
+    env = {"HBTRACK_MAX_LOST": "2"}
+    hbtrack("run", "--max-epochs", 3, "--workers", workers, script, env=env)
+    failed = hbtrack.rows("SELECT DISTINCT config_id FROM failures WHERE error_type = 'killed'")
+    sampled = hbtrack.rows("SELECT config_id FROM results WHERE rung = 0")
+    guilty = [row for row in sampled if int(str(row[0])[2:]) % 5 == 0]
+    assert sorted(failed) == sorted(guilty)
+    assert guilty

@@ -198,3 +198,62 @@ def test_resume_takes_all_unfinished_searches_and_skips_what_another_driver_runs
     assert "Another hbtrack is running 'stop'" in result.stderr
     assert hbtrack.rows("SELECT status FROM searches WHERE run_identity = 'toy'") == [("finished",)]
     assert end(driver, signal.SIGTERM)[0] == 75
+
+
+SLOW_IMPORT = """
+import os, time
+with open("importing", "w") as file:
+    file.write(str(os.getpid()) + "\\n")
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGKILL"])
+def test_a_signal_during_the_import_ends_the_import_too(
+    hbtrack: Hbtrack, script: Script, name: str
+) -> None:
+    driver = hbtrack.start(*SEARCH, script(SLOW_IMPORT + CONTRACT))
+    note = hbtrack.folder / "importing"
+    wait_for(lambda: note.exists() and note.read_text().endswith("\n"))
+    code, said = end(driver, signal.Signals[name])
+    if name != "SIGKILL":
+        assert code == 75
+        assert f"Stopped by {name} before anything was started" in said
+    wait_for(lambda: not alive(int(note.read_text())))
+    assert not hbtrack.database.exists()
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_a_stopped_warden_does_not_keep_the_driver_from_ending(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    driver = begin(hbtrack, *SEARCH, "--grace", 0.1, script(STUBBORN))
+    (warden,) = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+    os.kill(int(warden), signal.SIGSTOP)
+    assert end(driver, signal.SIGTERM)[0] == 75
+    assert not alive(int(warden))
+    assert hbtrack.rows("SELECT status FROM attempts") == [("interrupted",)]
+
+
+def test_a_folder_that_goes_away_under_the_search_ends_it_with_a_sentence(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    text = CONTRACT + (
+        'if __name__ == "__main__":\n'
+        "    import shutil\n"
+        '    if not os.path.exists("again"):\n'
+        '        open("again", "w").close()\n'
+        '        shutil.rmtree("hbtrack.db.d")\n'
+        "    print(len(sys.argv[1]))\n"
+    )
+    result = hbtrack(*SEARCH, script(text), code=1)
+    assert "went away while the search ran" in result.stderr
+    hbtrack("resume")
+    assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]

@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_error(error)
         return error.exit_code
     except KeyboardInterrupt:
+        complain("hbtrack: interrupted.")
         return 130
     except BrokenPipeError:  # `hbtrack report | head`
         _silence_stdout()

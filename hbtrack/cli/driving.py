@@ -14,7 +14,7 @@ from pathlib import Path
 from hbtrack.cli import complain
 from hbtrack.database.location import search_folder
 from hbtrack.display import option
-from hbtrack.errors import INTERRUPTED, HbtrackError, UsageError
+from hbtrack.errors import INTERRUPTED, HbtrackError, Interrupted, UsageError
 from hbtrack.progress import Progress
 from hbtrack.reading import connected, rows
 from hbtrack.records import Search, SearchStatus
@@ -69,11 +69,40 @@ def drive(session: Session, args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _stop_signals(stop: StopRequest) -> Iterator[Callable[[int], None]]:
-    """Turn the stop signals into a request; gives what takes the descriptor to wake.
+def stoppable() -> Iterator[None]:
+    """Until a search is driven, a stop signal ends the command by an Interrupted.
 
-    A hangup that was ignored at the start (nohup) stays ignored.
+    The import of a script is ended with it; scripts of an earlier driver are not touched.
     """
+
+    def interrupt(number: int, _frame: object) -> None:
+        raise Interrupted(
+            f"Stopped by {signal.Signals(number).name} before anything was started. Scripts that "
+            "an earlier hbtrack left running go on; type the same again to go on."
+        )
+
+    with _handling(interrupt):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """The stop signals go to `handler`. A hangup that is ignored (nohup) stays ignored."""
+    before = {
+        number: signal.signal(number, handler)
+        for number in STOP_SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+@contextmanager
+def _stop_signals(stop: StopRequest) -> Iterator[Callable[[int], None]]:
+    """Turn the stop signals into a request; gives what takes the descriptor to wake."""
 
     def ask(number: int, _frame: object) -> None:
         stop.ask(signal.Signals(number).name, time.time(), hurry=number == signal.SIGINT)
@@ -81,15 +110,8 @@ def _stop_signals(stop: StopRequest) -> Iterator[Callable[[int], None]]:
     def on_wake(descriptor: int) -> None:
         signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
 
-    before = {}
-    for number in STOP_SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, ask)
-    try:
+    with _handling(ask):
         yield on_wake
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _crashed(session: Session) -> int:
@@ -115,6 +137,8 @@ def show_finished(args: argparse.Namespace, search: Search) -> None:
         (row,) = rows(connection, query, [search.run_identity])
     done = f"{search.run_identity} is finished: {row['evaluations_done']} evaluations done, "
     done += f"{row['evaluations_failed']} failed."
+    if row["best_loss"] is None and row["evaluations_failed"]:
+        done += " Nothing has a loss: `hbtrack report` shows why."
     if row["best_loss"] is not None:
         done += (
             f" Best {row['best_loss']!r} at {row['best_epochs']} epochs: {row['best_config_id']}"

@@ -4,10 +4,10 @@ import argparse
 import os
 
 from hbtrack.cli import complain, show_error
-from hbtrack.cli.driving import drive, settings_of
+from hbtrack.cli.driving import drive, settings_of, stoppable
 from hbtrack.database.location import existing_database
 from hbtrack.database.upgrade import writable
-from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, NotFound
+from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, NotFound
 from hbtrack.opening import refuse_if_owned, resume_search
 from hbtrack.reading import match_identity
 from hbtrack.records import Resources, Search, SearchStatus
@@ -16,6 +16,11 @@ from hbtrack.store.catalogue import read_searches
 
 def main(args: argparse.Namespace) -> int:
     """Drive every unfinished search that matches; the worst exit status of them."""
+    with stoppable():
+        return _resume(args)
+
+
+def _resume(args: argparse.Namespace) -> int:
     path = existing_database(args.db)
     with writable(path, complain) as engine:
         searches = {search.run_identity: search for search in read_searches(engine)}
@@ -45,6 +50,8 @@ def _drive_all(todo: list[Search], args: argparse.Namespace) -> int:
                 settings=settings_of(args),
             )
             ran.append(drive(session, args))
+        except Interrupted:
+            raise
         except HbtrackError as error:  # the others are gone on with all the same
             show_error(error)
             refused.append(error)

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from hbtrack.cli.driving import drive, settings_of, show_finished
+from hbtrack.cli.driving import drive, settings_of, show_finished, stoppable
 from hbtrack.database.location import database_path
 from hbtrack.launch import make_launch
 from hbtrack.opening import start_search
@@ -14,6 +14,11 @@ from hbtrack.schedule import format_eta, make_schedule, parse_eta
 
 def main(args: argparse.Namespace) -> int:
     """Run the search to its end; the exit status says how it ended."""
+    with stoppable():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     terms = Terms(
         max_epochs=args.max_epochs,
         eta=format_eta(parse_eta(args.eta)),
