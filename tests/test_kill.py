@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TOY, Hbtrack
+from conftest import TOY, Hbtrack, wait_for
 
 SEARCH = ("--max-epochs", 9, "--seed", 3)
 
@@ -68,6 +68,8 @@ def run_with_kills(
             stored = hbtrack("status", code=None).returncode == 0
             driver = hbtrack.start(*(resume if stored else run), env=env)
         time.sleep(moments.uniform(0.5, 3) * start)
+        if done % 2:  # right after a start, so that its script outlives the driver for long
+            await_start(hbtrack, driver)
         if driver.poll() == 0:
             break
         if driver.poll() is None:
@@ -80,6 +82,17 @@ def run_with_kills(
         driver.communicate()
     hbtrack(*run, env=env)
     assert done > kills // 3
+
+
+def await_start(hbtrack: Hbtrack, driver: subprocess.Popen[str]) -> None:
+    """Return when a script of several epochs has just started, or nothing more will."""
+
+    def just_started() -> bool:
+        log = hbtrack.folder / "hbtrack.db.d" / "1" / "log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return bool(lines) and "event=start" in lines[-1] and "epochs=1 " not in lines[-1]
+
+    wait_for(lambda: driver.poll() is not None or just_started(), seconds=100)
 
 
 def adopted(hbtrack: Hbtrack) -> int:
