@@ -5,6 +5,8 @@ import json
 import os
 import secrets
 import signal
+import socket
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -297,3 +299,23 @@ def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
     assert ended.record.exit_status == -signal.SIGTERM
     assert carriers.all_gone(traces)
     other.close()
+
+
+def test_half_a_start_falls_free_at_once_although_other_scripts_run(
+    executor: LocalExecutor, tmp_path: Path
+) -> None:
+    start(executor, "import time; time.sleep(1000)", attempt=1)
+    wait_for(lambda: WorkerFiles(tmp_path, 0).record(1).pid)
+    files = WorkerFiles(tmp_path, 1)
+    lock = files.take()
+    assert lock is not None
+    assert executor._warden
+    fds = [lock, *files.begin(lock, 2)]
+    socket.send_fds(executor._warden, [struct.pack("!I", 100)], fds)
+    for fd in fds:
+        os.close(fd)
+    assert files.held(), "the request itself holds the lock"
+    executor._warden.close()  # as at the driver's death, before the rest was sent
+    wait_for(lambda: not files.held(), seconds=5)
+    assert files.record(2) == Record(asked=True)
+    assert WorkerFiles(tmp_path, 0).held()
