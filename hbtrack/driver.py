@@ -290,7 +290,8 @@ class Driver:
             log=output.log if record.pid else None,
             asked_to_stop=running.stopping or too_late,
             watched=watched and (record.exit_status is not None or running.alone),
-            times_lost=step.writer.times_lost(end.attempt) if record.pid else 0,
+            # Not asked on the hot path: what ended properly was not lost.
+            times_lost=0 if record.exit_status == 0 else step.writer.times_lost(end.attempt),
         )
         return judge(ending, self._limits.max_lost)
 
