@@ -75,6 +75,8 @@ def run_with_kills(
         if driver.poll() is None:
             kill_one(moments.choice(kinds), driver)
             done += 1
+            if done % 3 == 0 or done == 2:  # long enough for a script to end with nobody there
+                time.sleep(3 * start)
         if driver.poll() is not None:  # killed, or its import of the script was
             driver.stderr.close()
             driver = None
