@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +22,9 @@ DUMMY = ROOT / "dummy.py"
 _DUMP = """
 SELECT run_identity, pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused
 FROM results ORDER BY run_identity, pass, bracket DESC, rung, slot"""
+
+# Whoever started the tests may ignore hangups (nohup), and every child would inherit that.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
