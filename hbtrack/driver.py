@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hbtrack.contract import attempt_argv
-from hbtrack.errors import HbtrackError
+from hbtrack.errors import HbtrackError, Unavailable
 from hbtrack.executors.local import Ended
+from hbtrack.faults import passing
 from hbtrack.plan import Done, OpenPass, Plan, Start, Wait
 from hbtrack.records import (
     AttemptStatus,
@@ -33,6 +34,12 @@ from hbtrack.summary import summarise
 from hbtrack.verdict import Ending, judge
 
 MAX_FAILED_STARTS = 5
+
+ROOM_SECONDS = 5.0
+"""How long nothing starts when the disk is full."""
+
+LONG_WAL = 256 * 1024**2
+"""Bytes of the -wal file at which the user is told, and again each time it has doubled."""
 
 
 @dataclass(slots=True)
@@ -90,6 +97,7 @@ class Driver:
         # that kills its parent is told from those that only ran beside it.
         self._one_at_a_time = False
         self._failed_starts = 0
+        self._long_wal = LONG_WAL
         self._not_before: float | None = None  # monotonic; while set, nothing starts
 
     def run(self, facts: Facts) -> SearchStatus:
@@ -129,6 +137,7 @@ class Driver:
             )
             self.running[running.attempt] = running
             self._executor.adopt(running.attempt, open_attempt.worker)
+            passing("adopt.after")
         # Those that were asked to stop are ended first: what they say does not count.
         for running in self._stopping():
             self._executor.signal(running.attempt, signal.SIGTERM)
@@ -158,12 +167,14 @@ class Driver:
         self._kill_overdue()
         if self._not_before is not None and time.monotonic() >= self._not_before:
             self._not_before = None
+        self._hold_without_room(ended)
         if not ended and (self._idle_gpu() is None or isinstance(self.plan.next(), Wait)):
             return
         with self._ledger.transaction() as writer:
             step = _Step(writer)
             for end in ended:
                 self._settle(step, end, watched=watched)
+                passing("settle.after")
             if watched:
                 self._decide(step)
             if step.touched:
@@ -177,6 +188,18 @@ class Driver:
         for pending in step.starts:
             self._start(pending)
         self._observer.progressed(self.plan, len(self.running), len(self.places))
+        if (length := self._ledger.wal_bytes()) > self._long_wal:
+            self._long_wal = 2 * length
+            self._observer.said("long_wal", mebibytes=length >> 20)
+
+    def _hold_without_room(self, ended: Sequence[Ended]) -> None:
+        """On a full disk scripts would fail whatever their config, so none is started."""
+        if self._idle_gpu() is None or self._executor.has_room():
+            return
+        if not ended and not self.running:
+            raise Unavailable("The disk is full, so nothing was started; make room.")
+        self._not_before = time.monotonic() + ROOM_SECONDS
+        self._observer.said("wait", message="the disk is full", seconds=ROOM_SECONDS)
 
     def _decide(self, step: _Step) -> None:
         """Fill the idle workers with what the plan says is next."""
@@ -226,7 +249,9 @@ class Driver:
             gpus=running.gpu.split(","),
             script_args=launch.script_args,
         )
+        passing("spawn.before")
         self._executor.start(running.attempt, pending.worker, argv, {})
+        passing("spawn.after")
         self._observer.started(running)
 
     def _open_pass(self, step: _Step, pass_: int) -> bool:
@@ -252,6 +277,7 @@ class Driver:
 
     def _settle(self, step: _Step, end: Ended, *, watched: bool) -> None:
         """Record what an attempt came to, and what follows from it."""
+        passing("settle.before")
         running = self.running.pop(end.attempt)
         verdict = self._judge(step, running, end, watched=watched)
         step.verdicts.append((running, verdict))
@@ -279,6 +305,7 @@ class Driver:
             self._one_at_a_time = watched and record.exit_status is None and not running.stopping
         finished_at = record.finished_at or self._clock()
         too_late = self.stop.at is not None and finished_at > self.stop.at
+        properly = record.exit_status == 0 and not record.signalled
         ending = Ending(
             finished_at=finished_at,
             pid=record.pid,
@@ -291,7 +318,10 @@ class Driver:
             asked_to_stop=running.stopping or too_late,
             watched=watched and (record.exit_status is not None or running.alone),
             # Not asked on the hot path: what ended properly was not lost.
-            times_lost=0 if record.exit_status == 0 else step.writer.times_lost(end.attempt),
+            times_lost=0 if properly else step.writer.times_lost(end.attempt),
+            signalled=record.signalled,
+            oom=record.oom,
+            overflow=record.overflow,
         )
         return judge(ending, self._limits.max_lost)
 
@@ -323,11 +353,14 @@ class Driver:
             if not running.stopping and running.attempt not in except_for
         ]
         if new:
+            passing("stop.before")
             with self._ledger.transaction() as writer:
                 writer.stopping(running.attempt for running in new)
+            passing("stop.after")
             for running in new:
                 running.stopping = True
                 self._executor.signal(running.attempt, signal.SIGTERM)
+            passing("stop.signalled")
             self._kill_at = time.monotonic() + self._limits.grace
             self._observer.said("stop", signal=self.stop.name, running=len(new))
         if self.stop.at_once:

@@ -1,6 +1,7 @@
 """Everything hbtrack refuses, and the exit status that each refusal has.
 
 HbtrackError            1   hbtrack failed
+├── Unavailable         1   the disk is full, the database locked: waited for, in vain
 ├── UsageError          2   the command line, or the script's contract, is broken
 │   └── ScriptError     2   the user's script breaks the contract
 ├── NotFound            3   nothing matches
@@ -17,6 +18,10 @@ class HbtrackError(Exception):
     """hbtrack could not do its work."""
 
     exit_code = 1
+
+
+class Unavailable(HbtrackError):
+    """What is recorded cannot be reached for now: no room, or somebody holds it locked."""
 
 
 class UsageError(HbtrackError):

@@ -17,6 +17,7 @@ from hbtrack.database.location import search_folder
 from hbtrack.database.upgrade import writable
 from hbtrack.display import option
 from hbtrack.errors import Conflict, HbtrackError, ScriptError, UsageError
+from hbtrack.faults import passing
 from hbtrack.launch import sha256_of
 from hbtrack.ownership import owned, owner_of
 from hbtrack.plan import Plan
@@ -184,6 +185,8 @@ def _create(
                 summary=summarise_search(Plan(schedule, terms.passes)),
                 now=time.time(),
             )
+            passing("create.before")
+        passing("create.after")
         with engine.begin() as connection:
             search = catalogue.load_search(connection, identity)
     if search is None:

@@ -7,15 +7,18 @@ library only; status looks through `owner_of`.
 import fcntl
 import json
 import os
+import random
+import signal
 import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hbtrack.errors import Conflict
+from hbtrack.errors import Conflict, HbtrackError
+from hbtrack.executors.carriers import has_open, signal_if
 
 PATIENCE = 0.5
-"""Seconds in which a reader that looks at the lock lets go of it again."""
+"""Seconds in which a driver that is just ending lets go of the lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +42,17 @@ class Ownership:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._lock = os.open(path, flags, 0o600)
         deadline = time.monotonic() + PATIENCE
-        while not self._try():
-            if time.monotonic() > deadline:
+        while not _try(self._lock, fcntl.LOCK_EX, folder):
+            # However many readers look just now, as long as they can, no driver holds it.
+            if _try(self._lock, fcntl.LOCK_SH, folder):
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+            elif time.monotonic() > deadline:
                 os.close(self._lock)
                 raise owned(run_identity, _read(path))
-            time.sleep(0.02)
+            time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - two that start at once part
         self.owner = Owner(socket.gethostname(), os.getpid(), time.time())
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, json.dumps(asdict(self.owner)).encode(), 0)
-
-    def _try(self) -> bool:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def release(self) -> None:
         """Let another driver have the search."""
@@ -82,6 +81,38 @@ def owner_of(folder: Path) -> Owner | None:
     finally:
         os.close(lock)
     return None
+
+
+def signal_owner(folder: Path, number: signal.Signals) -> bool:
+    """Signal the live owner of a search; False if it has none.
+
+    Raises Conflict when it cannot be reached from here: another machine, container or user.
+    """
+    owner = owner_of(folder)
+    if owner is None:
+        return False
+    here = owner.host == socket.gethostname()
+    if here and signal_if(owner.pid, number, lambda pid: has_open(pid, _lock_path(folder))):
+        return True
+    if owner_of(folder) != owner:  # it has just ended
+        return False
+    raise Conflict(
+        f"The hbtrack that runs the search ({owner}) cannot be reached from here. "
+        "Nothing was stopped; type `hbtrack stop` there."
+    )
+
+
+def _try(lock: int, kind: int, folder: Path) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise HbtrackError(
+            f"The file system of {folder} has no locks ({error.strerror}), so hbtrack cannot know "
+            "whether it is alone. Nothing was started; put the database on a local disk with --db."
+        ) from error
+    return True
 
 
 def _lock_path(folder: Path) -> Path:

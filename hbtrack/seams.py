@@ -17,6 +17,9 @@ from hbtrack.records import Place, Sampled, Verdict
 class Executor(Protocol):
     """Where attempts run. The local processes are one; tests have another."""
 
+    def has_room(self) -> bool:
+        """Whether what a new attempt writes would find room."""
+
     def take_worker(self) -> int:
         """Reserve a worker for an attempt about to be recorded."""
 
@@ -90,15 +93,16 @@ class Running:
 class StopRequest:
     """What signals ask for; written by their handlers, read by the loop."""
 
-    at: float | None = None  # Unix time of the first
+    at: float | None = None  # Unix time from which on what ends does not count
     name: str = ""
     at_once: bool = False
+    for_good: bool = False  # the search is recorded as stopped, by `name`
 
-    def ask(self, name: str, now: float, *, hurry: bool) -> None:
+    def ask(self, name: str, at: float, *, hurry: bool) -> None:
         """A signal came; a second one that hurries means: at once."""
         self.at_once = self.at_once or (self.at is not None and hurry)
         if self.at is None:
-            self.at, self.name = now, name
+            self.at, self.name = at, name
 
 
 @dataclass(slots=True)
@@ -107,3 +111,4 @@ class Limits:
 
     grace: float  # seconds between TERM and KILL
     max_lost: int  # how often an evaluation may be lost before it counts as failed
+    max_log: int  # bytes that its stdout or stderr may have

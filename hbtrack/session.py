@@ -6,11 +6,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from hbtrack.database.filesystem import is_shared, kind_of
 from hbtrack.database.location import make_search_folder
+from hbtrack.database.revision import require_sound
 from hbtrack.database.upgrade import writable
 from hbtrack.driver import Driver
+from hbtrack.errors import Unavailable
 from hbtrack.executors.gpus import gpu_places
 from hbtrack.executors.local import LocalExecutor
+from hbtrack.faults import passing
 from hbtrack.launch import command_around
 from hbtrack.ownership import Ownership
 from hbtrack.plan import Plan, Start, rebuild
@@ -20,14 +24,17 @@ from hbtrack.script.sampler import PassSampler
 from hbtrack.seams import Limits, Observer, StopRequest
 from hbtrack.store.ledger import Ledger
 
+BUSY_SECONDS = 10.0
+"""How long the driver waits in one piece for another writer; no signal is heard meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How this start is to be run, apart from what is stored with the search."""
 
     import_timeout: float
-    grace: float
-    max_lost: int
+    limits: Limits
+    patience: float  # seconds to wait for a disk that is full or a database that is locked
     say: Callable[[str], None]  # a sentence for the user, on stderr
 
 
@@ -74,60 +81,136 @@ class Session:
         `make_observer` gets the search's folder; `on_wake` the descriptor that signal handlers
         write to.
         """
-        places = self.places()
+        places = ["0"] if stop.at is not None else self.places()
         folder = make_search_folder(self.path, self.search.pk)
+        self._warn_of_shared_disk()
         with ExitStack() as stack:
             ownership = Ownership(folder, self.search.run_identity)
             stack.callback(ownership.release)
-            engine = stack.enter_context(writable(self.path, self.settings.say))
-            ledger = Ledger(engine, self.search.pk)
-            facts = self._own(ledger, ownership)
-            plan = rebuild(schedule_of(self.search.terms), self.search.terms.passes, facts)
-            sampler = self._sampler(len(facts.passes))
-            stack.callback(sampler.cancel)
+            require_sound(self.path)
             observer = make_observer(folder)
             stack.callback(observer.close)
-            if self.script_changed:
-                _say_changed(observer, self.search, plan)
-            launch = self.search.launch
-            executor = LocalExecutor(folder, cwd=launch.cwd, token=self.search.token)
+            patience = _Patience(self.settings.patience, observer, stop)
+            owned = _Owned(self, folder, ownership, observer, stop)
+            while True:
+                try:
+                    return owned.go_on(places, on_wake)
+                except (Unavailable, OSError) as error:
+                    patience.wait(error)
+
+    def _warn_of_shared_disk(self) -> None:
+        if is_shared(kind := kind_of(self.path)):
+            self.settings.say(
+                f"{self.path} lies on a file system that other machines may mount ({kind}): one "
+                "machine at a time may use it. A local disk is faster and safer."
+            )
+
+
+class _Patience:
+    """Waits for a disk that is full or a database that is locked, for a while in all.
+
+    What was under way is forgotten, and the search begun again from its facts: scripts that go on
+    meanwhile are adopted, as after a crash.
+    """
+
+    def __init__(self, seconds: float, observer: Observer, stop: StopRequest) -> None:
+        self._seconds = seconds
+        self._observer = observer
+        self._stop = stop
+        self._since: float | None = None  # monotonic; the first trouble of a series
+        self._last = 0.0
+        self._pause = 0.5
+
+    def wait(self, error: Exception) -> None:
+        """Return after a pause that grows; raise the error when patience is at an end."""
+        now = time.monotonic()
+        if self._since is None or now - self._last > self._pause + 2 * BUSY_SECONDS:
+            self._since, self._pause = now, 0.5  # it had been well for some time
+        if self._stop.at is not None or now - self._since > self._seconds:
+            text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
+            raise Unavailable(
+                f"{text} Scripts that run go on; `hbtrack resume` takes them over."
+            ) from error
+        self._pause = min(2 * self._pause, 10.0)
+        self._observer.said("wait", message=str(error), seconds=self._pause)
+        until = now + self._pause
+        while time.monotonic() < until and self._stop.at is None:
+            time.sleep(0.05)
+        self._last = time.monotonic()
+
+
+@dataclass(slots=True)
+class _Owned:
+    """A search that this process owns."""
+
+    session: Session
+    folder: Path
+    ownership: Ownership
+    observer: Observer
+    stop: StopRequest
+    fence: int | None = None  # of this process, once it has written to the search
+
+    def go_on(self, places: list[str], on_wake: Callable[[int], None]) -> SearchStatus:
+        """From the facts until the search is finished, stopped or in trouble."""
+        session, search = self.session, self.session.search
+        with ExitStack() as stack:
+            engine = stack.enter_context(
+                writable(session.path, session.settings.say, busy_seconds=BUSY_SECONDS)
+            )
+            ledger = Ledger(engine, search.pk)
+            facts = self._own(ledger)
+            plan = rebuild(schedule_of(search.terms), search.terms.passes, facts)
+            sampler = self._sampler(len(facts.passes))
+            stack.callback(sampler.cancel)
+            if session.script_changed:
+                _say_changed(self.observer, search, plan)
+            limits = session.settings.limits
+            executor = LocalExecutor(
+                self.folder, cwd=search.launch.cwd, token=search.token, max_log=limits.max_log
+            )
             stack.callback(executor.close)
             on_wake(executor.wake_fd())
             stack.callback(on_wake, -1)
             driver = Driver(
-                self.search,
+                search,
                 plan,
                 ledger=ledger,
                 executor=executor,
                 sampler=sampler,
-                observer=observer,
+                observer=self.observer,
                 places=places,
-                limits=Limits(self.settings.grace, self.settings.max_lost),
-                stop=stop,
+                limits=limits,
+                stop=self.stop,
             )
             status = driver.run(facts)
-            ledger.release(time.time())
+            passing("release.before")
+            stopped = status is SearchStatus.UNFINISHED and self.stop.for_good
+            ledger.release(time.time(), stopped_by=self.stop.name if stopped else None)
             return status
 
-    def _own(self, ledger: Ledger, ownership: Ownership) -> Facts:
-        return ledger.own(
-            host=ownership.owner.host,
-            pid=ownership.owner.pid,
-            launch=self.search.launch,
-            resources=self.search.resources,
-            command=command_around(self.search.launch),
+    def _own(self, ledger: Ledger) -> Facts:
+        search = self.session.search
+        facts = ledger.own(
+            self.fence,
+            host=self.ownership.owner.host,
+            pid=self.ownership.owner.pid,
+            launch=search.launch,
+            resources=search.resources,
+            command=command_around(search.launch),
             now=time.time(),
         )
+        self.fence = ledger.fence
+        return facts
 
     def _sampler(self, opened: int) -> PassSampler:
         """Where the ids of the passes after the first `opened` come from."""
-        sampled = self.sampled
+        search, sampled = self.session.search, self.session.sampled
         return PassSampler(
-            self.search.launch,
-            self.search.run_identity,
-            schedule=schedule_of(self.search.terms),
-            seed=self.search.terms.seed,
-            time_limit=self.settings.import_timeout,
+            search.launch,
+            search.run_identity,
+            schedule=schedule_of(search.terms),
+            seed=search.terms.seed,
+            time_limit=self.session.settings.import_timeout,
             first=sampled if sampled and sampled.pass_ == opened + 1 else None,
         )
 

@@ -22,6 +22,11 @@ STOP_SIGNALS = frozenset(
 )
 STOP_EXIT_CODES = frozenset({130, 143})  # a shell's, or a polite program's, SIGINT and SIGTERM
 
+_OVERFLOW = (
+    "The script printed more to stdout or stderr than --max-log allows, and was ended. Let it "
+    "print less, or allow more."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -42,6 +47,9 @@ class Ending:
     asked_to_stop: bool
     watched: bool
     times_lost: int  # of this evaluation before, under a driver's eyes
+    signalled: bool = False  # a stop signal that was not hbtrack's hit all around it
+    oom: bool = False  # memory ran out as it was killed
+    overflow: bool = False  # it printed more than --max-log allows
 
 
 def judge(ending: Ending, max_lost: int) -> Verdict:
@@ -67,10 +75,14 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
     status = ending.exit_status
     if ending.asked_to_stop:
         return Verdict(AttemptStatus.INTERRUPTED)
-    if status is None or -status in STOP_SIGNALS or status in STOP_EXIT_CODES:
+    if ending.overflow:
+        return _failed("log_overflow", _OVERFLOW)
+    by_others = status is None or -status in STOP_SIGNALS or status in STOP_EXIT_CODES
+    if by_others or ending.signalled:
         if ending.watched and ending.times_lost >= max_lost:
-            return _failed("killed", _killed(status, ending.times_lost + 1), ending.stderr)
+            return _failed("killed", _killed(ending), ending.stderr)
         return Verdict(AttemptStatus.LOST)
+    assert status is not None  # noqa: S101 - without a record it was lost
     if status < 0:
         return _failed("signal", f"The script was ended by {signal_name(-status)}.", ending.stderr)
     if status > 0:
@@ -98,13 +110,17 @@ def _failed(error_type: str, message: str, stderr: str = "") -> Verdict:
     )
 
 
-def _killed(status: int | None, times: int) -> str:
+def _killed(ending: Ending) -> str:
+    status = ending.exit_status
     how = "without a word" if status is None else f"with exit code {status}"
     if status is not None and status < 0:
         how = f"by {signal_name(-status)}"
+    why = "Often that is the kernel, for lack of memory."
+    if ending.oom:
+        why = "The kernel ran out of memory at that moment: let the script need less of it."
     return (
-        f"The script was ended {how}, {times} times in all, and not by hbtrack. "
-        "Often that is the kernel, for lack of memory."
+        f"The script was ended {how}, {ending.times_lost + 1} times in all, and not by hbtrack. "
+        f"{why}"
     )
 
 

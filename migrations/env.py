@@ -5,12 +5,13 @@ hbtrack hands its own connection in; `alembic` on the command line gets one on H
 """
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from hbtrack.database import tables, views
 from hbtrack.database.engine import open_engine
 from hbtrack.database.location import create_private, database_path
 from hbtrack.database.revision import APPLICATION_ID, REVISION, peek
+from hbtrack.faults import passing
 
 
 def migrate(connection: Connection) -> None:
@@ -27,6 +28,7 @@ def migrate(connection: Connection) -> None:
         render_as_batch=True,
         include_name=lambda name, kind, _parents: kind != "table" or name in tables.metadata.tables,
     )
+    event.listen(connection, "before_cursor_execute", lambda *_: passing("migration.step"))
     with connection.begin() as transaction:
         before = context.get_context().get_current_heads()
         for statement in views.drop_statements():

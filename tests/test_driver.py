@@ -89,6 +89,7 @@ class Machine:
     killed: dict[tuple[str, int], int] = field(default_factory=dict)  # how often somebody kills it
     talks_when_stopped: bool = False  # catches SIGTERM, prints where it is, exits 0
     deaf: bool = False  # ignores SIGTERM
+    room: bool = True  # on its disk
 
     def __post_init__(self) -> None:
         self.chance = Random(self.seed)
@@ -141,7 +142,9 @@ class Machine:
     def exit(self, process: Process, status: int, said: str = "", complained: str = "") -> None:
         del self.alive[process.attempt]
         seconds = self.now - process.began
-        record = Record(True, process.attempt, None, status, self.now, seconds)
+        record = Record(
+            True, process.attempt, exit_status=status, finished_at=self.now, seconds=seconds
+        )
         self.write(process.attempt, process.worker, record, said, complained)
 
     def signal(self, attempt: int, number: signal.Signals) -> None:
@@ -171,6 +174,9 @@ class SimulatedExecutor:
         self.taken: set[int] = set()
         self.woken = False
         self.adopted = 0
+
+    def has_room(self) -> bool:
+        return self.machine.room
 
     def take_worker(self) -> int:
         self.before("take_worker")
@@ -357,7 +363,7 @@ class Stage:
                 sampler=LateIds(self.shape.ids, self.broken_from),
                 observer=self.observer,
                 places=self.gpus,
-                limits=Limits(grace, max_lost),
+                limits=Limits(grace, max_lost, max_log=2**31),
                 stop=self.stop,
                 clock=lambda: self.machine.now,
             )
@@ -370,6 +376,7 @@ class Stage:
 
     def own(self, ledger: Ledger) -> Facts:
         return ledger.own(
+            None,
             host="here",
             pid=1,
             launch=LAUNCH,

@@ -21,7 +21,7 @@ from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, Record, Wor
 
 @pytest.fixture
 def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
-    made = LocalExecutor(tmp_path, cwd=str(tmp_path), token=secrets.token_hex(6))
+    made = LocalExecutor(tmp_path, cwd=str(tmp_path), token=secrets.token_hex(6), max_log=2**30)
     yield made
     for attempt in range(1, 10):
         carriers.kill_all(made._traces(attempt, _Running(WorkerFiles(tmp_path, 0), adopted=True)))
@@ -82,14 +82,18 @@ def test_of_an_endless_line_only_a_part_is_read(tmp_path: Path) -> None:
     ("content", "record"),
     [
         (b"", Record()),
-        (b"attempt 1", Record()),
-        (b"attempt 2\npid 5\n", Record()),
-        (b"attempt 1\n", Record(asked=True)),
-        (b"attempt 1\npid 5", Record(asked=True)),
-        (b"attempt 1\npid 5\n", Record(asked=True, pid=5)),
-        (b"attempt 1\npid 5\nexit 0 1.5 2", Record(asked=True, pid=5)),
-        (b"attempt 1\npid 5\nexit -9 1.5 2.5\n", Record(True, 5, None, -9, 1.5, 2.5)),
-        (b"attempt 1\nfailed 2\n", Record(asked=True, failed=2)),
+        (b"attempt a-1", Record()),
+        (b"attempt a-2\npid 5\n", Record()),
+        (b"attempt a-1\n", Record(asked=True)),
+        (b"attempt a-1\npid 5", Record(asked=True)),
+        (b"attempt a-1\npid 5\n", Record(asked=True, pid=5)),
+        (b"attempt a-1\npid 5\nexit 0 1.5 2", Record(asked=True, pid=5)),
+        (
+            b"attempt a-1\npid 5\nexit -9 1.5 2.5\n",
+            Record(True, 5, exit_status=-9, finished_at=1.5, seconds=2.5),
+        ),
+        (b"attempt a-1\nfailed 2\n", Record(asked=True, failed=2)),
+        (b"attempt a-1\nsignalled\noverflow\noom\n", Record(True, None, None, True, True, True)),
     ],
 )
 def test_a_line_without_its_newline_does_not_exist(
@@ -97,17 +101,20 @@ def test_a_line_without_its_newline_does_not_exist(
 ) -> None:
     files = WorkerFiles(tmp_path, 0)
     files.lock.write_bytes(content)
-    assert files.record(1) == record
+    assert files.record("a-1") == record
 
 
-def test_long_logs_are_kept_aside_without_their_middle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("middle", [5000, LOG_TAIL + 5000])
+def test_long_logs_are_kept_aside_without_their_middle(tmp_path: Path, middle: int) -> None:
     files = WorkerFiles(tmp_path, 0)
-    files.out.write_bytes(b"h" * LOG_HEAD + b"m" * 5000 + b"t" * LOG_TAIL)
-    output = files.output(7)
-    assert output.log == "7"
-    assert output.stdout == "t" * KEPT
+    files.out.write_bytes(b"h" * LOG_HEAD + b"m" * middle + b"t" * LOG_TAIL)
+    for _ in range(2):  # a driver that dies before it has recorded the output reads it again
+        output = files.output(7)
+        assert output.log == "7"
+        assert output.stdout == "t" * KEPT
+    files.clear(7)
     kept = (tmp_path / "logs" / "7.out").read_bytes()
-    assert kept.startswith(b"h" * LOG_HEAD + b"\n[hbtrack left out 5000 bytes")
+    assert kept.startswith(b"h" * LOG_HEAD + b"\n[hbtrack left out %d bytes" % middle)
     assert kept.endswith(b"t" * LOG_TAIL)
     assert (tmp_path / "logs").stat().st_mode & 0o777 == 0o700
 
@@ -225,7 +232,7 @@ def test_scripts_of_a_killed_warden_are_waited_for_and_then_lost(
         executor, "import time, sys\nwhile not __import__('os').path.exists('go'): time.sleep(.01)"
     )
     files = WorkerFiles(tmp_path, 0)
-    wait_for(lambda: files.record(1).pid)
+    wait_for(lambda: files.record(executor.name_of(1)).pid)
     assert executor._process
     executor._process.kill()
     for _ in range(3):
@@ -244,8 +251,8 @@ def test_an_attempt_of_another_executor_is_adopted_and_harvested(
         executor,
         "import time\nwhile not __import__('os').path.exists('go'): time.sleep(.01)\nprint(3)",
     )
-    wait_for(lambda: WorkerFiles(tmp_path, 0).record(1).pid)
-    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token)
+    wait_for(lambda: WorkerFiles(tmp_path, 0).record(executor.name_of(1)).pid)
+    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token, max_log=1)
     other.adopt(1, 0)
     assert other.wait(0) == []
     assert other.take_worker() == 1, "a worker at work is not taken"
@@ -261,7 +268,7 @@ def test_an_adopted_attempt_whose_processes_are_gone_does_not_wait_for_a_forgott
     files = WorkerFiles(tmp_path, 0)
     lock = files.take()  # held by us, as by something that forgot it
     assert lock is not None
-    files.begin(lock, 1)
+    files.begin(lock, executor.name_of(1))
     os.write(lock, b"pid 4194304\n")
     executor.adopt(1, 0)
     (ended,) = wait(executor)
@@ -276,8 +283,8 @@ def test_an_adopted_attempt_whose_processes_are_gone_does_not_wait_for_a_forgott
 )
 def test_what_a_script_writes_into_the_lock_file_says_nothing(tmp_path: Path, line: bytes) -> None:
     files = WorkerFiles(tmp_path, 0)
-    files.lock.write_bytes(b"attempt 1\npid 5\n" + line + b"\nexit 3 1.5 2.5\n")
-    assert files.record(1) == Record(True, 5, None, 3, 1.5, 2.5)
+    files.lock.write_bytes(b"attempt a-1\npid 5\n" + line + b"\nexit 3 1.5 2.5\n")
+    assert files.record("a-1") == Record(True, 5, exit_status=3, finished_at=1.5, seconds=2.5)
 
 
 def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
@@ -285,11 +292,11 @@ def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
 ) -> None:
     start(executor, "import os, sys\nos.execve('/bin/sleep', ['sleep', '1000'], {})")
     files = WorkerFiles(tmp_path, 0)
-    wait_for(lambda: files.record(1).pid)
-    pid = files.record(1).pid
+    wait_for(lambda: files.record(executor.name_of(1)).pid)
+    pid = files.record(executor.name_of(1)).pid
     assert pid
     wait_for(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"))
-    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token)
+    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token, max_log=1)
     other.adopt(1, 0)
     traces = carriers.Traces(executor.name_of(1), pid, files.lock)
     assert not carriers.all_gone(traces)
@@ -305,17 +312,47 @@ def test_half_a_start_falls_free_at_once_although_other_scripts_run(
     executor: LocalExecutor, tmp_path: Path
 ) -> None:
     start(executor, "import time; time.sleep(1000)", attempt=1)
-    wait_for(lambda: WorkerFiles(tmp_path, 0).record(1).pid)
+    wait_for(lambda: WorkerFiles(tmp_path, 0).record(executor.name_of(1)).pid)
     files = WorkerFiles(tmp_path, 1)
     lock = files.take()
     assert lock is not None
     assert executor._warden
-    fds = [lock, *files.begin(lock, 2)]
+    fds = [lock, *files.begin(lock, executor.name_of(2))]
     socket.send_fds(executor._warden, [struct.pack("!I", 100)], fds)
     for fd in fds:
         os.close(fd)
     assert files.held(), "the request itself holds the lock"
     executor._warden.close()  # as at the driver's death, before the rest was sent
     wait_for(lambda: not files.held(), seconds=5)
-    assert files.record(2) == Record(asked=True)
+    assert files.record(executor.name_of(2)) == Record(asked=True)
     assert WorkerFiles(tmp_path, 0).held()
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT", "SIGHUP"])
+def test_a_stop_signal_that_hits_the_parent_of_the_scripts_is_in_their_records(
+    executor: LocalExecutor, tmp_path: Path, name: str
+) -> None:
+    start(executor, "import time; time.sleep(1000)", attempt=1)
+    files = WorkerFiles(tmp_path, 0)
+    wait_for(lambda: files.record(executor.name_of(1)).pid)
+    assert executor._process
+    executor._process.send_signal(signal.Signals[name])
+    wait_for(lambda: files.record(executor.name_of(1)).signalled)
+    executor.signal(1, signal.SIGKILL)
+    (ended,) = wait(executor)
+    assert ended.record.signalled
+    assert not run(executor, "pass", attempt=2).record.signalled
+
+
+def test_a_script_that_prints_more_than_it_may_is_ended_and_that_is_in_its_record(
+    tmp_path: Path,
+) -> None:
+    executor = LocalExecutor(tmp_path, cwd=str(tmp_path), token="t", max_log=10**6)
+    flood = run(executor, "while True: print('x' * 10**5)", attempt=1)
+    assert (flood.record.overflow, flood.record.exit_status) == (True, -signal.SIGKILL)
+    executor.clear(flood)
+    much = run(executor, "print('x' * 2 * 10**6)", attempt=2)
+    assert much.record.overflow, "also of one that ends before anybody looks"
+    executor.clear(much)
+    assert not run(executor, "print('x' * 10**5)", attempt=3).record.overflow
+    executor.close()

@@ -28,6 +28,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.store.*",
         "hbtrack.executors.*",
         "hbtrack.script.*",
+        "hbtrack.faults",
         "hbtrack.ownership",
         "hbtrack.launch",
     ],

@@ -18,29 +18,38 @@ from hbtrack.errors import INTERRUPTED, HbtrackError, Interrupted, UsageError
 from hbtrack.progress import Progress
 from hbtrack.reading import connected, rows
 from hbtrack.records import Search, SearchStatus
-from hbtrack.seams import StopRequest
+from hbtrack.seams import Limits, StopRequest
 from hbtrack.session import Session, Settings
 
 MAX_LOST = 5
+PATIENCE = 60
+STOP_MARGIN = 1.0
+"""Seconds. A signal may have been sent to the scripts as well, and be heard late: what ended within
+them and is not yet recorded may be a script's answer to it.
+"""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """How this start is to be run. HBTRACK_MAX_LOST is for those who kill scripts on purpose."""
-    max_lost = os.environ.get("HBTRACK_MAX_LOST") or str(MAX_LOST)
-    if not (max_lost.isascii() and max_lost.isdigit()):
-        raise UsageError(f"HBTRACK_MAX_LOST must be a whole number, not {max_lost!r}.")
     return Settings(
         import_timeout=args.import_timeout,
-        grace=args.grace,
-        max_lost=int(max_lost),
+        limits=Limits(args.grace, _from_environment("HBTRACK_MAX_LOST", MAX_LOST), args.max_log),
+        patience=_from_environment("HBTRACK_PATIENCE", PATIENCE),
         say=(lambda _text: None) if args.quiet else complain,
     )
 
 
-def drive(session: Session, args: argparse.Namespace) -> int:
-    """Drive one search; the exit status."""
-    stop = StopRequest()
+def _from_environment(name: str, default: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if not (value.isascii() and value.isdigit()):
+        raise UsageError(f"{name} must be a whole number, not {value!r}.")
+    return int(value)
+
+
+def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None = None) -> int:
+    """Drive one search, or only end what runs if a stop is asked for already; the exit status."""
+    stop = stop or StopRequest()
 
     def observer(folder: Path) -> Progress:
         on_terminal = sys.stderr.isatty()
@@ -105,7 +114,8 @@ def _stop_signals(stop: StopRequest) -> Iterator[Callable[[int], None]]:
     """Turn the stop signals into a request; gives what takes the descriptor to wake."""
 
     def ask(number: int, _frame: object) -> None:
-        stop.ask(signal.Signals(number).name, time.time(), hurry=number == signal.SIGINT)
+        at = time.time() - STOP_MARGIN
+        stop.ask(signal.Signals(number).name, at, hurry=number == signal.SIGINT)
 
     def on_wake(descriptor: int) -> None:
         signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)

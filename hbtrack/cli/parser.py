@@ -59,6 +59,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     commands = {
         "run": _run(verbs),
         "resume": _resume(verbs),
+        "stop": _stop(verbs),
         "plan": _plan(verbs),
         "status": _status(verbs),
         "report": _report(verbs),
@@ -114,12 +115,13 @@ def _running_options(parser: "Group") -> None:
     parser.add_argument(
         "--gpus", type=_gpus, default="all", metavar="all|none|0,2", help="default all"
     )
+    _grace(parser)
     parser.add_argument(
-        "--grace",
-        type=_seconds,
-        default=10.0,
-        metavar="SECONDS",
-        help="between asking scripts to end and killing them; default 10",
+        "--max-log",
+        type=_bytes,
+        default="2GiB",
+        metavar="SIZE",
+        help="bytes of stdout or stderr at which a script is ended; default 2GiB",
     )
     parser.add_argument(
         "--import-timeout",
@@ -129,6 +131,32 @@ def _running_options(parser: "Group") -> None:
         help="for importing the script and asking it; default 300",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+
+
+def _grace(parser: "Group") -> None:
+    parser.add_argument(
+        "--grace",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="between asking scripts to end and killing them; default 10",
+    )
+
+
+def _stop(verbs: "Verbs") -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        "stop",
+        help="end the searches that run, and all their scripts",
+        description="End every search that is not finished: its hbtrack if one runs, here or in "
+        "another terminal, its scripts and what they started. Everything finished is kept, and "
+        "resume goes on.",
+        epilog="Example: hbtrack stop --identity model:resnet",
+    )
+    _identity(parser)
+    _grace(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+    _common(parser, "stop")
+    return parser
 
 
 def _plan(verbs: "Verbs") -> argparse.ArgumentParser:
@@ -270,6 +298,13 @@ def _finite(text: str) -> float:
     if value - value != 0:  # nan and the infinities
         raise argparse.ArgumentTypeError(f"must be a finite number, not {text!r}")
     return value
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([0-9]+)\s*(?:([KMGT])i?B?|B)?", text, re.ASCII | re.IGNORECASE)
+    if not match:
+        raise argparse.ArgumentTypeError(f"must be a size such as 500MiB or 2GiB, not {text!r}")
+    return int(match[1]) * int(1024 ** " KMGT".index((match[2] or " ").upper()))
 
 
 def _seconds(text: str) -> float:

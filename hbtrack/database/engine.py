@@ -1,6 +1,6 @@
-"""How the file is opened for writing: one engine, one kind of transaction.
+"""Connections to the SQLite file, set up so that nothing is ever lost between two writers.
 
-Every transaction begins IMMEDIATE: with SQLAlchemy's default, 180 of 240 concurrent
+Every transaction begins with BEGIN IMMEDIATE: with SQLAlchemy's default, 180 of 240 concurrent
 read-modify-writes were lost without an error, with this none.
 """
 
@@ -12,16 +12,19 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, pool
 
+from hbtrack.database.filesystem import is_shared, kind_of
+from hbtrack.errors import HbtrackError
+
 BUSY_SECONDS = 60.0
 """How long a writer waits for another writer."""
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
+def _switch_to(mode: str, connection: sqlite3.Connection, patience: float) -> None:
     """SQLite does not wait by itself when another process writes before the file is in WAL mode."""
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {mode}")
             return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
@@ -29,25 +32,69 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def open_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
-    """An engine on the SQLite file at `path`: WAL, synchronous=FULL, BEGIN IMMEDIATE."""
+class _Watch:
+    """Sees when a file was deleted, renamed or replaced while we had it open.
+
+    Commits would still succeed then, into a file that nobody will ever find again. So it is with
+    the -wal beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names = (path, path.with_name(path.name + "-wal"))
+        self._seen: dict[Path, tuple[int, int]] = {}
+
+    def look(self) -> None:
+        for name in self._names:
+            now = _identity(name)
+            if now is not None and name not in self._seen:
+                self._seen[name] = now
+            if now != self._seen.get(name):
+                raise HbtrackError(
+                    f"{name} was deleted, renamed or replaced while it was in use, so nothing more "
+                    "is written. Running scripts go on, and what they come to is kept in "
+                    f"{self._path}.d: put the file back and type `hbtrack resume`."
+                )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_dev, state.st_ino
+
+
+def open_engine(
+    path: Path, *, foreign_keys: bool = True, busy_seconds: float = BUSY_SECONDS
+) -> Engine:
+    """An engine on the SQLite file at `path`: WAL, synchronous=FULL, BEGIN IMMEDIATE.
+
+    A rollback journal instead of the WAL where several machines may use the file system.
+    """
     engine = create_engine(
         URL.create("sqlite", database=os.fspath(path)),
         poolclass=pool.StaticPool,
         # None: sqlite3 begins no transactions by itself; ours begin on the "begin" event.
         connect_args={
-            "timeout": BUSY_SECONDS,
+            "timeout": busy_seconds,
             "isolation_level": None,
             "check_same_thread": False,
         },
     )
+    watch = _Watch(path)
 
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
-        _switch_to_wal(connection)
+        mode = "DELETE" if is_shared(kind_of(path)) else "WAL"
+        _switch_to(mode, connection, busy_seconds)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA trusted_schema = OFF")
 
+    def begin(connection: Any) -> None:
+        watch.look()
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
     event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "begin", begin)
     return engine

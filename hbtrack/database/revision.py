@@ -5,7 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from hbtrack.errors import Conflict, HbtrackError
+from hbtrack.database.locker import holder_of
+from hbtrack.errors import Conflict, HbtrackError, Unavailable
 
 APPLICATION_ID = 0x48425452  # "HBTR": tells our files from other programs' SQLite files
 REVISION = "0001"  # the newest revision in migrations/versions
@@ -42,11 +43,15 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
 def peek(path: Path) -> str | None:
     """The schema revision of a file, without a chance of changing it."""
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=60)
+        connection = _read_only(path)
     except sqlite3.Error as error:
         raise explain(error, path) from error
     with closing(connection):
         return revision_of(connection, path)
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=60)
 
 
 def known_revisions() -> set[str]:
@@ -63,20 +68,42 @@ def require_not_newer(revision: str, path: Path) -> None:
         )
 
 
+def require_sound(path: Path) -> None:
+    """Refuse a file that SQLite finds damaged, before anything is written to it."""
+    try:
+        with closing(_read_only(path)) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise explain(error, path) from error
+    if found != "ok":
+        raise HbtrackError(
+            f"The database {path} is damaged ({found}); nothing was written to it. Restore a "
+            "backup, or save what can be read: sqlite3 OLD .recover | sqlite3 NEW"
+        )
+
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "Make room and type `hbtrack resume`.",
+    sqlite3.SQLITE_IOERR: "The disk may be full, over its quota or broken; mend that and type "
+    "`hbtrack resume`.",
+    sqlite3.SQLITE_CANTOPEN: "It, or a file beside it, cannot be opened; is its folder there, and "
+    "yours?",
+    sqlite3.SQLITE_READONLY: "It cannot be written to; copy it elsewhere, or change its rights.",
+    sqlite3.SQLITE_CORRUPT: "It is damaged; restore a backup (`hbtrack db check` tells more).",
+    sqlite3.SQLITE_NOTADB: "It is not a SQLite file; name another with --db PATH.",
+}
+_FOR_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
+
+
 def explain(error: Exception, path: Path) -> HbtrackError:
-    """A database error as a sentence for the user."""
-    text = str(getattr(error, "orig", None) or error)
-    advice = {
-        "database is locked": "Another program has held it locked for a minute; end that one "
-        "and type `hbtrack resume`.",
-        "disk is full": "Make room and type `hbtrack resume`.",
-        "readonly": "It cannot be written to; copy it elsewhere, or change its rights.",
-        "read-only": "It cannot be written to; copy it elsewhere, or change its rights.",
-        "malformed": "The file is damaged; restore a backup (`hbtrack db check` tells more).",
-        "not a database": "It is not a SQLite file; name another with --db PATH.",
-    }
-    step = next((say for part, say in advice.items() if part in text), "Type `hbtrack db check`.")
-    return HbtrackError(
-        f"The database {path} could not be used: {text}. "
+    """A database error as a sentence for the user; Unavailable where waiting may help."""
+    original = getattr(error, "orig", None) or error
+    code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+    step = _ADVICE.get(code, "Type `hbtrack db check`.")
+    if code == sqlite3.SQLITE_BUSY:
+        step = f"{holder_of(path)} holds it; end that and type `hbtrack resume`."
+    kind = Unavailable if code in _FOR_NOW else HbtrackError
+    return kind(
+        f"The database {path} could not be used: {original}. "
         f"Everything recorded before this is kept. {step}"
     )

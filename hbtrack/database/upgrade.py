@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from hbtrack.database.engine import open_engine
+from hbtrack.database.engine import BUSY_SECONDS, open_engine
 from hbtrack.database.location import create_private
 from hbtrack.database.revision import (
     REVISION,
@@ -23,15 +23,18 @@ from hbtrack.database.revision import (
     require_not_newer,
 )
 from hbtrack.errors import HbtrackError, UsageError
+from hbtrack.faults import passing
 
 
 @contextmanager
-def writable(path: Path, say: Callable[[str], None]) -> Iterator[Engine]:
+def writable(
+    path: Path, say: Callable[[str], None], *, busy_seconds: float = BUSY_SECONDS
+) -> Iterator[Engine]:
     """The database at `path`, created or upgraded, with its errors in the user's words."""
     backup = prepare_for_writing(path)
     if backup:
         say(f"Upgraded {path}; what it was before is kept in {backup}.")
-    engine = open_engine(path)
+    engine = open_engine(path, busy_seconds=busy_seconds)
     try:
         yield engine
     except (DBAPIError, UnicodeDecodeError) as error:
@@ -105,6 +108,7 @@ def copy_database(source: Path, target: Path) -> None:
         with closing(_plain(source)) as reading, closing(_plain(partial)) as writing:
             reading.backup(writing)
             writing.execute("PRAGMA journal_mode = DELETE")  # one file, whole
+        passing("backup.copied")
         partial.rename(target)
     except (OSError, sqlite3.Error) as error:
         raise HbtrackError(f"{source} could not be copied to {target}: {error}.") from error

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,15 +42,22 @@ def belonging(traces: Traces) -> list[int]:
 
 
 def signal_all(traces: Traces, number: signal.Signals) -> None:
-    """Signal all of them; each through a handle, so that a reused number is never hit."""
+    """Signal all of them."""
     for pid in belonging(traces):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            handle = os.pidfd_open(pid)
-            try:
-                if _belongs(pid, traces):
-                    signal.pidfd_send_signal(handle, number)
-            finally:
-                os.close(handle)
+        signal_if(pid, number, lambda pid: _belongs(pid, traces))
+
+
+def signal_if(pid: int, number: signal.Signals, is_meant: Callable[[int], bool]) -> bool:
+    """Signal a process, through a handle so that a reused number is never hit; whether it was."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        handle = os.pidfd_open(pid)
+        try:
+            if is_meant(pid):
+                signal.pidfd_send_signal(handle, number)
+                return True
+        finally:
+            os.close(handle)
+    return False
 
 
 def kill_all(traces: Traces) -> None:
@@ -71,7 +78,7 @@ def _processes() -> Iterator[int]:
 
 
 def _belongs(pid: int, traces: Traces) -> bool:
-    in_session = _in_session(pid, traces.pid) and _has_open(pid, traces.lock)
+    in_session = _in_session(pid, traces.pid) and has_open(pid, traces.lock)
     return in_session or _carries(pid, traces.name)
 
 
@@ -94,7 +101,8 @@ def _in_session(pid: int, leader: int | None) -> bool:
     return state not in (b"Z", b"X")
 
 
-def _has_open(pid: int, file: Path) -> bool:
+def has_open(pid: int, file: Path) -> bool:
+    """Whether a process has a file open, as far as we may look."""
     with contextlib.suppress(OSError):
         wanted = file.stat()
         for entry in (_PROC / str(pid) / "fd").iterdir():

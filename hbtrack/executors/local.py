@@ -17,6 +17,7 @@ from pathlib import Path
 from hbtrack.errors import HbtrackError
 from hbtrack.executors import carriers
 from hbtrack.executors.worker_files import Output, Record, WorkerFiles
+from hbtrack.faults import passing
 
 ADOPTED_TICK = 0.05
 """Seconds between two looks at the locks of adopted attempts; own ones wake the driver at once."""
@@ -26,6 +27,9 @@ LONGEST_WAIT = 3600.0
 
 WARDEN_SECONDS = 1.0
 """How long a warden without scripts may take to end."""
+
+ROOM = 64 * 1024
+"""Bytes of disk without which a script would fail for want of them, whatever its config."""
 
 SILENT_SECONDS = 2.0
 """How long an adopted attempt whose processes are all gone may keep its lock."""
@@ -53,13 +57,14 @@ class LocalExecutor:
     """Starts attempts, adopts those of a dead driver, signals them and tells when they end.
 
     `folder` holds the workers' files, `cwd` is where scripts run, `token` begins their
-    HBTRACK_ATTEMPT.
+    HBTRACK_ATTEMPT, `max_log` is how many bytes of stdout or stderr end a script.
     """
 
-    def __init__(self, folder: Path, *, cwd: str, token: str) -> None:
+    def __init__(self, folder: Path, *, cwd: str, token: str, max_log: int) -> None:
         self._folder = folder
         self._cwd = cwd
         self._token = token
+        self._max_log = max_log
         self._running: dict[int, _Running] = {}
         self._taken: dict[int, int] = {}  # worker number -> its locked lock file, before the start
         self._warden: socket.socket | None = None
@@ -73,6 +78,11 @@ class LocalExecutor:
         self._selector.register(self._woken_end, selectors.EVENT_READ)
 
     # --- starting ---
+
+    def has_room(self) -> bool:
+        """Whether the disk of the workers' files has room for what a new attempt says."""
+        disk = os.statvfs(self._folder)
+        return disk.f_bavail * disk.f_frsize >= ROOM
 
     def take_worker(self) -> int:
         """Reserve a worker's files for an attempt that is about to be recorded; its number."""
@@ -99,9 +109,11 @@ class LocalExecutor:
         attempt that is seen to be alive.
         """
         files, lock = self._files(worker), self._taken.pop(worker)
-        out, err = files.begin(lock, attempt)
+        out, err = files.begin(lock, self.name_of(attempt))
+        passing("spawn.begun")
         request = {
             "attempt": attempt,
+            "max_log": self._max_log,
             "argv": [_bytes_of(word) for word in argv],
             "env": {
                 key: _bytes_of(value)
@@ -158,8 +170,8 @@ class LocalExecutor:
         return self._files(ended.worker).output(ended.attempt)
 
     def clear(self, ended: Ended) -> None:
-        """The output is recorded and needs no more room."""
-        self._files(ended.worker).clear()
+        """The output is recorded, and its worker free."""
+        self._files(ended.worker).clear(ended.attempt)
 
     # --- stopping ---
 
@@ -194,8 +206,12 @@ class LocalExecutor:
     # --- inside ---
 
     def _traces(self, attempt: int, run: _Running) -> carriers.Traces:
-        name, pid = self.name_of(attempt), run.files.record(attempt).pid
-        return carriers.Traces(name, pid, run.files.lock)
+        return carriers.Traces(
+            self.name_of(attempt), self._record(attempt, run).pid, run.files.lock
+        )
+
+    def _record(self, attempt: int, run: _Running) -> Record:
+        return run.files.record(self.name_of(attempt))
 
     def _files(self, number: int) -> WorkerFiles:
         return WorkerFiles(self._folder, number)
@@ -211,7 +227,7 @@ class LocalExecutor:
         """
         run = self._running[attempt]
         held = run.files.held() if run.adopted else None
-        record = run.files.record(attempt)
+        record = self._record(attempt, run)
         if record.ended:
             return True
         if not run.adopted:
@@ -230,7 +246,7 @@ class LocalExecutor:
 
     def _end(self, attempt: int) -> Ended:
         run = self._running.pop(attempt)
-        record = run.files.record(attempt)
+        record = self._record(attempt, run)
         if not record.ended:
             # Nobody wrote its end, so nobody made sure of it: a script may have closed the lock.
             carriers.kill_all(self._traces(attempt, run))

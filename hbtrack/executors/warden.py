@@ -8,9 +8,12 @@ Requests come over a stream socket: four bytes of length, then JSON; a start car
 descriptors (lock, stdout, stderr). Answers are the attempt's number on a line of its own: its
 lock file has something new to say. The lock file is the truth, the answers only wake the driver:
 
-    attempt ID           written by the driver before it asks
+    attempt NAME         written by the driver before it asks: its HBTRACK_ATTEMPT
     pid P                written here once the script runs
     failed ERRNO         or that it could not be started
+    signalled            this process got a stop signal, so the script probably got one as well
+    overflow             it printed more than its request allowed
+    oom                  it died by SIGKILL and the kernel had run out of memory
     exit STATUS TIME SECONDS    STATUS as in subprocess: -9 is signal 9; TIME is Unix time
 
 A line without its newline does not exist. The script inherits the lock (a flock on the open file),
@@ -28,12 +31,14 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 LOCK_FD = 9  # where the script inherits the lock
 PR_SET_CHILD_SUBREAPER = 36
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 SWEEPS = 40  # times 5 ms for what was killed to vanish and show its own children
+LOG_TICK = 250  # milliseconds between two looks at how long the logs are
 
 
 class Child(NamedTuple):
@@ -42,6 +47,8 @@ class Child(NamedTuple):
     attempt: int
     token: bytes  # its HBTRACK_ATTEMPT
     lock: int
+    streams: tuple[int, int]  # stdout and stderr
+    max_log: int  # bytes that each of them may have
     started: float  # monotonic
 
 
@@ -51,19 +58,20 @@ class Warden:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.children: dict[int, Child] = {}
+        self.wake = _wake_on_signals()
+        self.oom_kills = _oom_kills()
 
     def run(self) -> None:
         """Return when the driver is gone and no script is left."""
-        wake = _wake_on_signals()
         poll = select.poll()
-        poll.register(wake, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
         poll.register(self.connection, select.POLLIN)
         serving = True
         while serving or self.children:
-            ready = {fd for fd, _ in poll.poll()}
-            if wake in ready:
-                os.read(wake, 4096)
+            ready = {fd for fd, _ in poll.poll(LOG_TICK if self.children else None)}
+            self.heed_signals()
             self.reap()
+            self.end_floods()
             if self.connection.fileno() in ready and not self.serve():
                 poll.unregister(self.connection)
                 serving = False
@@ -106,6 +114,7 @@ class Warden:
         argv = [text.encode("latin-1") for text in request["argv"]]
         extra = {k.encode("latin-1"): v.encode("latin-1") for k, v in request["env"].items()}
         null = os.open(os.devnull, os.O_RDONLY)
+        passing("warden.spawn.before")
         try:
             pid = os.posix_spawn(
                 argv[0],
@@ -122,13 +131,21 @@ class Warden:
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
             )
         except OSError as error:
+            os.close(out)
+            os.close(err)
             self.close(request["attempt"], lock, f"failed {error.errno}\n")
             return
         finally:
-            for fd in (null, out, err):
-                os.close(fd)
-        token = extra[b"HBTRACK_ATTEMPT"]
-        self.children[pid] = Child(request["attempt"], token, lock, time.monotonic())
+            os.close(null)
+        self.children[pid] = Child(
+            request["attempt"],
+            extra[b"HBTRACK_ATTEMPT"],
+            lock,
+            (out, err),
+            request["max_log"],
+            time.monotonic(),
+        )
+        passing("warden.spawn.after")
         append(lock, f"pid {pid}\n")
 
     def signal(self, attempt: int, number: int) -> None:
@@ -140,9 +157,25 @@ class Warden:
 
     # --- ends ---
 
+    def heed_signals(self) -> None:
+        """Note that a stop signal came: a scheduler sends it to every process of a job."""
+        with contextlib.suppress(BlockingIOError):
+            if set(os.read(self.wake, 4096)) - {signal.SIGCHLD}:
+                for child in self.children.values():
+                    append(child.lock, "signalled\n")
+
+    def end_floods(self) -> None:
+        """Kill the scripts whose output has grown too long."""
+        for pid, child in self.children.items():
+            if overflows(child):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+
     def reap(self) -> None:
         """Settle everything that has ended."""
         while (pid := _ended()) is not None:
+            self.heed_signals()  # one that came before the script ended must not be noted after
+            passing("warden.reap.before")
             child = self.children.pop(pid, None)
             now, monotonic = time.time(), time.monotonic()
             if child:
@@ -150,14 +183,20 @@ class Warden:
             _, status = os.waitpid(pid, 0)
             if child:
                 code, seconds = os.waitstatus_to_exitcode(status), monotonic - child.started
-                record = f"exit {code} {now:.6f} {seconds:.6f}\n"
+                notes = "overflow\n" if overflows(child) else ""
+                if code == -signal.SIGKILL and self.memory_ran_out():
+                    notes += "oom\n"
+                for stream in child.streams:
+                    os.close(stream)
+                passing("warden.record.before")
+                record = f"{notes}exit {code} {now:.6f} {seconds:.6f}\n"
                 self.close(child.attempt, child.lock, record)
 
     def end_rest(self, pid: int, token: bytes) -> None:
         """Kill what a script that ended left behind: its group, and what became our child.
 
         As a subreaper this process inherits every orphan of its scripts, also those that left the
-        session; the ones of this script carry its token.
+        session; the ones of this script carry its token. When no other script runs, all are its.
         """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
@@ -179,16 +218,28 @@ class Warden:
                 environment = file.read().split(b"\0")
             if not environment[0]:  # a zombie, reaped in its turn
                 return False
-            return b"HBTRACK_ATTEMPT=" + token in environment or os.getsid(orphan) == pid
+            carries = b"HBTRACK_ATTEMPT=" + token in environment
+            return carries or os.getsid(orphan) == pid or not self.children
         except OSError:
             return False
+
+    def memory_ran_out(self) -> bool:
+        """Whether the kernel has killed something for lack of memory since this was last asked."""
+        before, self.oom_kills = self.oom_kills, _oom_kills()
+        return self.oom_kills > before
 
     def close(self, attempt: int, lock: int, record: str) -> None:
         """Write the last line of a lock file, let the lock go and tell the driver."""
         append(lock, record)
+        passing("warden.record.after")
         os.close(lock)
         with contextlib.suppress(OSError):  # nobody may be listening any more
             self.connection.sendall(b"%d\n" % attempt)
+
+
+def overflows(child: Child) -> bool:
+    """Whether a script has printed more than it may."""
+    return any(os.fstat(stream).st_size > child.max_log for stream in child.streams)
 
 
 def append(lock: int, line: str) -> None:
@@ -215,6 +266,15 @@ def _children() -> list[int]:
         return []
 
 
+def _oom_kills() -> int:
+    """How many processes this kernel has killed for lack of memory, where it tells (Linux)."""
+    try:
+        with open("/proc/vmstat") as file:  # noqa: PTH123
+            return int(dict(line.split() for line in file).get("oom_kill", 0))
+    except OSError:
+        return 0
+
+
 def _wake_on_signals() -> int:
     """A descriptor that becomes readable at each signal; the signals meant for others do nothing.
 
@@ -229,6 +289,19 @@ def _wake_on_signals() -> int:
         if name == "SIGCHLD" or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
     return wake
+
+
+def _fault_points() -> Callable[[str], None]:
+    """`passing` of ../faults.py, which cannot be imported by name here; only if it is asked for."""
+    if not os.environ.keys() & {"HBTRACK_FAULT", "HBTRACK_FAULT_TRACE"}:
+        return lambda _point: None
+    from runpy import run_path  # noqa: PLC0415
+
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    return run_path(package + "/faults.py")["passing"]  # type: ignore[no-any-return]
+
+
+passing = _fault_points()
 
 
 def main() -> None:

@@ -19,6 +19,9 @@ KEPT = 64 * 1024
 LOG_HEAD, LOG_TAIL = 256 * 1024, 1024 * 1024
 """What is kept of a longer log, in a file of its own."""
 
+_MARK = 64
+"""Bytes that the line between them may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -27,6 +30,9 @@ class Record:
     asked: bool = False  # the driver was about to ask for its start
     pid: int | None = None
     failed: int | None = None  # errno: it could not be started
+    signalled: bool = False  # a stop signal hit its parent while it ran
+    overflow: bool = False  # it printed too much
+    oom: bool = False  # the kernel ran out of memory as it was killed
     exit_status: int | None = None  # as in subprocess: negative is a signal
     finished_at: float | None = None
     seconds: float | None = None
@@ -67,10 +73,10 @@ class WorkerFiles:
             return None
         return lock
 
-    def begin(self, lock: int, attempt: int) -> tuple[int, int]:
-        """Empty the files for a new attempt; stdout and stderr, open for writing."""
+    def begin(self, lock: int, name: str) -> tuple[int, int]:
+        """Empty the files for the attempt of that name; stdout and stderr, open for writing."""
         os.ftruncate(lock, 0)
-        os.write(lock, b"attempt %d\n" % attempt)
+        os.write(lock, b"attempt %s\n" % name.encode())
         flags = os.O_WRONLY | os.O_APPEND | os.O_TRUNC
         return _open(self.out, flags), _open(self.err, flags)
 
@@ -88,13 +94,13 @@ class WorkerFiles:
             os.close(lock)
         return False
 
-    def record(self, attempt: int) -> Record:
-        """What the lock file says of this attempt; an empty record if it speaks of another."""
+    def record(self, name: str) -> Record:
+        """What the lock file says of the attempt of that name; empty if it speaks of another."""
         try:
             lines = self.lock.read_bytes().split(b"\n")[:-1]  # the last piece has no newline
         except FileNotFoundError:
             return Record()
-        if not lines or lines[0] != b"attempt %d" % attempt:
+        if not lines or lines[0] != b"attempt %s" % name.encode():
             return Record()
         record = Record(asked=True)
         for line in lines[1:]:
@@ -103,31 +109,37 @@ class WorkerFiles:
         return record
 
     def output(self, attempt: int) -> Output:
-        """What the attempt printed. Logs too long for the database are copied aside."""
+        """What the attempt printed. Logs that may have filled the disk lose their middle first."""
         log = None
-        for stream, ending in ((self.out, "out"), (self.err, "err")):
+        for stream in (self.out, self.err):
+            if _size(stream) > LOG_HEAD + 2 * LOG_TAIL + _MARK:
+                _cut(stream)
             if _size(stream) > KEPT:
                 log = str(attempt)
-                self._logs.mkdir(mode=0o700, exist_ok=True)
-                _copy_cut(stream, self._logs / f"{attempt}.{ending}")
         return Output(last_line(self.out), _tail(self.out), _tail(self.err), log)
 
-    def clear(self) -> None:
-        """Give back the room of long output, once it is recorded."""
-        for stream in (self.out, self.err):
-            if _size(stream) > KEPT:
-                os.truncate(stream, 0)
+    def clear(self, attempt: int) -> None:
+        """Put aside what is too long for the database, once the rest is recorded."""
+        for stream, ending in ((self.out, "out"), (self.err, "err")):
+            with contextlib.suppress(OSError):  # no room for a name: then it is not kept
+                if _size(stream) > LOG_HEAD + LOG_TAIL + _MARK:
+                    _cut(stream)
+                if _size(stream) > KEPT:
+                    self._logs.mkdir(mode=0o700, exist_ok=True)
+                    stream.rename(self._logs / f"{attempt}.{ending}")
 
 
 # Scripts inherit the file: whatever else they write into it says nothing.
 _RECORD_LINE = re.compile(
-    rb"(pid) ([0-9]{1,10})|(failed) ([0-9]{1,5})"
+    rb"(pid) ([0-9]{1,10})|(failed) ([0-9]{1,5})|(signalled)|(overflow)|(oom)"
     rb"|(exit) (-?[0-9]{1,5}) ([0-9]{1,12}(?:\.[0-9]+)?) (-?[0-9]{1,12}(?:\.[0-9]+)?)"
 )
 
 
 def _facts(match: re.Match[bytes]) -> dict[str, Any]:
     word, *values = [group for group in match.groups() if group is not None]
+    if not values:
+        return {word.decode(): True}
     if word != b"exit":
         return {word.decode(): int(values[0])}
     status, finished_at, seconds = values
@@ -181,15 +193,17 @@ def _tail(path: Path) -> str:
     return ""
 
 
-def _copy_cut(source: Path, target: Path) -> None:
-    """Copy a log: all of it, or its head and its tail with a line between."""
-    with source.open("rb") as reading, open(_open(target, os.O_WRONLY | os.O_TRUNC), "wb") as out:
-        size = reading.seek(0, os.SEEK_END)
-        reading.seek(0)
-        if size <= LOG_HEAD + LOG_TAIL:
-            out.write(reading.read(size))
-            return
-        out.write(reading.read(LOG_HEAD))
-        out.write(b"\n[hbtrack left out %d bytes here]\n" % (size - LOG_HEAD - LOG_TAIL))
-        reading.seek(size - LOG_TAIL)
-        out.write(reading.read(LOG_TAIL))
+def _cut(file: Path) -> None:
+    """Leave the head and the tail of a log, with a line between.
+
+    In place, for the disk may be full of this very log. Where old and new tail do not overlap, the
+    last line is the same whenever this is interrupted.
+    """
+    with file.open("r+b") as log:
+        size = log.seek(0, os.SEEK_END)
+        log.seek(size - LOG_TAIL)
+        tail = log.read(LOG_TAIL)
+        log.seek(LOG_HEAD)
+        log.write(b"\n[hbtrack left out %d bytes here]\n" % (size - LOG_HEAD - LOG_TAIL))
+        log.write(tail)
+        log.truncate()

@@ -9,11 +9,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from hbtrack.errors import HbtrackError, Superseded
+from hbtrack.faults import passing
 from hbtrack.records import (
     AttemptStatus,
     Consequences,
@@ -115,6 +117,7 @@ class Ledger:
 
     def own(
         self,
+        before: int | None,
         *,
         host: str,
         pid: int,
@@ -125,6 +128,8 @@ class Ledger:
     ) -> Facts:
         """Become the search's driver: older ones write nothing from here on. Its facts.
 
+        `before` is the fence of this process, if it was the driver already: it does not take the
+        search from a newer one.
         `command` is the shell-quoted text before and after CONFIG_ID --epochs N --gpu G.
         """
         facts = {**asdict(launch), **asdict(resources), "search": self.search_pk}
@@ -132,29 +137,53 @@ class Ledger:
         facts |= {"host": host, "pid": pid, "now": iso(now)}
         facts |= {"command_head": command[0], "command_tail": command[1]}
         with self._engine.begin() as connection:
+            if before is not None:
+                self._require(connection, before)
             self._fence = _one(connection, "own", facts)[0]
             self._driver_pk = _one(connection, "driver", {**facts, "fence": self._fence})[0]
             for *key, pk in _run(connection, "rungs", {"search": self.search_pk}):
                 self._rungs[RungKey(*key)] = pk
             budgets = sorted({key.first_epochs for key in self._rungs})
             self._order = {first_epochs: number for number, first_epochs in enumerate(budgets)}
-            return load_facts(connection.exec_driver_sql, self.search_pk)
+            found = load_facts(connection.exec_driver_sql, self.search_pk)
+            passing("own.before")
+        passing("own.after")
+        return found
 
     @contextmanager
     def transaction(self) -> "Iterator[Writer]":
         """One commit. Raises Superseded, with nothing written, when a newer driver took over."""
         with self._engine.begin() as connection:
-            if _one(connection, "fence", {"search": self.search_pk})[0] != self._fence:
-                raise Superseded(
-                    "Another hbtrack has taken this search over, so this one stops; "
-                    "nothing of what it did since is recorded. `hbtrack status` names the other."
-                )
+            self._require(connection, self._fence)
             yield Writer(connection, self)
+            passing("commit.before")
+        passing("commit.after")
 
-    def release(self, now: float) -> None:
+    def _require(self, connection: Connection, fence: int) -> None:
+        if _one(connection, "fence", {"search": self.search_pk})[0] != fence:
+            raise Superseded(
+                "Another hbtrack has taken this search over, so this one stops; "
+                "nothing of what it did since is recorded. `hbtrack status` names the other."
+            )
+
+    def wal_bytes(self) -> int:
+        """The length of the file that commits go to first; it shrinks when no reader needs it."""
+        try:
+            return Path(f"{self._engine.url.database}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def release(self, now: float, stopped_by: str | None = None) -> None:
         """This driver has come to its end; its attempts too, or the next one adopts them."""
         with self.transaction() as writer:
+            if stopped_by:
+                writer.status(SearchStatus.STOPPED, now, stopped_by)
             writer.change("release", {"driver": self._driver_pk, "now": iso(now)})
+
+    @property
+    def fence(self) -> int:
+        """The number of this driver."""
+        return self._fence
 
     @property
     def driver_pk(self) -> int:
@@ -226,6 +255,7 @@ class Writer:
     def open_pass(self, sampled: Sampled) -> None:
         """The configs of a pass; `apply` writes their places."""
         add_configs(self._connection, self._ledger.search_pk, sampled)
+        passing("pass.inside")
 
     def apply(self, consequences: Consequences, now: float) -> None:
         """What followed from a fact."""
@@ -254,6 +284,7 @@ class Writer:
         for closed in consequences.closed:
             rung = self._ledger.rung_pk(closed.rung)
             _run(self._connection, "drop", {"rung": rung})
+            passing("promote.inside")
             self._many("promote", [{"rung": rung, "slot": slot} for slot in closed.promoted])
         self._many(
             "incumbent",

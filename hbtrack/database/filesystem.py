@@ -1,0 +1,36 @@
+"""What kind of file system a database lies on. Standard library only.
+
+SQLite's write-ahead log needs memory that all its users share, so it works on one machine only. On
+file systems that several machines may mount the older rollback journal is used.
+"""
+
+import re
+from pathlib import Path
+
+MOUNTS = Path("/proc/self/mountinfo")
+
+_SHARED = re.compile(
+    r"nfs4?|cifs|smb3|smbfs|ncpfs|9p|afs|coda|ceph|lustre|gpfs|beegfs|pvfs2|orangefs|glusterfs|"
+    r"ocfs2|gfs2|virtiofs|vboxsf|prl_fs|fuse|fuse\..*"
+)
+
+
+def is_shared(kind: str) -> bool:
+    """Whether several machines may use a file system of that kind at once."""
+    return _SHARED.fullmatch(kind) is not None
+
+
+def kind_of(path: Path, mounts: Path = MOUNTS) -> str:
+    """The kind of file system under `path`, such as ext4 or nfs4; empty where nobody tells."""
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    found: tuple[int, str] = (-1, "")
+    for line in lines:
+        mount, _, kind = line.partition(" - ")
+        # The fifth field is the mount point, with \040 for a space; later mounts hide earlier ones.
+        point = Path(re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), mount.split()[4]))
+        if path.is_relative_to(point) and len(point.parts) >= found[0]:
+            found = len(point.parts), kind.split()[0]
+    return found[1]
