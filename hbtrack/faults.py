@@ -1,6 +1,7 @@
 """Named points at which a test may have a process killed, stopped, delayed or broken.
 
     HBTRACK_FAULT=POINT:N:ACTION    at the N-th passage of POINT (from 1, counted in each process)
+    HBTRACK_FAULT_ONCE=FILE         but only if FILE is not there yet; it is made
     HBTRACK_FAULT_TRACE=FILE        append the name of every point that is passed
 
 ACTION is kill (SIGKILL), raise (an exception), stop (SIGTERM), freeze (SIGSTOP), or delay=SECONDS.
@@ -49,7 +50,7 @@ class FaultError(Exception):
 
 def _act(point: str, wanted: str, count: int) -> None:
     name, number, action = wanted.split(":")
-    if (name, int(number)) != (point, count):
+    if (name, int(number)) != (point, count) or not _first_time():
         return
     action, _, seconds = action.partition("=")
     if action == "raise":
@@ -58,6 +59,16 @@ def _act(point: str, wanted: str, count: int) -> None:
         time.sleep(float(seconds))
     else:
         os.kill(os.getpid(), {"kill": 9, "stop": 15, "freeze": signal.SIGSTOP}[action])
+
+
+def _first_time() -> bool:
+    """One process may be killed at a point; those that take its place pass it unharmed."""
+    try:
+        if once := os.environ.get("HBTRACK_FAULT_ONCE"):
+            os.close(os.open(once, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
 
 
 def _points() -> Callable[[str], None]:

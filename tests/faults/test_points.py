@@ -1,0 +1,154 @@
+"""Every named fault point, at every passage: what dies there changes nothing in the end."""
+
+import ast
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TOY, Hbtrack
+
+from hbtrack.faults import POINTS
+from hbtrack.replay import check_database
+
+SEARCH = ("run", "--max-epochs", 3, "--passes", 2, "--workers", 2, TOY, "--space", 9)
+ENDS = {0, 1, 75, -9}  # of a command at a fault: it finished, it failed, it was stopped, it died
+
+
+def points_in(package: Path) -> Counter[str]:
+    """How often each point is named as one that is passed."""
+    calls = [
+        node
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "passing"
+    ]
+    return Counter(ast.literal_eval(call.args[0]) for call in calls)
+
+
+def test_every_point_lies_somewhere_and_has_a_name_in_the_list() -> None:
+    passed = points_in(ROOT / "hbtrack") + points_in(ROOT / "migrations")
+    assert sorted(passed) == sorted(POINTS)
+
+
+# --- what passes which points --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A command in a folder where `before` was done; `points` are those that only it passes."""
+
+    before: Callable[[Hbtrack], None]
+    command: tuple[object, ...]
+    points: tuple[str, ...]
+
+
+def nothing(_hbtrack: Hbtrack) -> None:
+    """A new folder."""
+
+
+def driver_killed_over_scripts(hbtrack: Hbtrack) -> None:
+    """Two scripts of a dead driver run, and go on for a while."""
+    words = (*SEARCH, "--epoch_seconds", 0.3)
+    hbtrack(*words, env={"HBTRACK_FAULT": "spawn.after:5:kill"}, code=-9)
+
+
+def searched_a_little(hbtrack: Hbtrack) -> None:
+    """Nothing runs, and there is more to do."""
+    hbtrack(*SEARCH, env={"HBTRACK_FAULT": "commit.after:5:stop"}, code=75)
+
+
+SCENES = {
+    "run": Scene(nothing, SEARCH, ()),
+    "resume": Scene(driver_killed_over_scripts, ("resume", "--workers", 2), ("adopt.after",)),
+    "stop": Scene(
+        driver_killed_over_scripts,
+        ("stop", "--grace", 1),
+        ("stop.before", "stop.after", "stop.signalled"),
+    ),
+    "backup": Scene(searched_a_little, ("db", "backup", "copy.db"), ("backup.copied",)),
+}
+
+
+def scene_of(point: str) -> str:
+    return next((name for name, scene in SCENES.items() if point in scene.points), "run")
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Hbtrack]:
+    """New folders, for all tests of this module."""
+    return lambda: Hbtrack(tmp_path_factory.mktemp("once"))
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("golden"))
+    hbtrack(*SEARCH)
+    return hbtrack.dump()
+
+
+@cache
+def passages(make: Callable[[], Hbtrack], name: str) -> Counter[str]:
+    """How often each point is passed in a scene."""
+    hbtrack, scene = make(), SCENES[name]
+    scene.before(hbtrack)
+    trace = hbtrack.folder / "trace"
+    hbtrack(*scene.command, env={"HBTRACK_FAULT_TRACE": str(trace)})
+    hbtrack("stop", "--grace", 0)  # what a scene leaves running
+    return Counter(trace.read_text().split())
+
+
+def act_and_go_on(hbtrack: Hbtrack, scene: Scene, fault: str) -> None:
+    """Play the scene with the fault, then go on until all is finished."""
+    scene.before(hbtrack)
+    env = {"HBTRACK_FAULT": fault, "HBTRACK_FAULT_ONCE": str(hbtrack.folder / "acted")}
+    code = hbtrack(*scene.command, env=env, code=None).returncode
+    assert (hbtrack.folder / "acted").exists()
+    assert code in ENDS, fault
+    if hbtrack("resume", "--workers", 2, code=None).returncode:  # not even begun
+        hbtrack(*SEARCH)
+
+
+def check(hbtrack: Hbtrack, golden: list[tuple[object, ...]], fault: str) -> None:
+    assert hbtrack.dump() == golden, fault
+    assert check_database(str(hbtrack.database), None) == [], fault
+    diary = (hbtrack.folder / "toy" / "diary.txt").read_text().splitlines()
+    assert not [line for line in diary if line.startswith(("RACE", "BELOW"))], fault
+    if fault.endswith("kill") and not fault.startswith(("warden.", "stop.")):
+        epochs = Counter(line for line in diary if line.startswith("epoch"))
+        assert max(epochs.values()) == 1, fault
+    copy = hbtrack.folder / "copy.db"
+    assert not copy.exists() or check_database(str(copy), None) == [], fault
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_fault_1_to_12_a_kill_at_any_point_changes_nothing(
+    once: Callable[[], Hbtrack], golden: list[tuple[object, ...]], point: str
+) -> None:
+    name = scene_of(point)
+    count = passages(once, name)[point]
+    assert count, f"no scene passes {point}"
+    hbtrack, fault = once(), f"{point}:{(count + 1) // 2}:kill"
+    act_and_go_on(hbtrack, SCENES[name], fault)
+    check(hbtrack, golden, fault)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ["kill", "raise", "stop"])
+@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("point", POINTS)
+def test_whatever_happens_at_any_passage_of_any_point_changes_nothing(
+    once: Callable[[], Hbtrack],
+    golden: list[tuple[object, ...]],
+    name: str,
+    point: str,
+    action: str,
+) -> None:
+    count = passages(once, name)[point]
+    every = range(1, count + 1)
+    for number in every if action == "kill" else sorted({*every[:1], *every[-1:]}):
+        hbtrack, fault = once(), f"{point}:{number}:{action}"
+        act_and_go_on(hbtrack, SCENES[name], fault)
+        check(hbtrack, golden, fault)
