@@ -305,7 +305,8 @@ class Driver:
             self._one_at_a_time = watched and record.exit_status is None and not running.stopping
         finished_at = record.finished_at or self._clock()
         too_late = self.stop.at is not None and finished_at > self.stop.at
-        properly = record.exit_status == 0 and not record.signalled
+        wiped = not (record.asked or running.adopted)  # it emptied or removed its lock file
+        properly = record.exit_status == 0 and not (record.signalled or record.full)
         ending = Ending(
             finished_at=finished_at,
             pid=record.pid,
@@ -316,10 +317,11 @@ class Driver:
             stderr=output.stderr if record.pid else "",
             log=output.log if record.pid else None,
             asked_to_stop=running.stopping or too_late,
-            watched=watched and (record.exit_status is not None or running.alone),
+            watched=watched and (record.exit_status is not None or running.alone or wiped),
             # Not asked on the hot path: what ended properly was not lost.
             times_lost=0 if properly else step.writer.times_lost(end.attempt),
             signalled=record.signalled,
+            full=record.full,
             oom=record.oom,
             overflow=record.overflow,
         )

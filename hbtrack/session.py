@@ -155,7 +155,11 @@ class _Owned:
         session, search = self.session, self.session.search
         with ExitStack() as stack:
             engine = stack.enter_context(
-                writable(session.path, session.settings.say, busy_seconds=BUSY_SECONDS)
+                writable(
+                    session.path,
+                    session.settings.say,
+                    busy_seconds=min(BUSY_SECONDS, session.settings.patience),
+                )
             )
             ledger = Ledger(engine, search.pk)
             facts = self._own(ledger)
@@ -169,6 +173,7 @@ class _Owned:
                 self.folder, cwd=search.launch.cwd, token=search.token, max_log=limits.max_log
             )
             stack.callback(executor.close)
+            executor.end_unknown({attempt.pk for attempt in facts.open_attempts})
             on_wake(executor.wake_fd())
             stack.callback(on_wake, -1)
             driver = Driver(

@@ -48,6 +48,7 @@ class Ending:
     watched: bool
     times_lost: int  # of this evaluation before, under a driver's eyes
     signalled: bool = False  # a stop signal that was not hbtrack's hit all around it
+    full: bool = False  # the disk of its output had no room
     oom: bool = False  # memory ran out as it was killed
     overflow: bool = False  # it printed more than --max-log allows
 
@@ -56,8 +57,12 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
     """The attempt's status, loss or error, and all that is kept of it."""
     status = ending.exit_status
     by_signal = status is not None and status < 0
+    verdict = _status(ending, max_lost)
+    no_fault_of_its_own = ending.full and not ending.overflow and not _too_often(ending, max_lost)
+    if no_fault_of_its_own and verdict.status is AttemptStatus.FAILED:
+        verdict = Verdict(AttemptStatus.LOST)  # it may not even have been able to print
     return replace(
-        _status(ending, max_lost),
+        verdict,
         finished_at=ending.finished_at,
         watched=ending.watched,
         pid=ending.pid,
@@ -79,7 +84,7 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
         return _failed("log_overflow", _OVERFLOW)
     by_others = status is None or -status in STOP_SIGNALS or status in STOP_EXIT_CODES
     if by_others or ending.signalled:
-        if ending.watched and ending.times_lost >= max_lost:
+        if _too_often(ending, max_lost):
             return _failed("killed", _killed(ending), ending.stderr)
         return Verdict(AttemptStatus.LOST)
     assert status is not None  # noqa: S101 - without a record it was lost
@@ -91,6 +96,10 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
     if isinstance(loss, LossRefused):
         return _failed(loss.error_type, loss.message)
     return Verdict(AttemptStatus.DONE, loss=loss)
+
+
+def _too_often(ending: Ending, max_lost: int) -> bool:
+    return ending.watched and ending.times_lost >= max_lost
 
 
 def _exit_failure(code: int, stderr: str) -> Verdict:

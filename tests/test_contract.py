@@ -461,3 +461,30 @@ def test_nothing_counts_that_hbtrack_asked_to_stop(status: int | None) -> None:
     found = verdict(max_lost=0, exit_status=status, asked_to_stop=True, times_lost=9)
     assert (found.status, found.loss, found.error) == (AttemptStatus.INTERRUPTED, None, None)
     assert found.stdout == "0.25\n"
+
+
+@pytest.mark.parametrize("status", [0, 1, -signal.SIGSEGV])
+def test_what_ends_under_a_signal_to_all_processes_is_run_again(status: int) -> None:
+    """A loss printed in answer to a scheduler's signal is not that of the whole training."""
+    assert verdict(exit_status=status, signalled=True).status is AttemptStatus.LOST
+
+
+def test_a_failure_on_a_full_disk_is_run_again_but_not_for_ever() -> None:
+    assert verdict(exit_status=1, full=True).status is AttemptStatus.LOST
+    assert verdict(exit_status=0, last_line=b"0.", full=True).status is AttemptStatus.DONE
+    assert verdict(exit_status=0, last_line=b"", full=True).status is AttemptStatus.LOST
+    found = verdict(max_lost=5, exit_status=120, full=True, times_lost=5)
+    assert (found.status, found.error_type) == (AttemptStatus.FAILED, "exit_code")
+
+
+@pytest.mark.parametrize("status", [0, 1, -signal.SIGKILL])
+def test_an_overflowing_log_is_a_failure_of_its_own(status: int) -> None:
+    found = verdict(exit_status=status, overflow=True)
+    assert (found.status, found.error_type) == (AttemptStatus.FAILED, "log_overflow")
+    assert "--max-log" in (found.error_message or "")
+
+
+def test_a_script_killed_as_memory_ran_out_is_told_so() -> None:
+    found = verdict(max_lost=0, exit_status=-signal.SIGKILL, oom=True)
+    assert "ran out of memory" in (found.error_message or "")
+    assert "ran out of memory" not in (verdict(max_lost=0, exit_status=-9).error_message or "")

@@ -93,7 +93,10 @@ def test_of_an_endless_line_only_a_part_is_read(tmp_path: Path) -> None:
             Record(True, 5, exit_status=-9, finished_at=1.5, seconds=2.5),
         ),
         (b"attempt a-1\nfailed 2\n", Record(asked=True, failed=2)),
-        (b"attempt a-1\nsignalled\noverflow\noom\n", Record(True, None, None, True, True, True)),
+        (
+            b"attempt a-1\nsignalled\noverflow\nfull\noom\n",
+            Record(True, signalled=True, overflow=True, full=True, oom=True),
+        ),
     ],
 )
 def test_a_line_without_its_newline_does_not_exist(

@@ -41,6 +41,12 @@ def belonging(traces: Traces) -> list[int]:
     return [pid for pid in _processes() if _belongs(pid, traces)]
 
 
+def names_at_work(prefix: str, folder: Path) -> set[str]:
+    """The names, of those with that prefix, of processes with a file of that folder open."""
+    found = {pid: name for pid in _processes() if (name := _name_of(pid)).startswith(prefix)}
+    return {name for pid, name in found.items() if _has_open_in(pid, folder.resolve())}
+
+
 def signal_all(traces: Traces, number: signal.Signals) -> None:
     """Signal all of them."""
     for pid in belonging(traces):
@@ -83,11 +89,17 @@ def _belongs(pid: int, traces: Traces) -> bool:
 
 
 def _carries(pid: int, name: str) -> bool:
+    return _name_of(pid) == name
+
+
+def _name_of(pid: int) -> str:
+    """The HBTRACK_ATTEMPT of a process; empty if it has none, or we may not look."""
     try:
         environment = (_PROC / str(pid) / "environ").read_bytes()
     except OSError:
-        return False
-    return b"HBTRACK_ATTEMPT=" + name.encode() in environment.split(b"\0")
+        return ""
+    words = [word for word in environment.split(b"\0") if word.startswith(b"HBTRACK_ATTEMPT=")]
+    return words[0].partition(b"=")[2].decode("utf-8", "replace") if words else ""
 
 
 def _in_session(pid: int, leader: int | None) -> bool:
@@ -104,10 +116,17 @@ def _in_session(pid: int, leader: int | None) -> bool:
 def has_open(pid: int, file: Path) -> bool:
     """Whether a process has a file open, as far as we may look."""
     with contextlib.suppress(OSError):
-        wanted = file.stat()
-        for entry in (_PROC / str(pid) / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                found = entry.stat()
-                if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
-                    return True
+        return any(entry.samefile(file) for entry in _descriptors(pid))
     return False
+
+
+def _has_open_in(pid: int, folder: Path) -> bool:
+    return any(entry.resolve().is_relative_to(folder) for entry in _descriptors(pid))
+
+
+def _descriptors(pid: int) -> Iterator[Path]:
+    """The open files of a process, each as a link to it."""
+    with contextlib.suppress(OSError):
+        for entry in (_PROC / str(pid) / "fd").iterdir():
+            if entry.exists():
+                yield entry

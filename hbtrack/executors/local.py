@@ -131,6 +131,12 @@ class LocalExecutor:
         """Watch over an attempt that another driver started, until it has ended."""
         self._running[attempt] = _Running(self._files(worker), adopted=True)
 
+    def end_unknown(self, known: set[int]) -> None:
+        """End scripts of this search that the database, put back from a copy, does not know."""
+        names = {self.name_of(attempt) for attempt in known}
+        for name in carriers.names_at_work(self._token + "-", self._folder) - names:
+            carriers.kill_all(carriers.Traces(name, None, self._folder))
+
     def name_of(self, attempt: int) -> str:
         """The attempt's HBTRACK_ATTEMPT."""
         return f"{self._token}-{attempt}"

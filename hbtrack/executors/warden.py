@@ -13,6 +13,7 @@ lock file has something new to say. The lock file is the truth, the answers only
     failed ERRNO         or that it could not be started
     signalled            this process got a stop signal, so the script probably got one as well
     overflow             it printed more than its request allowed
+    full                 the disk of its output was full when it ended
     oom                  it died by SIGKILL and the kernel had run out of memory
     exit STATUS TIME SECONDS    STATUS as in subprocess: -9 is signal 9; TIME is Unix time
 
@@ -38,6 +39,7 @@ LOCK_FD = 9  # where the script inherits the lock
 PR_SET_CHILD_SUBREAPER = 36
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 SWEEPS = 40  # times 5 ms for what was killed to vanish and show its own children
+ROOM = 64 * 1024  # bytes of disk below which it counts as full
 LOG_TICK = 250  # milliseconds between two looks at how long the logs are
 
 
@@ -183,14 +185,22 @@ class Warden:
             _, status = os.waitpid(pid, 0)
             if child:
                 code, seconds = os.waitstatus_to_exitcode(status), monotonic - child.started
-                notes = "overflow\n" if overflows(child) else ""
-                if code == -signal.SIGKILL and self.memory_ran_out():
-                    notes += "oom\n"
+                notes = self.circumstances(child, code)
                 for stream in child.streams:
                     os.close(stream)
                 passing("warden.record.before")
                 record = f"{notes}exit {code} {now:.6f} {seconds:.6f}\n"
                 self.close(child.attempt, child.lock, record)
+
+    def circumstances(self, child: Child, code: int) -> str:
+        """What besides its exit status bears on what the end of a script means."""
+        disk = os.fstatvfs(child.streams[0])
+        notes = {
+            "overflow\n": overflows(child),
+            "full\n": disk.f_bavail * disk.f_frsize < ROOM,
+            "oom\n": code == -signal.SIGKILL and self.memory_ran_out(),
+        }
+        return "".join(note for note, true in notes.items() if true)
 
     def end_rest(self, pid: int, token: bytes) -> None:
         """Kill what a script that ended left behind: its group, and what became our child.
@@ -214,11 +224,11 @@ class Warden:
         if orphan == pid or orphan in self.children:
             return False
         try:
-            with open(f"/proc/{orphan}/environ", "rb") as file:  # noqa: PTH123 - no pathlib here
-                environment = file.read().split(b"\0")
-            if not environment[0]:  # a zombie, reaped in its turn
-                return False
-            carries = b"HBTRACK_ATTEMPT=" + token in environment
+            with open(f"/proc/{orphan}/stat", "rb") as file:  # noqa: PTH123 - no pathlib here
+                if file.read().rpartition(b")")[2].split()[0] == b"Z":  # reaped in its turn
+                    return False
+            with open(f"/proc/{orphan}/environ", "rb") as file:  # noqa: PTH123
+                carries = b"HBTRACK_ATTEMPT=" + token in file.read().split(b"\0")
             return carries or os.getsid(orphan) == pid or not self.children
         except OSError:
             return False

@@ -32,6 +32,7 @@ class Record:
     failed: int | None = None  # errno: it could not be started
     signalled: bool = False  # a stop signal hit its parent while it ran
     overflow: bool = False  # it printed too much
+    full: bool = False  # the disk of its output was full
     oom: bool = False  # the kernel ran out of memory as it was killed
     exit_status: int | None = None  # as in subprocess: negative is a signal
     finished_at: float | None = None
@@ -131,7 +132,7 @@ class WorkerFiles:
 
 # Scripts inherit the file: whatever else they write into it says nothing.
 _RECORD_LINE = re.compile(
-    rb"(pid) ([0-9]{1,10})|(failed) ([0-9]{1,5})|(signalled)|(overflow)|(oom)"
+    rb"(pid) ([0-9]{1,10})|(failed) ([0-9]{1,5})|(signalled)|(overflow)|(full)|(oom)"
     rb"|(exit) (-?[0-9]{1,5}) ([0-9]{1,12}(?:\.[0-9]+)?) (-?[0-9]{1,12}(?:\.[0-9]+)?)"
 )
 

@@ -1,0 +1,144 @@
+"""The death of hbtrack itself, of its machine, and what happens to the scripts meanwhile."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import TOY, Hbtrack, wait_for
+
+SEARCH = ("run", "--max-epochs", 3, "--seed", 1, TOY)
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("golden"))
+    hbtrack(*SEARCH)
+    return hbtrack.dump()
+
+
+def epochs_trained(hbtrack: Hbtrack) -> Counter[str]:
+    diary = (hbtrack.folder / "toy" / "diary.txt").read_text().splitlines()
+    assert not [line for line in diary if line.startswith(("RACE", "BELOW"))]
+    return Counter(line for line in diary if line.startswith("epoch"))
+
+
+def running(hbtrack: Hbtrack) -> int:
+    """The pid of the script of the first worker, once it trains."""
+    lock = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"
+    wait_for(lambda: lock.exists() and "pid " in lock.read_text())
+    return int(lock.read_text().split("pid ")[1].split()[0])
+
+
+def die(driver: subprocess.Popen[str]) -> None:
+    driver.kill()
+    driver.communicate()
+
+
+def test_fault_7_an_exit_record_that_comes_late_is_waited_for(
+    hbtrack: Hbtrack, golden: list[tuple[object, ...]]
+) -> None:
+    """The scripts' parent dawdles between reaping and writing while a new driver starts."""
+    env = {"HBTRACK_FAULT": "warden.record.before:2:delay=2"}
+    driver = hbtrack.start(*SEARCH, env=env)
+    diary = hbtrack.folder / "toy" / "diary.txt"
+    wait_for(lambda: diary.exists() and diary.read_text().count("epoch ") == 2)
+    die(driver)
+    hbtrack("resume")
+    assert hbtrack.dump() == golden
+    assert max(epochs_trained(hbtrack).values()) == 1
+    assert hbtrack.rows("SELECT max(attempts) FROM evaluation") == [(1,)]
+
+
+def test_fault_13_a_driver_without_memory_ends_and_its_scripts_are_adopted(
+    hbtrack: Hbtrack, golden: list[tuple[object, ...]]
+) -> None:
+    driver = hbtrack.start(*SEARCH, "--epoch_seconds", 0.5)
+    running(hbtrack)
+    used = int(Path(f"/proc/{driver.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(driver.pid, resource.RLIMIT_AS, (used, used))
+    code = driver.wait(60)
+    said = driver.communicate()[1]
+    if code:  # it may get along with what it has
+        assert code in (1, -signal.SIGSEGV, -signal.SIGABRT), said
+    hbtrack("resume")
+    assert hbtrack.dump() == golden
+    assert max(epochs_trained(hbtrack).values()) == 1
+
+
+def test_fault_14_an_error_of_its_own_leaves_scripts_running_and_a_traceback(
+    hbtrack: Hbtrack, golden: list[tuple[object, ...]]
+) -> None:
+    env = {"HBTRACK_FAULT": "spawn.after:3:raise"}
+    failed = hbtrack(*SEARCH, "--epoch_seconds", 0.5, env=env, code=1)
+    log = hbtrack.folder / "hbtrack.db.d" / "1" / "log"
+    for text in (failed.stderr, log.read_text()):
+        assert "FaultError: asked for at spawn.after" in text
+    assert "running scripts go on" in failed.stderr
+    hbtrack("resume")
+    assert hbtrack.dump() == golden
+    assert max(epochs_trained(hbtrack).values()) == 1
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_fault_15_73_after_a_reboot_no_recorded_pid_is_trusted(
+    hbtrack: Hbtrack, golden: list[tuple[object, ...]], stranger: subprocess.Popen[bytes]
+) -> None:
+    """All is dead at once, and the number of a script belongs to somebody else now."""
+    driver = hbtrack.start(*SEARCH, "--epoch_seconds", 0.5)
+    script = running(hbtrack)
+    children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+    for pid in (driver.pid, *map(int, children), script):
+        os.kill(pid, signal.SIGKILL)
+    driver.communicate()
+    lock = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"
+    lock.write_text(lock.read_text().replace(f"pid {script}", f"pid {stranger.pid}"))
+    hbtrack("resume")
+    assert stranger.poll() is None
+    assert hbtrack.dump() == golden
+
+
+def test_fault_16_a_frozen_driver_keeps_its_search_and_goes_on_when_it_thaws(
+    hbtrack: Hbtrack, golden: list[tuple[object, ...]]
+) -> None:
+    driver = hbtrack.start(*SEARCH, "--epoch_seconds", 0.1)
+    running(hbtrack)
+    driver.send_signal(signal.SIGSTOP)
+    assert f"pid {driver.pid}" in hbtrack("resume", code=4).stderr
+    driver.send_signal(signal.SIGCONT)
+    assert driver.wait(60) == 0
+    assert hbtrack.dump() == golden
+    assert max(epochs_trained(hbtrack).values()) == 1
+    assert driver.stderr
+    driver.stderr.close()
+
+
+def test_scripts_that_a_restored_copy_does_not_know_are_ended_before_anything_starts(
+    hbtrack: Hbtrack, golden: list[tuple[object, ...]]
+) -> None:
+    hbtrack(*SEARCH, env={"HBTRACK_FAULT": "commit.after:2:stop"}, code=75)
+    hbtrack("db", "backup", "copy.db")
+    words = (*SEARCH, "--epoch_seconds", 1000)
+    driver = hbtrack.start("resume")
+    driver.communicate()
+    (hbtrack.folder / "copy.db").replace(hbtrack.database)
+    for ending in ("-wal", "-shm"):
+        hbtrack.database.with_name(f"hbtrack.db{ending}").unlink(missing_ok=True)
+    assert words
+    hbtrack("resume")
+    assert hbtrack.dump() == golden
+
+
+Stop = Callable[[str], None]

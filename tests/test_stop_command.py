@@ -1,0 +1,143 @@
+"""`hbtrack stop`: whoever runs a search, and whatever its scripts have started, it ends."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import TOY, Hbtrack, wait_for
+
+SEARCH = ("run", "--max-epochs", 3, "--seed", 1, "--workers", 2)
+STUBBORN = """
+import os, signal, subprocess, sys, time
+def run_identity(argv): return "stubborn"
+def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+if __name__ == "__main__" and not os.path.exists("again"):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    subprocess.Popen(["sleep", "1000"])
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.closerange(3, 100)
+            time.sleep(1000)
+        os._exit(0)
+    open(f"ready {sys.argv[1]}", "w").close()
+    time.sleep(1000)
+if __name__ == "__main__":
+    print(len(sys.argv[1]))
+"""
+
+
+def processes_of(hbtrack: Hbtrack) -> list[str]:
+    """What runs and carries an HBTRACK_ATTEMPT of this search."""
+    [(token,)] = hbtrack.rows("SELECT token FROM search")
+    mark = f"HBTRACK_ATTEMPT={token}-".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def state(hbtrack: Hbtrack) -> str:
+    return hbtrack.json("status")["searches"][0]["state"]  # type: ignore[index, no-any-return]
+
+
+@pytest.fixture
+def stubborn(hbtrack: Hbtrack, script: Callable[[str], Path]) -> Iterator[subprocess.Popen[str]]:
+    """A driver with two scripts at work that ignore SIGTERM and have started more processes."""
+    driver = hbtrack.start(*SEARCH, "--grace", 0.2, script(STUBBORN))
+    wait_for(lambda: len(list(hbtrack.folder.glob("ready *"))) == 2)
+    yield driver
+    driver.kill()
+    driver.wait()
+    assert driver.stderr
+    driver.stderr.close()
+
+
+def go_on(hbtrack: Hbtrack) -> None:
+    (hbtrack.folder / "again").touch()
+    hbtrack("resume")
+    assert state(hbtrack) == "finished"
+    assert hbtrack.rows("SELECT max(attempt), count(*) FROM attempts WHERE status = 'interrupted'")
+
+
+@pytest.mark.parametrize("driver_is", ["alive", "dead", "frozen", "dead with its warden"])
+def test_stop_ends_a_search_and_everything_its_scripts_started(
+    hbtrack: Hbtrack, stubborn: subprocess.Popen[str], driver_is: str
+) -> None:
+    wait_for(lambda: len(processes_of(hbtrack)) == 8)
+    children = Path(f"/proc/{stubborn.pid}/task/{stubborn.pid}/children").read_text().split()
+    if driver_is == "frozen":
+        stubborn.send_signal(signal.SIGSTOP)
+    if driver_is.startswith("dead"):
+        stubborn.kill()
+        stubborn.communicate()
+    if driver_is.endswith("warden"):
+        for pid in children:
+            os.kill(int(pid), signal.SIGKILL)
+    said = hbtrack("stop", "--grace", 0.2).stderr
+    assert "To go on: hbtrack resume --identity stubborn" in said
+    assert processes_of(hbtrack) == []
+    assert state(hbtrack) == "stopped"
+    assert hbtrack.rows("SELECT stop_reason FROM search") == [("hbtrack stop",)]
+    assert hbtrack.rows("SELECT DISTINCT status FROM attempts") == [("interrupted",)]
+    expected = {"alive": 75, "frozen": -signal.SIGKILL}
+    assert stubborn.wait(10) == expected.get(driver_is, -signal.SIGKILL)
+    go_on(hbtrack)
+
+
+def test_stop_harvests_what_ended_while_nobody_watched(
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack]
+) -> None:
+    golden = another()
+    golden(*SEARCH, TOY)
+    hbtrack(*SEARCH, TOY, env={"HBTRACK_FAULT": "spawn.after:4:kill"}, code=-9)
+    wait_for(lambda: not processes_of(hbtrack))
+    hbtrack("stop")
+    assert hbtrack.rows("SELECT count(*) FROM attempts WHERE status != 'done'") == [(0,)]
+    assert state(hbtrack) == "stopped"
+    hbtrack("resume")
+    assert hbtrack.dump() == golden.dump()
+
+
+def test_stop_without_anything_under_way_changes_nothing(hbtrack: Hbtrack) -> None:
+    hbtrack(*SEARCH, TOY)
+    before = hbtrack.rows("SELECT * FROM driver")
+    assert "Nothing to stop" in hbtrack("stop").stderr
+    assert "No search is called 'nope'" in hbtrack("stop", "--identity", "nope", code=3).stderr
+    assert hbtrack.rows("SELECT * FROM driver") == before
+    assert state(hbtrack) == "finished"
+
+
+def test_stop_ends_only_the_search_that_it_names(
+    hbtrack: Hbtrack, stubborn: subprocess.Popen[str]
+) -> None:
+    other = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)
+    wait_for(lambda: hbtrack.rows("SELECT count(*) FROM attempt") == [(4,)])
+    hbtrack("stop", "--identity", "toy", "--grace", 0)
+    assert other.wait(30) == 75
+    assert stubborn.poll() is None
+    states = {row["run_identity"]: row["state"] for row in hbtrack.json("status")["searches"]}  # type: ignore[attr-defined]
+    assert states == {"stubborn": "running", "toy": "stopped"}
+    hbtrack("stop", "--grace", 0)
+    assert other.stderr
+    other.stderr.close()
+
+
+def test_stop_of_a_driver_elsewhere_is_refused_with_where_it_is(hbtrack: Hbtrack) -> None:
+    driver = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)
+    lock = hbtrack.folder / "hbtrack.db.d" / "1" / "driver.lock"
+    wait_for(lambda: hbtrack.database.exists() and lock.exists() and "pid" in lock.read_text())
+    lock.write_text(lock.read_text().replace(os.uname().nodename, "elsewhere"))
+    assert "on elsewhere" in hbtrack("stop", code=4).stderr
+    assert driver.poll() is None
+    lock.write_text(lock.read_text().replace("elsewhere", os.uname().nodename))
+    hbtrack("stop", "--grace", 0)
+    driver.communicate()
