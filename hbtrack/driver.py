@@ -167,7 +167,8 @@ class Driver:
         self._kill_overdue()
         if self._not_before is not None and time.monotonic() >= self._not_before:
             self._not_before = None
-        self._hold_without_room(ended)
+        if not ended and not self.running and self._lacks_room():
+            raise Unavailable("The disk is full, so nothing was started; make room.")
         if not ended and (self._idle_gpu() is None or isinstance(self.plan.next(), Wait)):
             return
         with self._ledger.transaction() as writer:
@@ -192,18 +193,17 @@ class Driver:
             self._long_wal = 2 * length
             self._observer.said("long_wal", mebibytes=length >> 20)
 
-    def _hold_without_room(self, ended: Sequence[Ended]) -> None:
-        """On a full disk scripts would fail whatever their config, so none is started."""
+    def _lacks_room(self) -> bool:
+        """On a full disk scripts would fail whatever their config: for a while none is started."""
         if self._idle_gpu() is None or self._executor.has_room():
-            return
-        if not ended and not self.running:
-            raise Unavailable("The disk is full, so nothing was started; make room.")
+            return False
         self._not_before = time.monotonic() + ROOM_SECONDS
         self._observer.said("wait", message="the disk is full", seconds=ROOM_SECONDS)
+        return True
 
     def _decide(self, step: _Step) -> None:
         """Fill the idle workers with what the plan says is next."""
-        while gpu := self._idle_gpu():
+        while (gpu := self._idle_gpu()) and not self._lacks_room():
             decision = self.plan.next()
             if isinstance(decision, Start):
                 self._record_start(step, decision, gpu)
@@ -304,7 +304,8 @@ class Driver:
         if record.pid is not None:
             self._one_at_a_time = watched and record.exit_status is None and not running.stopping
         finished_at = record.finished_at or self._clock()
-        too_late = self.stop.at is not None and finished_at > self.stop.at
+        # What is not recorded when a stop signal is heard may be an answer to it.
+        too_late = self.stop.at is not None and (watched or finished_at > self.stop.at)
         wiped = not (record.asked or running.adopted)  # it emptied or removed its lock file
         properly = record.exit_status == 0 and not (record.signalled or record.full)
         ending = Ending(

@@ -1,5 +1,6 @@
 """One start of hbtrack on one search: own it, join store, plan, executor and sampler, drive."""
 
+import errno
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from hbtrack.database.location import make_search_folder
 from hbtrack.database.revision import require_sound
 from hbtrack.database.upgrade import writable
 from hbtrack.driver import Driver
-from hbtrack.errors import Unavailable
+from hbtrack.errors import HbtrackError, Unavailable
 from hbtrack.executors.gpus import gpu_places
 from hbtrack.executors.local import LocalExecutor
 from hbtrack.faults import passing
@@ -96,6 +97,8 @@ class Session:
                 try:
                     return owned.go_on(places, on_wake)
                 except (Unavailable, OSError) as error:
+                    if getattr(error, "errno", 0) in (errno.EMFILE, errno.ENFILE):
+                        raise _too_many_files(error) from error
                     patience.wait(error)
 
     def _warn_of_shared_disk(self) -> None:
@@ -218,6 +221,13 @@ class _Owned:
             time_limit=self.session.settings.import_timeout,
             first=sampled if sampled and sampled.pass_ == opened + 1 else None,
         )
+
+
+def _too_many_files(error: Exception) -> HbtrackError:
+    return HbtrackError(
+        f"Too many open files ({error}). Everything recorded is kept and scripts that run go on; "
+        "allow more (ulimit -n), or type `hbtrack resume` with fewer --workers."
+    )
 
 
 def _say_changed(observer: Observer, search: Search, plan: Plan) -> None:

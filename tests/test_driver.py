@@ -18,7 +18,7 @@ import pytest
 from hbtrack.database.engine import open_engine
 from hbtrack.database.upgrade import copy_database, prepare_for_writing
 from hbtrack.driver import Driver
-from hbtrack.errors import HbtrackError, ScriptError, Superseded
+from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable
 from hbtrack.executors.local import Ended
 from hbtrack.executors.worker_files import Output, Record
 from hbtrack.plan import Plan, rebuild
@@ -666,15 +666,14 @@ def stop_at(search: Stage, number: int) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("number", [4, 7, 12])
-def test_what_ends_after_the_stop_request_is_interrupted_and_what_ended_before_is_kept(
+def test_what_is_not_recorded_when_a_stop_is_heard_is_interrupted_and_what_was_is_kept(
     stage: MakeStage, golden: Golden, number: int
 ) -> None:
     search = stage()
     assert search.drive(4, before=stop_at(search, number)) is SearchStatus.UNFINISHED
     statuses = "SELECT DISTINCT status FROM attempts WHERE finished_at"
     assert search.stop.at is not None
-    assert search.rows(f"{statuses} > ?", iso(search.stop.at)) == [("interrupted",)]
-    assert search.rows(f"{statuses} = ?", iso(search.stop.at)) == [("done",)]
+    assert search.rows(f"{statuses} >= ?", iso(search.stop.at)) == [("interrupted",)]
     assert search.rows(f"{statuses} < ? AND status = 'done'", iso(search.stop.at)) == [("done",)]
     assert not search.rows("SELECT * FROM attempts WHERE finished_at IS NULL")
     assert search.rows("SELECT status FROM searches") == [("unfinished",)]
@@ -713,6 +712,42 @@ def test_only_a_second_hurried_request_cuts_the_grace_period_short(
     assert search.drive(8, before=before, grace=1000) is SearchStatus.UNFINISHED
     ends = search.rows("SELECT DISTINCT signal FROM attempts WHERE status = 'interrupted'")
     assert {row[0] for row in ends} == signals
+
+
+def test_nothing_starts_on_a_full_disk_until_there_is_room(
+    stage: MakeStage, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hbtrack.driver.ROOM_SECONDS", 0.01)
+    search = stage()
+
+    def fill() -> None:
+        search.machine.room = False
+
+    begun = []
+
+    def note(call: str) -> None:
+        if call == "wait" and not search.machine.room:
+            begun.append(len(search.machine.begun))
+
+    full = nth(5, "wait", fill)
+    with pytest.raises(Unavailable, match="disk is full"):
+        search.drive(3, before=lambda call: (full(call), note(call)))
+    assert len(set(begun)) == 1, "what ran was waited for, nothing was started"
+    assert "wait {'message': 'the disk is full', 'seconds': 0.01}" in search.observer.events
+    search.machine.room = True
+    assert search.drive(3) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)
+
+
+def test_fault_88_a_log_of_commits_that_grows_long_is_told(
+    stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hbtrack.driver.LONG_WAL", 100 * 1024)
+    search = stage()
+    search.drive()
+    told = [event for event in search.observer.events if event.startswith("long_wal")]
+    assert told
+    assert len(told) < 8, "only when it has doubled"
 
 
 def test_a_stop_before_the_first_start_starts_nothing(stage: MakeStage) -> None:

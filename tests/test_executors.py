@@ -16,6 +16,7 @@ from conftest import wait_for
 
 from hbtrack.executors import carriers
 from hbtrack.executors.local import Ended, LocalExecutor, _Running
+from hbtrack.executors.warden import where
 from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, Record, WorkerFiles, last_line
 
 
@@ -83,14 +84,14 @@ def test_of_an_endless_line_only_a_part_is_read(tmp_path: Path) -> None:
     [
         (b"", Record()),
         (b"attempt a-1", Record()),
-        (b"attempt a-2\npid 5\n", Record()),
+        (b"attempt a-2\npid 5 x\n", Record()),
         (b"attempt a-1\n", Record(asked=True)),
-        (b"attempt a-1\npid 5", Record(asked=True)),
-        (b"attempt a-1\npid 5\n", Record(asked=True, pid=5)),
-        (b"attempt a-1\npid 5\nexit 0 1.5 2", Record(asked=True, pid=5)),
+        (b"attempt a-1\npid 5 x", Record(asked=True)),
+        (b"attempt a-1\npid 5 x\n", Record(asked=True, pid=5, where="x")),
+        (b"attempt a-1\npid 5 x\nexit 0 1.5 2", Record(asked=True, pid=5, where="x")),
         (
-            b"attempt a-1\npid 5\nexit -9 1.5 2.5\n",
-            Record(True, 5, exit_status=-9, finished_at=1.5, seconds=2.5),
+            b"attempt a-1\npid 5 x\nexit -9 1.5 2.5\n",
+            Record(True, 5, "x", exit_status=-9, finished_at=1.5, seconds=2.5),
         ),
         (b"attempt a-1\nfailed 2\n", Record(asked=True, failed=2)),
         (
@@ -272,7 +273,7 @@ def test_an_adopted_attempt_whose_processes_are_gone_does_not_wait_for_a_forgott
     lock = files.take()  # held by us, as by something that forgot it
     assert lock is not None
     files.begin(lock, executor.name_of(1))
-    os.write(lock, b"pid 4194304\n")
+    os.write(lock, f"pid 4194304 {where()}\n".encode())
     executor.adopt(1, 0)
     (ended,) = wait(executor)
     assert ended.record.exit_status is None
@@ -286,8 +287,8 @@ def test_an_adopted_attempt_whose_processes_are_gone_does_not_wait_for_a_forgott
 )
 def test_what_a_script_writes_into_the_lock_file_says_nothing(tmp_path: Path, line: bytes) -> None:
     files = WorkerFiles(tmp_path, 0)
-    files.lock.write_bytes(b"attempt a-1\npid 5\n" + line + b"\nexit 3 1.5 2.5\n")
-    assert files.record("a-1") == Record(True, 5, exit_status=3, finished_at=1.5, seconds=2.5)
+    files.lock.write_bytes(b"attempt a-1\npid 5 x\n" + line + b"\nexit 3 1.5 2.5\n")
+    assert files.record("a-1") == Record(True, 5, "x", exit_status=3, finished_at=1.5, seconds=2.5)
 
 
 def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(

@@ -166,7 +166,7 @@ def test_status_tells_the_truth_by_looking(hbtrack: Hbtrack, script: Script) -> 
     assert state(hbtrack) == "orphaned"
     (pid,) = hbtrack.rows("SELECT worker FROM attempt")[0]
     lock = hbtrack.folder / "hbtrack.db.d" / "1" / f"{pid}.lock"
-    os.kill(int(lock.read_text().split("pid ")[1]), signal.SIGKILL)
+    os.kill(int(lock.read_text().split("pid ")[1].split()[0]), signal.SIGKILL)
     wait_for(lambda: state(hbtrack) == "interrupted")
     go_on(hbtrack)
     assert state(hbtrack) == "finished"

@@ -86,6 +86,8 @@ def _run_alembic(path: Path) -> None:
             command.upgrade(config, "head")
     except SQLAlchemyError as error:
         raise explain(error, path) from error
+    except HbtrackError:  # such as a signal that came meanwhile
+        raise
     except Exception as error:  # whatever a revision may raise
         raise HbtrackError(
             f"The upgrade of {path} failed and was rolled back whole: {error}. "

@@ -16,8 +16,12 @@ from pathlib import Path
 
 from hbtrack.errors import HbtrackError
 from hbtrack.executors import carriers
+from hbtrack.executors.warden import where
 from hbtrack.executors.worker_files import Output, Record, WorkerFiles
 from hbtrack.faults import passing
+
+HERE = where()
+"""The process table that this process sees."""
 
 ADOPTED_TICK = 0.05
 """Seconds between two looks at the locks of adopted attempts; own ones wake the driver at once."""
@@ -212,9 +216,9 @@ class LocalExecutor:
     # --- inside ---
 
     def _traces(self, attempt: int, run: _Running) -> carriers.Traces:
-        return carriers.Traces(
-            self.name_of(attempt), self._record(attempt, run).pid, run.files.lock
-        )
+        record = self._record(attempt, run)
+        pid = record.pid if record.where == HERE else None
+        return carriers.Traces(self.name_of(attempt), pid, run.files.lock)
 
     def _record(self, attempt: int, run: _Running) -> Record:
         return run.files.record(self.name_of(attempt))
@@ -244,7 +248,8 @@ class LocalExecutor:
 
     def _is_silent(self, run: _Running, attempt: int) -> bool:
         """Whether a held lock is nobody's who works: the parent is dead, something forgot it."""
-        if carriers.all_gone(self._traces(attempt, run)):
+        in_sight = self._record(attempt, run).where == HERE
+        if in_sight and carriers.all_gone(self._traces(attempt, run)):
             run.silent_since = run.silent_since or time.monotonic()
             return time.monotonic() - run.silent_since > SILENT_SECONDS
         run.silent_since = None

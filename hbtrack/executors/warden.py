@@ -9,7 +9,7 @@ descriptors (lock, stdout, stderr). Answers are the attempt's number on a line o
 lock file has something new to say. The lock file is the truth, the answers only wake the driver:
 
     attempt NAME         written by the driver before it asks: its HBTRACK_ATTEMPT
-    pid P                written here once the script runs
+    pid P WHERE          written here once the script runs; P says something in WHERE only
     failed ERRNO         or that it could not be started
     signalled            this process got a stop signal, so the script probably got one as well
     overflow             it printed more than its request allowed
@@ -24,6 +24,7 @@ nobody is left.
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import select
@@ -60,6 +61,8 @@ class Warden:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.children: dict[int, Child] = {}
+        self.where = where()
+        self.null = os.open(os.devnull, os.O_RDONLY)
         self.wake = _wake_on_signals()
         self.oom_kills = _oom_kills()
 
@@ -94,10 +97,14 @@ class Warden:
             for fd in fds:  # half a start: its lock falls free, so it is seen never to have begun
                 os.close(fd)
             return False
-        if fds:
-            self.start(request, *fds)
-        else:
+        if "signal" in request:
             self.signal(request["attempt"], request["signal"])
+        elif len(fds) == 3:
+            self.start(request, *fds)
+        else:  # too many files are open here: the first, if any, is the lock
+            for fd in fds[1:]:
+                os.close(fd)
+            self.close(request["attempt"], fds[:1], f"failed {errno.EMFILE}\n")
         return True
 
     def read(self, size: int) -> bytes:
@@ -115,7 +122,6 @@ class Warden:
         """Start a script in a session of its own."""
         argv = [text.encode("latin-1") for text in request["argv"]]
         extra = {k.encode("latin-1"): v.encode("latin-1") for k, v in request["env"].items()}
-        null = os.open(os.devnull, os.O_RDONLY)
         passing("warden.spawn.before")
         try:
             pid = os.posix_spawn(
@@ -123,7 +129,7 @@ class Warden:
                 argv,
                 {**os.environb, **extra},
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, null, 0),
+                    (os.POSIX_SPAWN_DUP2, self.null, 0),
                     (os.POSIX_SPAWN_DUP2, out, 1),
                     (os.POSIX_SPAWN_DUP2, err, 2),
                     (os.POSIX_SPAWN_DUP2, lock, LOCK_FD),
@@ -135,10 +141,8 @@ class Warden:
         except OSError as error:
             os.close(out)
             os.close(err)
-            self.close(request["attempt"], lock, f"failed {error.errno}\n")
+            self.close(request["attempt"], [lock], f"failed {error.errno}\n")
             return
-        finally:
-            os.close(null)
         self.children[pid] = Child(
             request["attempt"],
             extra[b"HBTRACK_ATTEMPT"],
@@ -148,7 +152,7 @@ class Warden:
             time.monotonic(),
         )
         passing("warden.spawn.after")
-        append(lock, f"pid {pid}\n")
+        append(lock, f"pid {pid} {self.where}\n")
 
     def signal(self, attempt: int, number: int) -> None:
         """Signal the group of a script. It is not reaped yet, so the number is still its own."""
@@ -190,7 +194,7 @@ class Warden:
                     os.close(stream)
                 passing("warden.record.before")
                 record = f"{notes}exit {code} {now:.6f} {seconds:.6f}\n"
-                self.close(child.attempt, child.lock, record)
+                self.close(child.attempt, [child.lock], record)
 
     def circumstances(self, child: Child, code: int) -> str:
         """What besides its exit status bears on what the end of a script means."""
@@ -238,13 +242,26 @@ class Warden:
         before, self.oom_kills = self.oom_kills, _oom_kills()
         return self.oom_kills > before
 
-    def close(self, attempt: int, lock: int, record: str) -> None:
+    def close(self, attempt: int, locks: list[int], record: str) -> None:
         """Write the last line of a lock file, let the lock go and tell the driver."""
-        append(lock, record)
-        passing("warden.record.after")
-        os.close(lock)
+        for lock in locks:
+            append(lock, record)
+            passing("warden.record.after")
+            os.close(lock)
         with contextlib.suppress(OSError):  # nobody may be listening any more
             self.connection.sendall(b"%d\n" % attempt)
+
+
+def where() -> str:
+    """In which process table our numbers stand: of which boot of which machine or container.
+
+    Here because carriers.py, which compares, may import this file, but not the other way round.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
+            return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116
+    except OSError:
+        return "-"
 
 
 def overflows(child: Child) -> bool:

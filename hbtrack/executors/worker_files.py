@@ -29,6 +29,7 @@ class Record:
 
     asked: bool = False  # the driver was about to ask for its start
     pid: int | None = None
+    where: str | None = None  # the process table in which pid is a number
     failed: int | None = None  # errno: it could not be started
     signalled: bool = False  # a stop signal hit its parent while it ran
     overflow: bool = False  # it printed too much
@@ -132,7 +133,7 @@ class WorkerFiles:
 
 # Scripts inherit the file: whatever else they write into it says nothing.
 _RECORD_LINE = re.compile(
-    rb"(pid) ([0-9]{1,10})|(failed) ([0-9]{1,5})|(signalled)|(overflow)|(full)|(oom)"
+    rb"(pid) ([0-9]{1,10}) ([!-~]{1,100})|(failed) ([0-9]{1,5})|(signalled)|(overflow)|(full)|(oom)"
     rb"|(exit) (-?[0-9]{1,5}) ([0-9]{1,12}(?:\.[0-9]+)?) (-?[0-9]{1,12}(?:\.[0-9]+)?)"
 )
 
@@ -141,8 +142,10 @@ def _facts(match: re.Match[bytes]) -> dict[str, Any]:
     word, *values = [group for group in match.groups() if group is not None]
     if not values:
         return {word.decode(): True}
-    if word != b"exit":
-        return {word.decode(): int(values[0])}
+    if word == b"pid":
+        return {"pid": int(values[0]), "where": values[1].decode()}
+    if word == b"failed":
+        return {"failed": int(values[0])}
     status, finished_at, seconds = values
     return {
         "exit_status": int(status),

@@ -233,7 +233,7 @@ class Writer:
         facts = {**asdict(verdict), "finished_at": iso(verdict.finished_at), "attempt": attempt}
         self.change("end", facts)
         if verdict.stdout or verdict.stderr:
-            self.change("output", facts)
+            _run(self._connection, "output", facts)  # it inserts, or raises
 
     def result(
         self,

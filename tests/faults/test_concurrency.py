@@ -1,0 +1,373 @@
+"""Several hbtracks at once, stale ones, and process numbers that come to mean somebody else."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TOY, Hbtrack, wait_for
+
+from hbtrack.errors import Conflict
+from hbtrack.ownership import PATIENCE, Ownership
+
+Script = Callable[[str], Path]
+Start = Callable[..., subprocess.Popen[str]]
+
+# Its first call waits for the file `gate`, all others for `again`; each is noted in `calls`.
+GATED = """
+import os, sys, time
+def run_identity(argv): return "gated"
+def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+if __name__ == "__main__":
+    gate = "again" if os.path.exists("calls") else "gate"
+    with open("calls", "a") as calls:
+        calls.write(f"{sys.argv[1]} {sys.argv[3]}\\n")
+    ends = time.monotonic() + 60
+    while not os.path.exists(gate) and time.monotonic() < ends:
+        time.sleep(0.01)
+    print(len(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def start(hbtrack: Hbtrack) -> Iterator[Start]:
+    """Start commands; what still runs at the end of the test is ended."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def command(*words: object) -> subprocess.Popen[str]:
+        begun.append(hbtrack.start(*words))
+        return begun[-1]
+
+    yield command
+    for name in ("start", "gate", "again"):
+        (hbtrack.folder / name).touch()
+    for process in begun:
+        process.kill()
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
+def files(hbtrack: Hbtrack) -> Path:
+    return hbtrack.folder / "hbtrack.db.d" / "1"
+
+
+def calls(hbtrack: Hbtrack) -> list[str]:
+    note = hbtrack.folder / "calls"
+    return note.read_text().splitlines() if note.exists() else []
+
+
+def log(hbtrack: Hbtrack) -> str:
+    note = files(hbtrack) / "log"
+    return note.read_text() if note.exists() else ""
+
+
+def everything(hbtrack: Hbtrack) -> list[str]:
+    with closing(sqlite3.connect(hbtrack.database)) as connection:
+        return list(connection.iterdump())
+
+
+def script_of(hbtrack: Hbtrack) -> int:
+    """The process of the first worker's attempt."""
+    return int((files(hbtrack) / "0.lock").read_text().split("pid ")[1].split()[0])
+
+
+# --- one driver ----------------------------------------------------------------------------------
+
+BARRIER = (
+    GATED
+    + """
+if __name__ != "__main__":
+    open(f"imported{os.getpid()}", "w").close()
+    ends = time.monotonic() + 60
+    while not os.path.exists("start") and time.monotonic() < ends:
+        time.sleep(0.001)
+"""
+)
+
+
+@pytest.mark.parametrize("rivals", [2, 3, 4])
+def test_fault_66_of_drivers_that_start_at_once_one_runs_and_the_others_name_it(
+    hbtrack: Hbtrack, script: Script, start: Start, rivals: int
+) -> None:
+    path = script(BARRIER)
+    drivers = [start("run", "--max-epochs", 3, path) for _ in range(rivals)]
+    wait_for(lambda: len(list(hbtrack.folder.glob("imported*"))) == rivals)
+    (hbtrack.folder / "start").touch()
+    wait_for(lambda: sum(driver.poll() is None for driver in drivers) == 1)
+    (winner,) = (driver for driver in drivers if driver.poll() is None)
+    for loser in set(drivers) - {winner}:
+        assert loser.wait() == 4
+        said = loser.communicate()[1]
+        assert f"pid {winner.pid} on {os.uname().nodename}, for 0:00:0" in said
+    for name in ("gate", "again"):
+        (hbtrack.folder / name).touch()
+    assert winner.wait(60) == 0
+    assert hbtrack.rows("SELECT count(*) FROM driver") == [(1,)]
+    assert max(Counter(calls(hbtrack)).values()) == 1
+
+
+def test_fault_66_a_search_that_is_owned_is_refused_within_about_a_second(tmp_path: Path) -> None:
+    first = Ownership(tmp_path, "mine")
+    begun = time.monotonic()
+    with pytest.raises(Conflict, match=f"pid {os.getpid()} on {os.uname().nodename}, for 0:00:0"):
+        Ownership(tmp_path, "mine")
+    assert time.monotonic() - begun < 2 * PATIENCE + 0.5
+    first.release()
+
+
+CROWD = """
+import sys, time
+from pathlib import Path
+from hbtrack.ownership import owner_of
+folder, ends = Path(sys.argv[1]), time.monotonic() + 30
+(folder / f"looks{sys.argv[2]}").touch()
+while not (folder / "enough").exists() and time.monotonic() < ends:
+    for _ in range(100):
+        owner_of(folder)
+"""
+
+
+def test_fault_66_a_crowd_that_asks_for_the_status_is_never_taken_for_another_driver(
+    tmp_path: Path,
+) -> None:
+    Ownership(tmp_path, "mine").release()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    crowd = [
+        subprocess.Popen([sys.executable, "-c", CROWD, tmp_path, str(number)], env=environment)
+        for number in range(20)
+    ]
+    try:
+        wait_for(lambda: len(list(tmp_path.glob("looks*"))) == len(crowd))
+        for _ in range(10):
+            Ownership(tmp_path, "mine").release()
+    finally:
+        (tmp_path / "enough").touch()
+        for process in crowd:
+            process.wait()
+
+
+def test_fault_66_a_reader_that_is_slow_to_let_go_is_not_taken_for_another_driver(
+    tmp_path: Path,
+) -> None:
+    Ownership(tmp_path, "mine").release()
+    lock = os.open(tmp_path / "driver.lock", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    lets_go = threading.Timer(2 * PATIENCE, os.close, [lock])
+    lets_go.start()
+    try:
+        Ownership(tmp_path, "mine").release()
+    finally:
+        lets_go.join()
+
+
+def begin(hbtrack: Hbtrack, path: Path, start: Start) -> subprocess.Popen[str]:
+    driver = start("run", "--max-epochs", 3, path)
+    wait_for(lambda: calls(hbtrack) and "pid " in (files(hbtrack) / "0.lock").read_text())
+    return driver
+
+
+@pytest.mark.parametrize("over", [True, False], ids=["which has finished", "which still runs"])
+def test_fault_72_a_driver_that_wakes_after_another_took_over_writes_nothing_and_exits_4(
+    hbtrack: Hbtrack, script: Script, start: Start, over: bool
+) -> None:
+    stale = begin(hbtrack, script(GATED), start)
+    stale.send_signal(signal.SIGSTOP)
+    (files(hbtrack) / "driver.lock").rename(hbtrack.folder / "defeated.lock")
+    other = start("resume")
+    wait_for(lambda: "event=adopt" in log(hbtrack))
+    (hbtrack.folder / "gate").touch()
+    if over:
+        (hbtrack.folder / "again").touch()
+        assert other.wait(60) == 0
+        before = everything(hbtrack)
+        stale.send_signal(signal.SIGCONT)
+    else:
+        wait_for(lambda: len(calls(hbtrack)) == 2)
+        stale.send_signal(signal.SIGCONT)
+        (hbtrack.folder / "again").touch()
+        assert other.wait(60) == 0
+        before = everything(hbtrack)
+    said = stale.communicate(timeout=30)[1]
+    assert stale.returncode == 4
+    assert "Another hbtrack has taken this search over" in said
+    assert everything(hbtrack) == before
+    assert max(Counter(calls(hbtrack)).values()) == 1
+    started = "SELECT count(attempt.pk), ended_at IS NULL FROM attempt JOIN driver"
+    started += " ON driver.pk = driver_pk GROUP BY driver_pk ORDER BY driver_pk"
+    assert hbtrack.rows(started) == [(1, 1), (5, 0)]
+
+
+def test_fault_71_a_script_that_outlived_its_driver_is_waited_for_and_never_overlapped(
+    hbtrack: Hbtrack, script: Script, start: Start
+) -> None:
+    killed = begin(hbtrack, script(GATED), start)
+    pid = script_of(hbtrack)
+    killed.kill()
+    killed.wait()
+    other = start("resume", "--workers", 1)
+    wait_for(lambda: "event=adopt" in log(hbtrack))
+    assert len(calls(hbtrack)) == 1
+    for name in ("again", "gate"):
+        (hbtrack.folder / name).touch()
+    assert other.wait(60) == 0
+    assert max(Counter(calls(hbtrack)).values()) == 1
+    first = "SELECT pid, status, attempt FROM attempts ORDER BY started_at LIMIT 1"
+    assert hbtrack.rows(first) == [(pid, "done", 1)]
+
+
+# --- one file, many writers ----------------------------------------------------------------------
+
+
+def test_fault_68_searches_that_share_a_file_all_finish_and_none_sees_a_locked_database(
+    hbtrack: Hbtrack, script: Script, start: Start
+) -> None:
+    path = script(
+        "def run_identity(argv): return argv[0]\n"
+        "def get_random_config_id(rng): return f'x:{rng.randint(10**9)}'\n"
+        "if __name__ == '__main__': print(0.5)\n"
+    )
+    searches = [start("run", "--max-epochs", 3, path, f"search-{n}") for n in range(8)]
+    for search in searches:
+        said = search.communicate(timeout=100)[1]
+        assert (search.returncode, "locked" in said, "Traceback" in said) == (0, False, False), said
+    statuses = hbtrack.rows("SELECT status, evaluations_done = evaluations_planned FROM searches")
+    assert statuses == [("finished", 1)] * 8
+
+
+def test_fault_69_70_a_config_in_several_brackets_has_one_process_and_never_fewer_epochs(
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack]
+) -> None:
+    words = ("--max-epochs", 3, "--passes", 3, TOY, "--space", 4)
+    alone = another()
+    alone("run", *words)
+    hbtrack("run", "--workers", 8, *words, "--epoch_seconds", 0.01)
+    diary = (hbtrack.folder / "toy" / "diary.txt").read_text()
+    assert "RACE" not in diary
+    assert "BELOW" not in diary
+    assert hbtrack.dump() == alone.dump()
+    assert hbtrack.rows("SELECT count(*) > 0 FROM results WHERE reused AND pass = 2") == [(1,)]
+
+
+# --- numbers that come to mean somebody else -----------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["running", "stopping"])
+def test_fault_73_a_recorded_process_number_that_is_now_somebody_elses_is_left_alone(
+    hbtrack: Hbtrack, script: Script, start: Start, status: str
+) -> None:
+    driver = begin(hbtrack, script(GATED), start)
+    (warden,) = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+    for pid in (driver.pid, int(warden), script_of(hbtrack)):
+        os.kill(pid, signal.SIGKILL)
+    driver.wait()
+    bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        (files(hbtrack) / "0.lock").write_text(f"attempt 1\npid {bystander.pid}\n")
+        owner = {"host": os.uname().nodename, "pid": bystander.pid, "since": time.time()}
+        (files(hbtrack) / "driver.lock").write_text(json.dumps(owner))
+        with closing(sqlite3.connect(hbtrack.database)) as connection, connection:
+            connection.execute("UPDATE attempt SET status = ?", [status])
+        assert hbtrack.json("status")["searches"][0]["driver"] is None  # type: ignore[index]
+        (hbtrack.folder / "again").touch()
+        hbtrack("resume", "--grace", 0.1)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+    first = "SELECT status, signal FROM attempts ORDER BY started_at LIMIT 1"
+    assert hbtrack.rows(first) == [("interrupted" if status == "stopping" else "lost", None)]
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+
+
+# Run as process 1 of a namespace, where the next process number can be chosen.
+REUSE = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from hbtrack.executors import carriers
+
+module, name = {"handle": (os, "pidfd_open"), "signal": (signal, "pidfd_send_signal")}[sys.argv[1]]
+script = subprocess.Popen(["sleep", "60"], env={"HBTRACK_ATTEMPT": "token-1"})
+bystanders = []
+
+def reuse_first(*arguments, call=getattr(module, name)):
+    if not bystanders:
+        script.kill()
+        script.wait()
+        Path("/proc/sys/kernel/ns_last_pid").write_text(str(script.pid - 1))
+        bystanders.append(subprocess.Popen(["sleep", "60"], env={}))
+    return call(*arguments)
+
+setattr(module, name, reuse_first)
+carriers.signal_all(carriers.Traces("token-1", script.pid, Path("lock")), signal.SIGKILL)
+assert bystanders[0].pid == script.pid
+assert bystanders[0].poll() is None
+"""
+
+
+@pytest.mark.parametrize("moment", ["handle", "signal"])
+def test_fault_74_a_number_reused_between_the_look_and_the_signal_is_not_hit(
+    tmp_path: Path, moment: str
+) -> None:
+    inside = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if not shutil.which("unshare") or subprocess.run([*inside, "true"]).returncode:
+        pytest.skip("no namespaces for process numbers here")
+    subprocess.run(
+        [*inside, sys.executable, "-c", REUSE, moment],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=60,
+    )
+
+
+WATCH_FORKS = """
+import os, sys
+def look(event, _):
+    if event in ("os.fork", "os.forkpty"):
+        with open(os.environ["FORKS"], "a") as forks:
+            forks.write(f"{sys.argv}\\n")
+sys.addaudithook(look)
+"""
+SEES_ITS_PARENT = """
+import os
+def run_identity(argv): return "parent"
+def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+if __name__ == "__main__":
+    for folder in (f"/proc/{os.getppid()}/fd", "/proc/self/fd"):
+        for fd in os.listdir(folder):
+            try:
+                name = os.readlink(f"{folder}/{fd}")
+            except FileNotFoundError:
+                continue
+            assert ".db" not in os.path.basename(name), name
+    print(0.5)
+"""
+
+
+def test_fault_76_hbtrack_never_forks_so_no_open_database_reaches_another_process(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    (hbtrack.folder / "sitecustomize.py").write_text(WATCH_FORKS)
+    forks = hbtrack.folder / "forks"
+    env = {"PYTHONPATH": f"{hbtrack.folder}{os.pathsep}{ROOT}", "FORKS": str(forks)}
+    path = script(SEES_ITS_PARENT)
+    hbtrack("run", "--max-epochs", 3, "--passes", 2, "--workers", 2, path, env=env)
+    for words in ("resume", "status", "report", "sql SELECT(1)", "db check", "db backup b.db"):
+        hbtrack(*words.split(" "), env=env)
+    assert not forks.exists()
+    assert hbtrack.rows("SELECT evaluations_failed FROM searches") == [(0,)]
+    fork = [sys.executable, "-c", "import os; os.fork() or os._exit(0)"]
+    subprocess.run(fork, env=hbtrack.environment(env), check=True)
+    assert forks.exists()  # one would have been seen
