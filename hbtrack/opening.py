@@ -44,6 +44,7 @@ def start_search(
     `typed` names the terms that the user gave: only those are compared with what is stored.
     """
     schedule = schedule_of(terms)
+    _refuse_if_running(path, launch, settings)
     with ScriptProbe(launch, settings.import_timeout) as probe:
         identity = probe.identity()
         stored = _stored(path, identity, settings) if path.exists() else None
@@ -56,6 +57,20 @@ def start_search(
         launch = _as_before(launch, stored.launch, typed)
         search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
         return _reopen(path, stored, search, probe, settings)
+
+
+def _refuse_if_running(path: Path, launch: Launch, settings: Settings) -> None:
+    """The same script with the same arguments has the same identity: no need to import it first."""
+    if not path.exists():
+        return
+    with writable(path, settings.say) as engine:
+        searches = catalogue.read_searches(engine)
+    for search in searches:
+        if (search.launch.script_sha256, search.launch.script_args) == (
+            launch.script_sha256,
+            launch.script_args,
+        ):
+            refuse_if_owned(path, search)
 
 
 def _as_before(launch: Launch, before: Launch, typed: set[str]) -> Launch:

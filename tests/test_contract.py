@@ -94,7 +94,9 @@ def test_plain_decimal_notation_is_a_loss(line: bytes, loss: float) -> None:
         (b" \t\r", "no_output"),
     ],
 )
-def test_anything_else_is_refused_rather_than_guessed(line: bytes, error_type: str) -> None:
+def test_fault_27_28_30_31_anything_else_is_refused_rather_than_guessed(
+    line: bytes, error_type: str
+) -> None:
     refused = read_loss(line)
     assert isinstance(refused, LossRefused)
     assert refused.error_type == error_type
@@ -112,7 +114,9 @@ def test_anything_else_is_refused_rather_than_guessed(line: bytes, error_type: s
         (b"", "nothing"),
     ],
 )
-def test_a_refused_line_is_quoted_with_how_to_print_a_loss(line: bytes, says: str) -> None:
+def test_fault_29_30_34_35_a_refused_line_is_quoted_with_how_to_print_a_loss(
+    line: bytes, says: str
+) -> None:
     refused = read_loss(line)
     assert isinstance(refused, LossRefused)
     assert says in refused.message
@@ -165,13 +169,13 @@ def test_every_other_string_is_a_config_id_and_an_identity(name: str) -> None:
         ("\u00e9" * 2049, "4098 bytes"),
     ],
 )
-def test_what_no_command_line_can_carry_names_nothing(name: str, says: str) -> None:
+def test_fault_58_62_what_no_command_line_can_carry_names_nothing(name: str, says: str) -> None:
     assert says in (config_id_problem(name) or "")
     assert says in (name_problem(name) or "")
 
 
 @pytest.mark.parametrize("name", ["-", "-1", "--lr=3"])
-def test_only_a_config_id_must_not_look_like_an_option(name: str) -> None:
+def test_fault_60_only_a_config_id_must_not_look_like_an_option(name: str) -> None:
     assert "option" in (config_id_problem(name) or "")
     assert name_problem(name) is None
 
@@ -447,7 +451,9 @@ def test_an_end_by_others_says_nothing_about_the_config(status: int | None) -> N
 
 
 @pytest.mark.parametrize("status", LOST)
-def test_what_is_lost_too_often_under_a_drivers_eyes_has_failed(status: int | None) -> None:
+def test_fault_23_what_is_lost_too_often_under_a_drivers_eyes_has_failed(
+    status: int | None,
+) -> None:
     assert verdict(max_lost=5, exit_status=status, times_lost=4).status is AttemptStatus.LOST
     found = verdict(max_lost=5, exit_status=status, times_lost=5)
     assert (found.status, found.error_type) == (AttemptStatus.FAILED, "killed")

@@ -292,7 +292,7 @@ def test_ids_that_differ_in_a_byte_are_different_configs(
 # --- how it is opened ----------------------------------------------------------------------------
 
 
-def test_hbtrack_writes_with_wal_full_sync_and_foreign_keys(tmp_path: Path) -> None:
+def test_fault_15_99_hbtrack_writes_with_wal_full_sync_and_foreign_keys(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "some.db")
     with engine.connect() as connection:
         found = {
@@ -384,7 +384,7 @@ def stampede(hbtrack: Hbtrack, processes: int, env: dict[str, str] | None = None
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_twenty_processes_at_once_on_an_empty_path_make_one_sound_schema(
+def test_fault_80_twenty_processes_at_once_on_an_empty_path_make_one_sound_schema(
     hbtrack: Hbtrack, finished: Hbtrack
 ) -> None:
     stampede(hbtrack, 20)
@@ -561,7 +561,7 @@ def test_a_migration_that_fails_is_told_in_a_sentence(
 
 
 @pytest.mark.parametrize("words", WORDS, ids=name_of)
-def test_a_database_of_a_newer_version_is_refused_and_not_touched(
+def test_fault_92_a_database_of_a_newer_version_is_refused_and_not_touched(
     older: Hbtrack, ask: Ask, words: tuple[str, ...]
 ) -> None:
     with closing(sqlite3.connect(older.database)) as connection, connection:
@@ -703,7 +703,7 @@ FOREIGN = [foreign, foreign_with_alembic, foreign_without_tables, foreign_in_wal
 
 @pytest.mark.parametrize("words", WORDS, ids=name_of)
 @pytest.mark.parametrize("make", [*FOREIGN, text_file])
-def test_a_file_that_is_not_hbtracks_is_refused_and_not_touched(
+def test_fault_94_a_file_that_is_not_hbtracks_is_refused_and_not_touched(
     ask: Ask, tmp_path: Path, make: Callable[[Path], Path], words: tuple[str, ...]
 ) -> None:
     path = make(tmp_path / "hbtrack.db")
@@ -718,7 +718,7 @@ def test_a_file_that_is_not_hbtracks_is_refused_and_not_touched(
 
 
 @pytest.mark.parametrize("words", [*READING, *WRITING[1:]], ids=name_of)
-def test_a_file_of_no_bytes_is_no_database_yet(
+def test_fault_84_a_file_of_no_bytes_is_no_database_yet(
     ask: Ask, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "hbtrack.db").touch()
@@ -728,7 +728,7 @@ def test_a_file_of_no_bytes_is_no_database_yet(
     assert [(file.name, file.stat().st_size) for file in tmp_path.iterdir()] == [("hbtrack.db", 0)]
 
 
-def test_run_takes_a_file_of_no_bytes_as_new(hbtrack: Hbtrack) -> None:
+def test_fault_84_run_takes_a_file_of_no_bytes_as_new(hbtrack: Hbtrack) -> None:
     hbtrack.database.touch()
     hbtrack("run", "--max-epochs", 1, TOY)
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
@@ -785,7 +785,7 @@ def test_the_database_is_db_else_hbtrack_db_else_the_one_here(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_backup_of_a_database_in_use_is_whole_and_private(
+def test_fault_96_a_backup_of_a_database_in_use_is_whole_and_private(
     running: Hbtrack, tmp_path: Path, ask: Ask
 ) -> None:
     copied = tmp_path / "copied.db"
@@ -999,7 +999,7 @@ def damaged(older: Hbtrack, finished: Hbtrack, ask: Ask) -> Callable[..., dict[i
     return every_page
 
 
-def test_the_check_finds_every_page_that_was_overwritten(
+def test_fault_91_the_check_finds_every_page_that_was_overwritten(
     damaged: Callable[..., dict[int, Answer]],
 ) -> None:
     answers = damaged("db", "check")
@@ -1009,7 +1009,7 @@ def test_the_check_finds_every_page_that_was_overwritten(
 @pytest.mark.parametrize(
     "words", [("report",), ("status",), ("sql", "SELECT * FROM results"), ("resume",)], ids=name_of
 )
-def test_a_damaged_database_gives_an_answer_or_a_sentence(
+def test_fault_91_a_damaged_database_gives_an_answer_or_a_sentence(
     damaged: Callable[..., dict[int, Answer]], words: tuple[str, ...]
 ) -> None:
     answers = damaged(*words)

@@ -74,3 +74,17 @@ def test_the_readme_names_every_module() -> None:
     assert not [
         name for name in modules - cli if f"`{name}" not in text and f"{name}.py" not in text
     ]
+
+
+def test_every_fault_has_a_test_named_after_it_or_says_why_not() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    rows = {
+        int(number): text
+        for number, text in re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+    }
+    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    names = re.findall(r"def test_fault((?:_\d+)+)_", tests)
+    tested = {int(number) for name in names for number in name.split("_")[1:]}
+    excused = {number for number, text in rows.items() if re.search("Not (tested|promised):", text)}
+    assert tested <= set(rows), "a test of a fault that the page does not know"
+    assert set(rows) <= tested | excused

@@ -459,7 +459,7 @@ def die() -> None:
 
 @pytest.mark.parametrize("workers", [2, 8, 32])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_workers_and_the_order_of_results_change_nothing(
+def test_fault_77_workers_and_the_order_of_results_change_nothing(
     stage: MakeStage, golden: Golden, shape: Shape, workers: int
 ) -> None:
     search = stage(shape, seed=workers)
@@ -532,7 +532,7 @@ def test_a_search_killed_again_and_again_ends_as_if_undisturbed(
 
 
 @pytest.mark.parametrize("call", ["take_worker", "start", "wait", "clear"])
-def test_a_search_killed_at_every_nth_call_of_a_kind_ends_as_if_undisturbed(
+def test_fault_78_a_search_killed_at_every_nth_call_of_a_kind_ends_as_if_undisturbed(
     stage: MakeStage, golden: Golden, call: str
 ) -> None:
     search = stage()
@@ -576,7 +576,9 @@ def test_a_driver_with_fewer_workers_starts_nothing_until_enough_adopted_ones_ha
 
 @pytest.mark.parametrize("number", [2, 5, 9])
 @pytest.mark.parametrize("call", ["wait", "clear"])
-def test_a_superseded_driver_writes_nothing(stage: MakeStage, number: int, call: str) -> None:
+def test_fault_67_a_superseded_driver_writes_nothing(
+    stage: MakeStage, number: int, call: str
+) -> None:
     search = stage()
     left: list[list[str]] = []
 

@@ -73,7 +73,7 @@ def test_the_last_line_is_found_whatever_stands_around_it(
     assert last_line(file) == last
 
 
-def test_of_an_endless_line_only_a_part_is_read(tmp_path: Path) -> None:
+def test_fault_37_of_an_endless_line_only_a_part_is_read(tmp_path: Path) -> None:
     file = tmp_path / "out"
     file.write_bytes(b"7" * (10 * KEPT))
     assert KEPT < len(last_line(file)) <= 2 * KEPT
@@ -109,7 +109,9 @@ def test_a_line_without_its_newline_does_not_exist(
 
 
 @pytest.mark.parametrize("middle", [5000, LOG_TAIL + 5000])
-def test_long_logs_are_kept_aside_without_their_middle(tmp_path: Path, middle: int) -> None:
+def test_fault_37_long_logs_are_kept_aside_without_their_middle(
+    tmp_path: Path, middle: int
+) -> None:
     files = WorkerFiles(tmp_path, 0)
     files.out.write_bytes(b"h" * LOG_HEAD + b"m" * middle + b"t" * LOG_TAIL)
     for _ in range(2):  # a driver that dies before it has recorded the output reads it again
@@ -229,7 +231,7 @@ def test_files_are_used_again_by_the_next_attempt(executor: LocalExecutor) -> No
     assert executor.output(second).stdout == "1\n"
 
 
-def test_scripts_of_a_killed_warden_are_waited_for_and_then_lost(
+def test_fault_17_scripts_of_a_killed_warden_are_waited_for_and_then_lost(
     executor: LocalExecutor, tmp_path: Path
 ) -> None:
     start(
@@ -333,7 +335,7 @@ def test_half_a_start_falls_free_at_once_although_other_scripts_run(
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT", "SIGHUP"])
-def test_a_stop_signal_that_hits_the_parent_of_the_scripts_is_in_their_records(
+def test_fault_111_a_stop_signal_that_hits_the_parent_of_the_scripts_is_in_their_records(
     executor: LocalExecutor, tmp_path: Path, name: str
 ) -> None:
     start(executor, "import time; time.sleep(1000)", attempt=1)
@@ -348,7 +350,7 @@ def test_a_stop_signal_that_hits_the_parent_of_the_scripts_is_in_their_records(
     assert not run(executor, "pass", attempt=2).record.signalled
 
 
-def test_a_script_that_prints_more_than_it_may_is_ended_and_that_is_in_its_record(
+def test_fault_37_a_script_that_prints_more_than_it_may_is_ended_and_that_is_in_its_record(
     tmp_path: Path,
 ) -> None:
     executor = LocalExecutor(tmp_path, cwd=str(tmp_path), token="t", max_log=10**6)

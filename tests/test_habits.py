@@ -70,7 +70,7 @@ def test_spaces_and_quotes_in_the_path_and_the_arguments_are_no_trouble(hbtrack:
     assert all(shlex.split(command)[-2:] == ["--model", model] for command in commands)
 
 
-def test_any_other_id_arrives_byte_for_byte(hbtrack: Hbtrack) -> None:
+def test_fault_61_any_other_id_arrives_byte_for_byte(hbtrack: Hbtrack) -> None:
     sys.path.insert(0, str(HABITS))
     try:
         from odd_ids import IDS
@@ -89,7 +89,7 @@ def test_any_other_id_arrives_byte_for_byte(hbtrack: Hbtrack) -> None:
     assert not (hbtrack.folder / "pwned").exists()
 
 
-def test_what_a_script_prints_stays_out_of_results(hbtrack: Hbtrack) -> None:
+def test_fault_55_what_a_script_prints_stays_out_of_results(hbtrack: Hbtrack) -> None:
     script = HABITS / "chatty.py"
     started = hbtrack("run", "--max-epochs", 3, script, env={"PYTHONUNBUFFERED": ""})
     assert started.stdout == ""

@@ -283,7 +283,7 @@ def test_a_search_that_is_killed_again_and_again_ends_as_if_undisturbed(
 
 @given(CASES, st.sampled_from(WORKERS))
 @examples(120)
-def test_no_config_runs_twice_at_once_nor_at_or_below_a_recorded_budget(
+def test_fault_69_77_no_config_runs_twice_at_once_nor_at_or_below_a_recorded_budget(
     case: Case, workers: int
 ) -> None:
     life = live(case, workers, losing=0.1)
@@ -470,7 +470,9 @@ def test_a_recorded_loss_is_taken_when_the_place_is_entered() -> None:
     assert starts(plan) == [("a", 3), ("d", 3), ("e", 3), ("b", 3), ("f", 3), ("g", 3)]
 
 
-def test_a_budget_never_measured_takes_the_smallest_recorded_above_without_a_call() -> None:
+def test_fault_70_a_budget_never_measured_takes_the_smallest_recorded_above_without_a_call() -> (
+    None
+):
     # max_epochs 9: 9 for 1, 3 for 3, 1 for 9; 5 for 3, 1 for 9; 3 for 9.
     plan = Plan(make_schedule(9, Fraction(3)), 2)
     plan.open_pass(1, list("abcdefghijklmnopq"))

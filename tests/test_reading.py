@@ -575,7 +575,7 @@ def test_ids_that_look_like_numbers_come_out_as_they_are(odd: Hbtrack, ask: Ask,
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "json"])
-def test_every_id_parses_back(odd: Hbtrack, ask: Ask, form: str) -> None:
+def test_fault_65_every_id_parses_back(odd: Hbtrack, ask: Ask, form: str) -> None:
     rows = parse(form, ask(odd, "sql", IDS_QUERY, "--format", form).out)
     as_written = [str(row["config_id"]) for row in rows]
     assert as_written == [each if form == "json" else inert(each) for each in VISIBLE]
@@ -601,7 +601,7 @@ def test_a_report_in_json_has_every_id_as_it_is(odd: Hbtrack, ask: Ask) -> None:
     [("report", "--top", 100), ("status",), ("sql", "SELECT config_id FROM results")],
     ids=lambda words: words[0],
 )
-def test_nothing_in_an_id_reaches_the_terminal_raw(
+def test_fault_65_nothing_in_an_id_reaches_the_terminal_raw(
     odd: Hbtrack, ask: Ask, form: str, words: tuple[object, ...]
 ) -> None:
     assert steering(ask(odd, *words, "--format", form).out) == set()
@@ -620,7 +620,9 @@ def test_tables_keep_the_spaces_that_an_id_begins_with(odd: Hbtrack, ask: Ask) -
 @pytest.mark.parametrize(
     "words", [("report",), ("status",), ("sql", IDS_QUERY)], ids=lambda w: w[0]
 )
-def test_no_id_becomes_an_element_of_html(odd: Hbtrack, ask: Ask, words: tuple[str, ...]) -> None:
+def test_fault_65_no_id_becomes_an_element_of_html(
+    odd: Hbtrack, ask: Ask, words: tuple[str, ...]
+) -> None:
     table = Table(ask(odd, *words, "--format", "html").out)
     assert "table" in table.elements
     assert table.elements.isdisjoint({"script", "b", "i"})
@@ -631,7 +633,7 @@ def steering(text: str) -> set[str]:
     return {character for character in text if not character.isprintable()} - {"\n"}
 
 
-def test_refusals_and_logs_show_hostile_text_harmlessly(odd: Hbtrack, ask: Ask) -> None:
+def test_fault_65_refusals_and_logs_show_hostile_text_harmlessly(odd: Hbtrack, ask: Ask) -> None:
     answer = ask(odd, "report", "--identity", "\x1b[2Jnone\u202e")
     assert answer.code == 3
     log = (odd.folder / "hbtrack.db.d" / "1" / "log").read_text()
@@ -667,7 +669,7 @@ def test_what_run_says_shows_hostile_text_harmlessly(another: Callable[[], Hbtra
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv"])
-def test_a_spreadsheet_computes_no_text_but_numbers_stay_numbers(
+def test_fault_65_a_spreadsheet_computes_no_text_but_numbers_stay_numbers(
     odd: Hbtrack, ask: Ask, form: str
 ) -> None:
     query = "SELECT '=1+1' AS a, '-2' AS b, -2.5 AS c, '@x' AS d, char(9) || 'x' AS e, -3 AS f"
@@ -1128,7 +1130,7 @@ def read_only(live: Hbtrack) -> Iterator[Callable[[tuple[str, ...]], Hbtrack]]:
 
 
 @pytest.mark.parametrize("endings", [("",), ("", "-wal", "-shm"), ("", "-wal")], ids="".join)
-def test_reading_commands_work_in_a_folder_that_cannot_be_written_to(
+def test_fault_86_reading_commands_work_in_a_folder_that_cannot_be_written_to(
     live: Hbtrack,
     read_only: Callable[[tuple[str, ...]], Hbtrack],
     as_another_user: list[str],

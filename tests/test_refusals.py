@@ -96,7 +96,7 @@ def test_a_refusal_is_the_exit_status_of_the_process(
 # --- the script and its interpreter --------------------------------------------------------------
 
 
-def test_a_script_that_is_not_there_is_refused(hbtrack: Hbtrack) -> None:
+def test_fault_47_a_script_that_is_not_there_is_refused(hbtrack: Hbtrack) -> None:
     refused(hbtrack, "run", "nowhere.py", says=("nowhere.py", "No such file", "Nothing was"))
 
 
@@ -136,7 +136,7 @@ def test_an_interpreter_without_numpy_is_named(
 
 
 @pytest.mark.parametrize("python", ["/no/such/python", "./data.txt"])
-def test_an_interpreter_that_cannot_be_started_is_named(
+def test_fault_48_an_interpreter_that_cannot_be_started_is_named(
     hbtrack: Hbtrack, script: Write, python: str
 ) -> None:
     path = script(GOOD)
@@ -154,7 +154,7 @@ def test_a_program_that_is_no_python_is_refused(hbtrack: Hbtrack, script: Write)
 # --- importing it --------------------------------------------------------------------------------
 
 
-def test_a_syntax_error_is_shown_with_its_line(hbtrack: Hbtrack, script: Write) -> None:
+def test_fault_47_a_syntax_error_is_shown_with_its_line(hbtrack: Hbtrack, script: Write) -> None:
     path = script("x = 1\nif x\n    pass\n" + GOOD)
     says = (f'File "{path}", line 2', "if x", "SyntaxError", "Nothing was started")
     refused(hbtrack, "run", path, says=says)
@@ -179,7 +179,7 @@ def test_a_failing_hook_is_shown_with_the_scripts_frames_alone(
 
 
 @pytest.mark.parametrize("code", ["2", "'please give --model'"])
-def test_leaving_at_import_is_refused_with_the_way_out(
+def test_fault_53_leaving_at_import_is_refused_with_the_way_out(
     hbtrack: Hbtrack, script: Write, code: str
 ) -> None:
     path = script(f"import sys\nsys.exit({code})\n" + GOOD)
@@ -196,7 +196,7 @@ def test_leaving_at_import_is_refused_with_the_way_out(
         pytest.param("os.kill(os.getpid(), 40)", "signal 40", marks=has_real_time_signals),
     ],
 )
-def test_a_process_that_dies_at_import_is_told_with_how(
+def test_fault_53_a_process_that_dies_at_import_is_told_with_how(
     hbtrack: Hbtrack, script: Write, end: str, says: str
 ) -> None:
     path = script(f"import os, signal\n{end}\n" + GOOD)
@@ -221,7 +221,7 @@ HANG = "    import time; time.sleep(1000)\n"
         ("import os, time\nos.closerange(3, 256)\ntime.sleep(15)\n" + GOOD, "Importing "),
     ],
 )
-def test_what_hangs_is_named_and_ended_at_the_time_limit(
+def test_fault_54_what_hangs_is_named_and_ended_at_the_time_limit(
     hbtrack: Hbtrack, script: Write, text: str, step: str
 ) -> None:
     path = script(text)
@@ -269,7 +269,7 @@ BAD_NAMES = [
 
 
 @pytest.mark.parametrize(("value", "says"), BAD_NAMES)
-def test_a_bad_identity_is_refused(
+def test_fault_56_58_a_bad_identity_is_refused(
     hbtrack: Hbtrack, script: Write, value: str, says: tuple[str, ...]
 ) -> None:
     path = script(f"def run_identity(argv): return {value}\n" + SAMPLER)
@@ -284,7 +284,7 @@ def test_a_bad_identity_is_refused(
         ("'-x'", ("'-x'", "begins with '-'", "option")),
     ],
 )
-def test_a_bad_config_id_is_refused(
+def test_fault_56_60_61_62_a_bad_config_id_is_refused(
     hbtrack: Hbtrack, script: Write, value: str, says: tuple[str, ...]
 ) -> None:
     path = script(f"def get_random_config_id(rng): return {value}\n" + IDENTITY)
@@ -301,7 +301,7 @@ def test_a_bad_config_id_is_named_although_get_config_chokes_on_it(
     refused(hbtrack, "run", path, says=("get_random_config_id returned ''", "empty"))
 
 
-def test_an_identity_that_differs_between_two_calls_is_refused(
+def test_fault_57_an_identity_that_differs_between_two_calls_is_refused(
     hbtrack: Hbtrack, script: Write
 ) -> None:
     path = script(
@@ -578,7 +578,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
         ([], ["script.py"], ["arguments: stored --model resnet, given none"]),
     ],
 )
-def test_other_terms_are_refused_with_stored_and_given_values(
+def test_fault_100_other_terms_are_refused_with_stored_and_given_values(
     stored: Hbtrack, options: list[str], words: list[str], says: list[str]
 ) -> None:
     before = stored.dump()

@@ -92,7 +92,7 @@ def test_a_loss_printed_in_answer_to_a_stop_is_never_recorded(
     assert hbtrack.rows("SELECT count(*) FROM results WHERE loss = 0.0") == [(0,)]
 
 
-def test_a_script_that_ignores_the_request_is_killed_after_the_grace_period(
+def test_fault_26_a_script_that_ignores_the_request_is_killed_after_the_grace_period(
     hbtrack: Hbtrack, script: Script
 ) -> None:
     driver = begin(hbtrack, *SEARCH, "--grace", 0.2, script(STUBBORN))
@@ -136,7 +136,7 @@ def test_an_ignored_hangup_stays_ignored(hbtrack: Hbtrack) -> None:
     assert driver.wait(60) == 0
 
 
-def test_a_terminal_that_goes_away_does_not_stop_the_search(hbtrack: Hbtrack) -> None:
+def test_fault_110_a_terminal_that_goes_away_does_not_stop_the_search(hbtrack: Hbtrack) -> None:
     driver = hbtrack.start(*SEARCH, TOY)
     assert driver.stderr
     driver.stderr.close()
@@ -172,7 +172,9 @@ def test_status_tells_the_truth_by_looking(hbtrack: Hbtrack, script: Script) -> 
     assert state(hbtrack) == "finished"
 
 
-def test_nothing_of_a_stopped_script_is_left_running(hbtrack: Hbtrack, script: Script) -> None:
+def test_fault_41_nothing_of_a_stopped_script_is_left_running(
+    hbtrack: Hbtrack, script: Script
+) -> None:
     daemon = """
 import subprocess
 if __name__ == "__main__":
@@ -209,7 +211,7 @@ time.sleep(1000)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGKILL"])
-def test_a_signal_during_the_import_ends_the_import_too(
+def test_fault_108_a_signal_during_the_import_ends_the_import_too(
     hbtrack: Hbtrack, script: Script, name: str
 ) -> None:
     driver = hbtrack.start(*SEARCH, script(SLOW_IMPORT + CONTRACT))
@@ -242,7 +244,7 @@ def test_a_stopped_warden_does_not_keep_the_driver_from_ending(
     assert hbtrack.rows("SELECT status FROM attempts") == [("interrupted",)]
 
 
-def test_a_folder_that_goes_away_under_the_search_ends_it_with_a_sentence(
+def test_fault_98_a_folder_that_goes_away_under_the_search_ends_it_with_a_sentence(
     hbtrack: Hbtrack, script: Script
 ) -> None:
     text = CONTRACT + (

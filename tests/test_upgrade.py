@@ -74,7 +74,7 @@ def test_a_stored_database_is_in_mid_search(release: str) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASED)
-def test_a_stored_search_goes_on_to_the_end_it_would_have_had(
+def test_fault_93_a_stored_search_goes_on_to_the_end_it_would_have_had(
     hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
 ) -> None:
     hbtrack(*stored(release))

@@ -461,11 +461,16 @@ def test_fault_48_an_interpreter_that_goes_away_ends_the_search_with_nothing_fai
 
 
 @linux
-def test_fault_48_without_descriptors_for_a_start_the_evaluation_runs_later(does: Does) -> None:
+def test_fault_48_without_descriptors_for_a_start_the_search_rests_and_then_says_why(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(DOES)
     limit = "resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (8, 4096))"
-    found = does(f"if first('limited'): {limit}\nprint(0.25)", "print(0.5)", columns="a.status")
-    assert set(found) <= {("done",), ("lost",)}
-    assert found.count(("done",)) == 2
+    code = f"if first('limited'): {limit}\nprint(0.25)"
+    result = hbtrack("run", *search(code, "print(0.5)"), code=1)
+    assert "could not be started 5 times in a row: Too many open files" in result.stderr
+    hbtrack("resume")
+    assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]
 
 
 @linux

@@ -1,0 +1,622 @@
+"""Plan and store without the loop: the rules choose every step, and any of them may be the last."""
+
+import shutil
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import event
+from test_driver import DUMP, LAUNCH, RESOURCES, Killed, Row
+from test_plan import Case, known_state, one_after_another
+
+from hbtrack.database.engine import open_engine
+from hbtrack.database.upgrade import copy_database, prepare_for_writing
+from hbtrack.errors import Superseded
+from hbtrack.plan import Done, OpenPass, Plan, Start, Wait, rebuild
+from hbtrack.records import (
+    AttemptStatus,
+    Place,
+    RungKey,
+    Sampled,
+    SearchStatus,
+    Terms,
+    Verdict,
+    rung_of,
+)
+from hbtrack.replay import check_database
+from hbtrack.store.catalogue import create_search
+from hbtrack.store.facts import load_facts
+from hbtrack.store.ledger import Ledger, Writer
+from hbtrack.summary import summarise, summarise_search
+from hbtrack.verdict import Ending, judge
+
+SEARCH = 1  # the only one of its database
+FAILURE_LOSS = 100.0
+
+# What never changes once it is there.
+RECORDED = {
+    "place": "SELECT pass, bracket, rung, slot, config_id, epochs FROM results",
+    "result": "SELECT pass, bracket, rung, slot, status, loss, reused FROM results "
+    "WHERE status IN ('done', 'failed')",
+    "promotion": "SELECT pass, bracket, rung, slot, promoted FROM results "
+    "WHERE promoted IS NOT NULL",
+    "attempt": "SELECT * FROM attempts WHERE finished_at IS NOT NULL",
+    "start": "SELECT config_id, epochs, attempt, gpu, started_at FROM attempts",
+    "incumbent": "SELECT * FROM incumbents",
+}
+RESULTS = "SELECT config_id, epochs FROM attempts WHERE status IN ('done', 'failed', 'timeout')"
+OPEN = "SELECT config_id, epochs FROM attempts WHERE finished_at IS NULL"
+RUNNING = "SELECT config_id, epochs FROM results WHERE status = 'running'"
+
+DISTINCT = 10**9  # so many ids that none is sampled twice
+CASES = {
+    "few ids": Case(3, 3, passes=3, space=4, fail=0.1, digits=1, seed=1),
+    "some repeated ids": Case(3, 3, passes=3, space=12, fail=0.1, digits=1, seed=2),
+    "ids repeated in many brackets": Case(9, 3, passes=2, space=20, fail=0.1, digits=1, seed=3),
+    "distinct ids": Case(9, 3, passes=1, space=DISTINCT, fail=0.2, digits=1, seed=4),
+    "many ties": Case(4, 2, passes=3, space=8, fail=0.1, digits=0, seed=5),
+    "many failures": Case(5, 2, passes=2, space=9, fail=0.6, digits=1, seed=6),
+    "one id": Case(7, 2, passes=3, space=1, fail=0.0, digits=9, seed=7),
+    "one budget": Case(1, 3, passes=3, space=2, fail=0.3, digits=9, seed=8),
+}
+ANY_CASE = st.builds(
+    Case,
+    max_epochs=st.integers(1, 9),
+    eta=st.sampled_from([2, 3]),
+    passes=st.integers(1, 3),
+    space=st.sampled_from([1, 2, 3, 5, 8, 12, 20, DISTINCT]),
+    fail=st.sampled_from([0.0, 0.1, 0.6]),
+    digits=st.sampled_from([0, 1, 9]),
+    seed=st.integers(0, 10**6),
+)
+INDEX = st.integers(0, 20)
+NUMBER = st.integers(1, 12)
+
+# What must have come about, lest nothing ever does and nobody notices.
+SIGHTS = {"adopted", "superseded", "killed in a transaction", "finished"}
+ALL_SIGHTS = SIGHTS | {
+    *("done", "failed", "lost", "interrupted"),
+    *("done unseen", "failed unseen", "lost unseen", "interrupted unseen"),
+}
+seen: Counter[str] = Counter()
+
+T = TypeVar("T")
+
+
+def some(options: Sequence[T], first: int, number: int) -> list[T]:
+    """So many of them, from the first-th on, in a circle."""
+    turned = first % len(options) if options else 0
+    return [*options[turned:], *options[:turned]][:number]
+
+
+def query(path: Path, sql: str) -> list[Row]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def everything(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+@dataclass
+class World:
+    """Where scripts run. It outlives every driver, and decides when one dies."""
+
+    case: Case
+    alive: dict[int, tuple[str, int]] = field(default_factory=dict)  # attempt -> what it works on
+    exits: dict[int, tuple[int, str]] = field(default_factory=dict)  # status and last line
+    trained: dict[str, int] = field(default_factory=dict)  # what the checkpoints have
+    stopped: set[int] = field(default_factory=set)  # attempts that a driver has given up
+    steps_left: int | None = None  # of the driver that acts: statements, commits, starts
+    ticks: Iterator[int] = field(default_factory=lambda: count(1_700_000_000))
+
+    def now(self) -> float:
+        return float(next(self.ticks))
+
+    def step(self, *_: object) -> None:
+        if self.steps_left is not None:
+            self.steps_left -= 1
+            if self.steps_left < 0:
+                raise Killed
+
+    def begin(self, attempt: int, config_id: str, epochs: int) -> None:
+        working = {config_id for config_id, _ in self.alive.values()}
+        assert config_id not in working, "two processes on one config"
+        assert epochs >= self.trained.get(config_id, 0), "below its checkpoint"
+        self.alive[attempt] = (config_id, epochs)
+
+    def end(self, attempt: int) -> None:
+        config_id, epochs = self.alive.pop(attempt)
+        self.trained[config_id] = epochs
+        loss = self.case.loss(config_id, epochs)
+        self.exits[attempt] = (1, "") if loss is None else (0, str(loss))
+
+    def kill(self, attempt: int, *, saved: bool) -> None:
+        """With `saved`, the checkpoint was written before."""
+        config_id, epochs = self.alive.pop(attempt)
+        if saved:
+            self.trained[config_id] = epochs
+        self.exits[attempt] = (-signal.SIGKILL, "")
+
+
+@dataclass
+class Watched:
+    """What a driver remembers of an attempt."""
+
+    place: Place
+    config_id: str
+    epochs: int
+    stopping: bool
+
+
+class Driver:
+    """All of a driver but the loop."""
+
+    def __init__(self, path: Path, world: World) -> None:
+        self.path = path
+        self.world = world
+        self.plan = Plan(world.case.schedule, world.case.passes)
+        self.running: dict[int, Watched] = {}
+        self.owns = False
+        self.commits = 0  # since it came
+        self.engine = open_engine(path)
+        event.listen(self.engine, "before_cursor_execute", world.step)
+        self.ledger = Ledger(self.engine, SEARCH)
+
+    def take_over(self) -> None:
+        """Own the search; adopt, or settle, what an earlier driver started."""
+        with self.all_or_nothing():
+            facts = self.ledger.own(
+                None,
+                host="here",
+                pid=1,
+                launch=LAUNCH,
+                resources=RESOURCES,
+                command=("python /s.py", ""),
+                now=self.world.now(),
+            )
+        self.owns = True
+        self.plan = rebuild(self.world.case.schedule, self.world.case.passes, facts)
+        for found in facts.open_attempts:
+            place = self.plan.place_of(found.config_id, found.epochs)
+            self.plan.start(place)
+            stopping = found.status is AttemptStatus.STOPPING
+            self.running[found.pk] = Watched(place, found.config_id, found.epochs, stopping)
+        ended = self.ended()
+        seen["adopted"] += len(self.running) - len(ended)
+        self.commit(ended, 0, watched=False)
+
+    def ended(self) -> list[int]:
+        return [attempt for attempt in self.running if attempt not in self.world.alive]
+
+    def commit(self, ended: Sequence[int], decisions: int, *, watched: bool = True) -> None:
+        """Record these ends, what follows and so many decisions at once; then start scripts."""
+        with self.transaction() as writer:
+            touched: set[RungKey] = set()
+            for attempt in ended:
+                touched |= self.settle(writer, attempt, watched=watched)
+            starts: list[int] = []
+            for _ in range(decisions):
+                decision = self.plan.next()
+                if isinstance(decision, Start):
+                    starts.append(self.record_start(writer, decision))
+                    touched.add(rung_of(decision.place))
+                elif isinstance(decision, OpenPass):
+                    touched |= self.open_pass(writer, decision.pass_)
+            if touched:
+                writer.summarise(summarise(self.plan, touched))
+            if self.plan.next() == Done():
+                writer.status(SearchStatus.FINISHED, self.world.now())
+        self.commits += watched
+        for attempt in starts:
+            self.world.step()
+            started = self.running[attempt]
+            self.world.begin(attempt, started.config_id, started.epochs)
+
+    def settle(self, writer: Writer, attempt: int, *, watched: bool) -> set[RungKey]:
+        ended = self.running.pop(attempt)
+        verdict = self.judge(attempt, ended, watched=watched)
+        stopped = verdict.status is AttemptStatus.INTERRUPTED
+        assert stopped == (attempt in self.world.stopped), "what it says counts once it is stopped"
+        seen[f"{verdict.status}{'' if watched else ' unseen'}"] += 1
+        writer.end(attempt, verdict)
+        writer.result(
+            ended.place,
+            ended.config_id,
+            ended.epochs,
+            loss=verdict.loss,
+            seconds=verdict.seconds,
+        )
+        if verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
+            self.plan.requeue(ended.place)
+            return {rung_of(ended.place)}
+        consequences = self.plan.record(ended.config_id, ended.epochs, verdict.loss)
+        writer.apply(consequences, verdict.finished_at)
+        return consequences.rungs()
+
+    def judge(self, attempt: int, ended: Watched, *, watched: bool) -> Verdict:
+        status, line = self.world.exits.get(attempt, (None, ""))
+        ending = Ending(
+            finished_at=self.world.now(),
+            pid=None if status is None else attempt,
+            exit_status=status,
+            seconds=None if status is None else 1.5,
+            last_line=line.encode(),
+            stdout=line,
+            stderr="",
+            log=None,
+            asked_to_stop=ended.stopping,
+            watched=watched and status is not None,
+            times_lost=0,
+        )
+        return judge(ending, max_lost=10**9)
+
+    def record_start(self, writer: Writer, start: Start) -> int:
+        attempt = writer.start(
+            start.place, start.config_id, start.epochs, worker=0, gpu="0", now=self.world.now()
+        )
+        self.plan.start(start.place)
+        self.running[attempt] = Watched(start.place, start.config_id, start.epochs, stopping=False)
+        return attempt
+
+    def open_pass(self, writer: Writer, pass_: int) -> set[RungKey]:
+        ids = self.world.case.ids(pass_)
+        known = set(self.plan.config_ids())
+        consequences = self.plan.open_pass(pass_, ids)
+        writer.open_pass(Sampled(pass_, tuple(ids), {new: {} for new in ids if new not in known}))
+        writer.apply(consequences, self.world.now())
+        return consequences.rungs()
+
+    def stop(self, attempts: Sequence[int]) -> None:
+        """Nothing that these say counts any more, whatever they still do."""
+        with self.transaction() as writer:
+            writer.stopping(attempts)
+        self.world.stopped |= set(attempts)
+        for attempt in attempts:
+            self.running[attempt].stopping = True
+
+    def go_on(self, workers: int) -> None:
+        """To the end, undisturbed."""
+        while self.plan.next() != Done():
+            for attempt in list(self.world.alive):
+                self.world.end(attempt)
+            ended = self.ended()
+            assert ended or not isinstance(self.plan.next(), Wait), "waits for nothing"
+            self.commit(ended, workers - len(self.running) + len(ended))
+        self.ledger.release(self.world.now())
+
+    @contextmanager
+    def transaction(self) -> Iterator[Writer]:
+        with self.all_or_nothing(), self.ledger.transaction() as writer:
+            yield writer
+            self.world.step()
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """A driver that dies in a transaction has changed nothing."""
+        before = None if self.world.steps_left is None else everything(self.path)
+        try:
+            yield
+        except Killed:
+            seen["killed in a transaction"] += 1
+            assert everything(self.path) == before
+            raise
+
+    def forget(self) -> None:
+        """Its memory is gone; its scripts go on."""
+        self.engine.dispose()
+
+
+def dump(path: Path) -> dict[str, list[Row]]:
+    """All that must not depend on workers, order or kills."""
+    return {view: sorted(query(path, f"SELECT {what} FROM {view}")) for view, what in DUMP.items()}
+
+
+def by_the_rules(case: Case) -> dict[str, list[Row]]:
+    """What the views must say of the finished search, from one evaluation after another."""
+    selection = one_after_another(case)
+    brackets = {bracket.first_epochs: bracket for bracket in case.schedule.brackets}
+    results: list[Row] = []
+    measured: dict[str, tuple[float, Place, str, int, int]] = {}
+    reached: dict[str, int] = {}
+    for place, settled in selection.settled.items():
+        key, bracket = rung_of(place), brackets[place.first_epochs]
+        loss, epochs = selection.losses[key][place.slot], bracket.rungs[place.rung].epochs
+        where = (place.pass_, bracket.s, place.rung, place.slot, settled.config_id, epochs)
+        came_to = ("failed", FAILURE_LOSS) if loss is None else ("done", loss)
+        promoted = int(place.slot in selection.promoted[key])
+        results.append((*where, *came_to, promoted, int(settled.reused)))
+        if loss is not None and not settled.reused:
+            best = (loss, place, settled.config_id, epochs, bracket.s)
+            measured[settled.config_id] = min(best, measured.get(settled.config_id, best))
+            reached[settled.config_id] = max(epochs, reached.get(settled.config_id, 0))
+    done = sum(row[6] == "done" for row in results)
+    best_loss, _, best_id, best_epochs = selection.best or (None,) * 4
+    return {
+        "results": sorted(results),
+        "searches": [
+            (
+                *("finished", len(results), done, len(results) - done),
+                *(selection.epochs_done, selection.epochs_done, best_loss, best_id, best_epochs),
+            )
+        ],
+        "leaderboard": [
+            (rank, config_id, loss, epochs, reached[config_id], s)
+            for rank, (loss, _, config_id, epochs, s) in enumerate(sorted(measured.values()), 1)
+        ],
+    }
+
+
+class Folder:
+    """Where the databases of all examples are made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.numbers = count()
+        self.empty = path / "empty.db"
+        prepare_for_writing(path / "made.db")
+        copy_database(path / "made.db", self.empty)
+        self.undisturbed = cache(self._undisturbed)
+
+    def new_search(self, case: Case) -> Path:
+        path = self.path / str(next(self.numbers)) / "hbtrack.db"
+        path.parent.mkdir()
+        shutil.copyfile(self.empty, path)
+        engine = open_engine(path)
+        with engine.begin() as connection:
+            made = create_search(
+                connection,
+                "model:x",
+                terms=Terms(case.max_epochs, str(case.eta), 0, case.passes, FAILURE_LOSS),
+                launch=LAUNCH,
+                resources=RESOURCES,
+                schedule=case.schedule,
+                summary=summarise_search(Plan(case.schedule, case.passes)),
+                now=0.0,
+            )
+        engine.dispose()
+        assert made == SEARCH
+        return path
+
+    def _undisturbed(self, case: Case) -> dict[str, list[Row]]:
+        """What one worker comes to, one evaluation after another."""
+        path = self.new_search(case)
+        driver = Driver(path, World(case))
+        driver.take_over()
+        driver.go_on(workers=1)
+        driver.forget()
+        found, expected = dump(path), by_the_rules(case)
+        shutil.rmtree(path.parent)
+        assert {view: found[view] for view in expected} == expected
+        return found
+
+
+class Machine(RuleBasedStateMachine):
+    """One search, its scripts, the driver that owns it and those that think they do."""
+
+    def __init__(self, folder: Folder, cases: st.SearchStrategy[Case]) -> None:
+        super().__init__()
+        self.folder = folder
+        self.cases = cases
+        self.ends = ExitStack()
+        self.driver: Driver | None = None
+        self.older: list[Driver] = []
+        self.recorded: set[Row] = set()
+        self.version = 0
+
+    @initialize(data=st.data())
+    def a_search_is_created(self, data: st.DataObject) -> None:
+        self.world = World(data.draw(self.cases))
+        self.path = self.folder.new_search(self.world.case)
+        self.ends.callback(shutil.rmtree, self.path.parent)
+        self.reader = self.ends.enter_context(closing(sqlite3.connect(self.path)))
+        self.take_over()
+
+    # --- the scripts ---
+
+    @precondition(lambda self: self.world.alive)
+    @rule(first=INDEX, number=NUMBER)
+    def scripts_end(self, first: int, number: int) -> None:
+        for attempt in some(list(self.world.alive), first, number):
+            self.world.end(attempt)
+
+    @precondition(lambda self: self.world.alive)
+    @rule(first=INDEX, saved=st.booleans())
+    def a_script_is_killed(self, first: int, saved: bool) -> None:
+        for attempt in some(list(self.world.alive), first, 1):
+            self.world.kill(attempt, saved=saved)
+
+    # --- the driver ---
+
+    @precondition(lambda self: self.driver)
+    @rule(first=INDEX, ends=st.integers(0, 12), decisions=NUMBER)
+    def the_driver_commits(self, first: int, ends: int, decisions: int) -> None:
+        assert self.driver
+        driver = self.driver
+        ended = some(driver.ended(), first, ends)
+        self.survives(driver, lambda: driver.commit(ended, decisions))
+
+    @precondition(lambda self: self.driver and self.driver.running)
+    @rule(first=INDEX, number=NUMBER)
+    def the_driver_stops_attempts(self, first: int, number: int) -> None:
+        assert self.driver
+        driver = self.driver
+        running = [attempt for attempt, one in driver.running.items() if not one.stopping]
+        self.survives(driver, lambda: driver.stop(some(running, first, number)))
+
+    @precondition(
+        lambda self: self.driver and self.driver.commits and self.world.steps_left is None
+    )
+    @rule(steps=st.integers(0, 40))
+    def the_driver_will_die(self, steps: int) -> None:
+        self.world.steps_left = steps
+
+    @precondition(lambda self: self.driver and self.driver.commits)
+    @rule(scripts_too=st.sampled_from([False, False, True]))
+    def the_driver_dies_between_two_steps(self, scripts_too: bool) -> None:
+        assert self.driver
+        self.drop(self.driver)
+        if scripts_too:
+            self.world.alive.clear()
+
+    @precondition(lambda self: not self.driver)
+    @rule()
+    def a_new_driver_comes(self) -> None:
+        self.take_over()
+
+    @precondition(lambda self: self.driver and self.driver.commits)
+    @rule()
+    def a_second_driver_comes(self) -> None:
+        self.take_over()
+
+    @precondition(lambda self: self.older and self.world.steps_left is None)
+    @rule(first=INDEX, how=st.sampled_from(["commit", "stop", "release"]))
+    def an_older_driver_writes_nothing(self, first: int, how: str) -> None:
+        older = some(self.older, first, 1)[0]
+        write: dict[str, Callable[[], None]] = {
+            "commit": lambda: older.commit(older.ended(), 3),
+            "stop": lambda: older.stop(list(older.running)),
+            "release": lambda: older.ledger.release(0.0),
+        }
+        before = everything(self.path)
+        with pytest.raises(Superseded):
+            write[how]()
+        assert everything(self.path) == before
+        self.older.remove(older)
+        older.forget()
+        seen["superseded"] += 1
+
+    def take_over(self) -> None:
+        """Another driver; one that still lives learns of it when it writes."""
+        newer = Driver(self.path, self.world)
+        self.ends.callback(newer.forget)
+        lives = self.survives(newer, newer.take_over)
+        if newer.owns and self.driver:
+            self.older.append(self.driver)
+            self.driver = None
+        if lives:
+            self.driver = newer
+
+    def survives(self, driver: Driver, act: Callable[[], None]) -> bool:
+        try:
+            act()
+        except Killed:
+            self.world.steps_left = None
+            self.drop(driver)
+            return False
+        return True
+
+    def drop(self, driver: Driver) -> None:
+        driver.forget()
+        if driver is self.driver:
+            self.driver = None
+
+    # --- what always holds ---
+
+    @invariant()
+    def what_is_recorded_is_whole_and_only_grows(self) -> None:
+        version = self.reader.execute("PRAGMA data_version").fetchone()[0]
+        if version == self.version:
+            return
+        self.version = version
+        assert check_database(str(self.path), None) == []
+        working = self.reader.execute(OPEN).fetchall()
+        assert len(dict(working)) == len(working), "two open attempts of one config"
+        assert sorted(working) == sorted(self.reader.execute(RUNNING))
+        results = Counter(self.reader.execute(RESULTS))
+        assert max(results.values(), default=1) == 1, "two results of one evaluation"
+        recorded = {
+            (kind, *row) for kind, sql in RECORDED.items() for row in self.reader.execute(sql)
+        }
+        assert self.recorded <= recorded
+        self.recorded = recorded
+        if self.driver:
+            assert known_state(self.driver.plan) == known_state(self.rebuilt())
+
+    def rebuilt(self) -> Plan:
+        """The plan of a driver that would come now."""
+        facts = load_facts(self.reader.execute, SEARCH)
+        plan = rebuild(self.world.case.schedule, self.world.case.passes, facts)
+        for attempt in facts.open_attempts:
+            plan.start(plan.place_of(attempt.config_id, attempt.epochs))
+        return plan
+
+    def teardown(self) -> None:
+        with self.ends:
+            if sys.exception() is None:  # else hypothesis has seen enough
+                self.ends_as_if_undisturbed()
+
+    def ends_as_if_undisturbed(self) -> None:
+        self.world.steps_left = None
+        if not self.driver:
+            self.take_over()
+        assert self.driver
+        self.driver.go_on(workers=8)
+        self.what_is_recorded_is_whole_and_only_grows()
+        assert dump(self.path) == self.folder.undisturbed(self.world.case)
+        seen["finished"] += 1
+
+
+# --- the tests -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return Folder(tmp_path_factory.mktemp("machine"))
+
+
+def live_through(
+    folder: Folder, cases: st.SearchStrategy[Case], *, examples: int, steps: int, start: int
+) -> None:
+    """So many searches of so many steps, the same ones each time."""
+    run_state_machine_as_test(
+        seed(start)(partial(Machine, folder, cases)),  # type: ignore[arg-type]
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_search_disturbed_at_any_step_stays_whole_and_ends_as_if_undisturbed(
+    folder: Folder, case: Case
+) -> None:
+    seen.clear()
+    live_through(folder, st.just(case), examples=8, steps=30, start=case.seed)
+    assert set(seen) >= SIGHTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(4))
+def test_any_search_disturbed_at_any_step_stays_whole_and_ends_as_if_undisturbed(
+    folder: Folder, start: int
+) -> None:
+    seen.clear()
+    live_through(folder, ANY_CASE, examples=100, steps=60, start=start)
+    assert set(seen) >= ALL_SIGHTS
