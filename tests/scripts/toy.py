@@ -1,7 +1,9 @@
-"""A script that keeps the contract and a diary: every epoch it trains, every second writer.
+"""A script that keeps the contract and a diary: each call, each epoch, every second writer.
 
-The diary (diary.txt) is appended to with O_APPEND; a lock of its own on each checkpoint shows
-whether two processes ever work on one config.
+The diary (diary.txt) is appended to with O_APPEND: what was begun more often than it came to its
+end was thrown away. A lock of its own on each checkpoint shows whether two processes ever work on
+one config. While a file named `hold` lies in its folder no epoch ends; once there is one named
+`hurry` epochs take no time.
 """
 
 import argparse
@@ -63,15 +65,20 @@ def main():
     note(args.folder, "call", args.config_id, args.epochs, state["epoch"])
     if args.epochs < state["epoch"]:
         note(args.folder, "BELOW", args.config_id, args.epochs)
-    if draw("fails", args.config_id, args.epochs) < args.fail:
-        raise RuntimeError("no luck")
     while state["epoch"] < args.epochs:
-        time.sleep(args.epoch_seconds)
+        note(args.folder, "begin", args.config_id, state["epoch"] + 1)
+        if not os.path.exists(os.path.join(args.folder, "hurry")):
+            time.sleep(args.epoch_seconds)
+        while os.path.exists(os.path.join(args.folder, "hold")):
+            time.sleep(0.01)
         state["epoch"] += 1
         with open(checkpoint + ".partial", "w") as file:
             json.dump(state, file)
         os.replace(checkpoint + ".partial", checkpoint)
         note(args.folder, "epoch", args.config_id, state["epoch"])
+    note(args.folder, "end", args.config_id, args.epochs)
+    if draw("fails", args.config_id, args.epochs) < args.fail:
+        raise RuntimeError("no luck")
     print("some text before the loss")
     print(draw("loss", args.config_id, args.epochs))
 
