@@ -17,30 +17,30 @@ from collections.abc import Callable
 
 POINTS = (
     "migration.step",  # before each SQL statement of a migration
-    "backup.copied",  # the copy is whole, but not yet under its name
     "create.before",  # a new search is written, not yet committed
     "create.after",
     "own.before",  # the search has a new driver, not yet committed
     "own.after",
-    "adopt.after",  # an earlier driver's attempt is watched
     "pass.inside",  # a pass has its configs, but not yet its places
-    "promote.inside",  # a rung is closed, but nobody promoted yet
-    "settle.before",  # an attempt has ended; nothing of that is written
-    "settle.after",
     "commit.before",  # what ended and what starts is written, not yet committed
     "commit.after",
     "spawn.before",  # an attempt is recorded; nothing of it has begun
     "spawn.begun",  # its lock file names it
+    "warden.spawn.before",
+    "warden.spawn.after",  # the script runs; its pid is not recorded
     "spawn.after",  # the warden was asked
+    "adopt.after",  # an earlier driver's attempt is watched
+    "warden.reap.before",  # the script has ended; what it left behind has not
+    "warden.record.before",  # reaped; the exit record is not written
+    "warden.record.after",  # written; the lock is still held
+    "settle.before",  # an attempt has ended; nothing of that is written
+    "settle.after",
+    "promote.inside",  # a rung is closed, but nobody promoted yet
+    "backup.copied",  # the copy is whole, but not yet under its name
     "stop.before",  # a stop is asked for; the attempts do not count less yet
     "stop.after",  # they do; not yet signalled
     "stop.signalled",
     "release.before",  # all is done but to say so
-    "warden.spawn.before",
-    "warden.spawn.after",  # the script runs; its pid is not recorded
-    "warden.reap.before",  # the script has ended; what it left behind has not
-    "warden.record.before",  # reaped; the exit record is not written
-    "warden.record.after",  # written; the lock is still held
 )
 
 

@@ -97,8 +97,7 @@ class Session:
                 try:
                     return owned.go_on(places, on_wake)
                 except (Unavailable, OSError) as error:
-                    if getattr(error, "errno", 0) in (errno.EMFILE, errno.ENFILE):
-                        raise _too_many_files(error) from error
+                    _give_up(error, folder)
                     patience.wait(error)
 
     def _warn_of_shared_disk(self) -> None:
@@ -223,11 +222,19 @@ class _Owned:
         )
 
 
-def _too_many_files(error: Exception) -> HbtrackError:
-    return HbtrackError(
-        f"Too many open files ({error}). Everything recorded is kept and scripts that run go on; "
-        "allow more (ulimit -n), or type `hbtrack resume` with fewer --workers."
-    )
+def _give_up(error: Exception, folder: Path) -> None:
+    """Raise what waiting does not mend."""
+    kept = "Everything recorded is kept and scripts that run go on"
+    if getattr(error, "errno", 0) in (errno.EMFILE, errno.ENFILE):
+        raise HbtrackError(
+            f"Too many open files ({error}). {kept}; allow more (ulimit -n), or type "
+            "`hbtrack resume` with fewer --workers."
+        ) from error
+    if not folder.is_dir():
+        raise HbtrackError(
+            f"The folder {folder} went away while the search ran, so it stops. {kept}; "
+            "type `hbtrack resume`."
+        ) from error
 
 
 def _say_changed(observer: Observer, search: Search, plan: Plan) -> None:

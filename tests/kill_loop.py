@@ -34,8 +34,8 @@ LONGEST_EPOCH = 3.0  # seconds, also where a start takes much longer
 
 KINDS = {
     "driver": ["driver"],
-    # The driver more often than the others: only its death alone leaves something to adopt.
-    "any": ["driver", "driver", "driver", "warden", "warden", "script", "script", "all"],
+    # Besides every driver whose death is followed by some time without one.
+    "any": ["driver", "warden", "warden", "script", "script", "all"],
 }
 MUST_BE_ZERO = (
     "lost",  # evaluations of the undisturbed search that this one does not have
@@ -194,7 +194,7 @@ class Hunt(Search):
 
     def hunt(self, quota: Quota) -> None:
         """Kill until the quota is used up or the search is finished, then let it finish."""
-        cards = deal(self.dice)
+        cards, kinds = deal(self.dice), shuffled(self.dice, KINDS[self.kinds])
         self.diary_file.parent.mkdir()
         hold, hurry = (self.diary_file.with_name(name) for name in ("hold", "hurry"))
         while quota.left > 0 and (driver := self.driver_at_work()):
@@ -203,7 +203,7 @@ class Hunt(Search):
                 moment, absence = LAST
                 hold.touch()
             self.await_moment(driver, moment)
-            kind = "driver" if absence else self.dice.choice(KINDS[self.kinds])
+            kind = "driver" if absence else next(kinds)
             if driver.poll() is None and self.strike(driver, kind, moment):
                 quota.use()
                 self.counts[kind] += 1
@@ -363,6 +363,12 @@ class Hunt(Search):
 
 
 LAST = ("after a start", "not at all")
+
+
+def shuffled(dice: random.Random, words: list[str]) -> Iterator[str]:
+    """The words in a random order, again and again."""
+    while True:
+        yield from dice.sample(words, len(words))
 
 
 def deal(dice: random.Random) -> Iterator[tuple[str, str]]:

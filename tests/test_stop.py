@@ -68,7 +68,7 @@ def test_a_stop_signal_ends_cleanly_and_resume_reaches_the_undisturbed_end(
 ) -> None:
     golden = another()
     golden(*SEARCH, TOY)
-    driver = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 0.3)
+    driver = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 0.1)
     wait_for((hbtrack.folder / "toy" / "diary.txt").exists)
     code, said = end(driver, signal.Signals[name])
     assert code == 75

@@ -92,19 +92,10 @@ class LocalExecutor:
         """Reserve a worker's files for an attempt that is about to be recorded; its number."""
         number = 0
         while True:
-            if not self._in_use(number) and (lock := self._take(number)) is not None:
+            if not self._in_use(number) and (lock := self._files(number).take()) is not None:
                 self._taken[number] = lock
                 return number
             number += 1
-
-    def _take(self, number: int) -> int | None:
-        try:
-            return self._files(number).take()
-        except FileNotFoundError as error:
-            raise HbtrackError(
-                f"The folder {self._folder} went away while the search ran, so it stops. "
-                "Everything recorded is kept; type `hbtrack resume`."
-            ) from error
 
     def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Run `argv` for a recorded attempt on the worker taken for it.
