@@ -68,7 +68,10 @@ def go_on(hbtrack: Hbtrack) -> None:
     assert hbtrack.rows("SELECT max(attempt), count(*) FROM attempts WHERE status = 'interrupted'")
 
 
-@pytest.mark.parametrize("driver_is", ["alive", "dead", "frozen", "dead with its warden"])
+@pytest.mark.parametrize(
+    "driver_is",
+    ["alive", "dead", pytest.param("frozen", marks=pytest.mark.slow), "dead with its warden"],
+)
 def test_stop_ends_a_search_and_everything_its_scripts_started(
     hbtrack: Hbtrack, stubborn: subprocess.Popen[str], driver_is: str
 ) -> None:

@@ -97,7 +97,7 @@ if __name__ != "__main__":
 )
 
 
-@pytest.mark.parametrize("rivals", [2, 3, 4])
+@pytest.mark.parametrize("rivals", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_fault_66_of_drivers_that_start_at_once_one_runs_and_the_others_name_it(
     hbtrack: Hbtrack, script: Script, start: Start, rivals: int
 ) -> None:
@@ -356,6 +356,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_fault_76_hbtrack_never_forks_so_no_open_database_reaches_another_process(
     hbtrack: Hbtrack, script: Script
 ) -> None:

@@ -143,7 +143,8 @@ Start = Callable[..., subprocess.Popen[str]]
 # --- what may change between runs, and what may not ----------------------------------------------
 
 
-@pytest.mark.parametrize("gpus", ["7", pytest.param("4,5,6", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("gpus", ["7", "4,5,6"])
 def test_fault_101_other_gpus_at_resume_change_only_where_it_runs(
     hbtrack: Hbtrack, another: Callable[[], Hbtrack], start: Start, gpus: str
 ) -> None:
@@ -415,6 +416,7 @@ def test_fault_105_with_few_descriptors_a_search_runs_or_says_so_and_goes_on_wit
     assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]
 
 
+@pytest.mark.slow
 def test_fault_105_when_no_process_can_be_started_starts_rest_and_then_say_why(
     hbtrack: Hbtrack, script: Script, preload: Callable[[str], Environment]
 ) -> None:
@@ -660,7 +662,7 @@ def test_fault_111_a_job_that_is_warned_ended_killed_and_requeued_comes_to_the_s
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         if deaf and number == signal.SIGUSR1:
-            wait_for(lambda: ("stopping",) in attempts(hbtrack))
+            wait_for(lambda: ("stopping",) in attempts(hbtrack) or job.poll() is not None)
     job.wait()
     hbtrack("resume")
     assert hbtrack.dump() == golden.dump()
@@ -743,6 +745,7 @@ def test_fault_113_process_1_of_a_container_is_stopped_by_a_signal(
     go_on(hbtrack)
 
 
+@pytest.mark.slow
 def test_fault_113_a_script_that_lives_in_another_container_is_waited_for(
     hbtrack: Hbtrack,
     script: Script,

@@ -440,6 +440,7 @@ def test_fault_47_a_script_that_broke_is_refused_at_run_and_resume_with_nothing_
     assert hbtrack.rows("SELECT status, best_loss FROM searches") == [("finished", 0.25)]
 
 
+@pytest.mark.slow
 def test_fault_48_an_interpreter_that_goes_away_ends_the_search_with_nothing_failed(
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:
@@ -460,6 +461,7 @@ def test_fault_48_an_interpreter_that_goes_away_ends_the_search_with_nothing_fai
     assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]
 
 
+@pytest.mark.slow
 @linux
 def test_fault_48_without_descriptors_for_a_start_the_search_rests_and_then_says_why(
     hbtrack: Hbtrack, script: Callable[[str], Path]
@@ -473,6 +475,7 @@ def test_fault_48_without_descriptors_for_a_start_the_search_rests_and_then_says
     assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]
 
 
+@pytest.mark.slow
 @linux
 def test_fault_48_too_few_descriptors_for_the_workers_are_told_in_a_sentence(
     hbtrack: Hbtrack, script: Callable[[str], Path]
