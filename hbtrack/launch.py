@@ -48,10 +48,11 @@ def sha256_of(script: str) -> str:
 
 
 def _interpreter(python: str | None) -> str:
-    found = shutil.which(python or sys.executable)
+    wanted = python or sys.executable
+    found = shutil.which(wanted)
     if found is None:
         raise UsageError(
-            f"The interpreter {python} was not found. Nothing was started; name one with --python."
+            f"The interpreter {wanted} was not found. Nothing was started; name one with --python."
         )
     return os.path.abspath(found)  # noqa: PTH100 - a virtual environment's link must stay one
 

@@ -1169,3 +1169,22 @@ def test_a_database_that_may_not_be_read_is_refused_in_a_sentence(
     assert result.returncode == 1
     assert re.fullmatch("hbtrack: .+\n", result.stderr)
     assert stat.S_IMODE(hbtrack.database.stat().st_mode) == 0
+
+
+def test_fault_86_a_search_in_a_folder_that_cannot_be_written_to_is_refused_in_a_sentence(
+    read_only: Callable[[tuple[str, ...]], Hbtrack], as_another_user: list[str]
+) -> None:
+    hbtrack = read_only(("",))
+    before = hbtrack.database.read_bytes()
+    for words in (("resume",), ("stop",), ("db", "upgrade")):
+        result = subprocess.run(
+            [*as_another_user, *hbtrack.command(*words)],
+            cwd=hbtrack.folder,
+            env=hbtrack.environment({"HBTRACK_PATIENCE": "1"}),
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 1, f"{words}\n{result.stderr}"
+        assert "cannot be written to" in result.stderr
+        assert "Traceback" not in result.stderr
+    assert hbtrack.database.read_bytes() == before

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DUMMY, ROOT, Hbtrack
+from conftest import DUMMY, ROOT, Hbtrack, wait_for
 
 from hbtrack.cli import main
 
@@ -32,6 +32,7 @@ if __name__ == "__main__":
     print(0.5)
 """
 GOOD = IDENTITY + SAMPLER + MAIN
+WAITS = "import time\nif __name__ == '__main__': time.sleep(1000)\n"
 
 has_real_time_signals = pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="has none")
 
@@ -395,6 +396,10 @@ def test_a_script_that_breaks_in_mid_search_ends_it_with_all_it_did(
         ("run", "--gpus", "some"),
         ("run", "--grace", "nan"),
         ("run", "--import-timeout", "-5"),
+        ("run", "--max-log", "much"),
+        ("run", "--max-log", "-1"),
+        ("resume", "--max-log", "1.5GB"),
+        ("stop", "--grace", "soon"),
         ("resume", "--workers", "0"),
         ("resume", "--gpus", "some"),
         ("plan", "--eta", "1"),
@@ -710,3 +715,18 @@ def test_the_command_that_is_suggested_can_be_typed(hbtrack: Hbtrack, script: Wr
     suggested = re.search(r"hbtrack (report .*)", result.stderr)
     assert suggested
     assert identity in hbtrack(*shlex.split(suggested[1])).stdout
+
+
+def test_a_second_run_is_refused_before_its_script_is_imported(
+    hbtrack: Hbtrack, script: Write
+) -> None:
+    noted = "open('imports', 'a').write('.')\n"
+    path = script(noted + IDENTITY + SAMPLER + WAITS)
+    driver = hbtrack.start("run", "--max-epochs", 1, path)
+    imports = hbtrack.folder / "imports"
+    wait_for(lambda: imports.exists() and imports.read_text() == "..")  # the driver's, the script's
+    said = hbtrack("run", "--max-epochs", 1, path, code=4).stderr
+    assert f"pid {driver.pid} on {os.uname().nodename}, for 0:00:" in said
+    assert imports.read_text() == ".."
+    hbtrack("stop", "--grace", 0)
+    driver.communicate()

@@ -275,6 +275,21 @@ def test_fault_37_a_flood_of_output_costs_neither_memory_nor_room(
     assert ends(hbtrack, kept, 1) == [("failed", 1, 1)]
 
 
+def test_fault_37_more_output_than_allowed_is_a_failure_of_its_own(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(DOES)
+    codes = (
+        "while True: os.write(1, b'x' * 2**16)",
+        "os.write(2, b'x' * 4 * 2**20); print(0.25)",
+        "os.write(2, b'x' * 2 * 2**20); print(0.25)",
+    )
+    hbtrack("run", "--max-log", "3MiB", *search(*codes))
+    found = ends(hbtrack, "a.status, error_type", 3)
+    assert found == [("failed", "log_overflow"), ("failed", "log_overflow"), ("done", None)]
+    assert used(hbtrack.folder / "hbtrack.db.d") < 6 * 2**20, "the middle of each is left out"
+
+
 # --- what it leaves behind, and how it treats what is around it ----------------------------------
 
 
