@@ -239,8 +239,8 @@ def test_fault_17_scripts_of_a_killed_warden_are_waited_for_and_then_lost(
     )
     files = WorkerFiles(tmp_path, 0)
     wait_for(lambda: files.record(executor.name_of(1)).pid)
-    assert executor._process
-    executor._process.kill()
+    assert executor._link.process
+    executor._link.process.kill()
     for _ in range(3):
         assert executor.wait(0.05) == []
     (tmp_path / "go").touch()
@@ -322,13 +322,13 @@ def test_half_a_start_falls_free_at_once_although_other_scripts_run(
     files = WorkerFiles(tmp_path, 1)
     lock = files.take()
     assert lock is not None
-    assert executor._warden
+    assert executor._link.connection
     fds = [lock, *files.begin(lock, executor.name_of(2))]
-    socket.send_fds(executor._warden, [struct.pack("!I", 100)], fds)
+    socket.send_fds(executor._link.connection, [struct.pack("!I", 100)], fds)
     for fd in fds:
         os.close(fd)
     assert files.held(), "the request itself holds the lock"
-    executor._warden.close()  # as at the driver's death, before the rest was sent
+    executor._link.connection.close()  # as at the driver's death, before the rest was sent
     wait_for(lambda: not files.held(), seconds=5)
     assert files.record(executor.name_of(2)) == Record(asked=True)
     assert WorkerFiles(tmp_path, 0).held()
@@ -341,8 +341,8 @@ def test_fault_111_a_stop_signal_that_hits_the_parent_of_the_scripts_is_in_their
     start(executor, "import time; time.sleep(1000)", attempt=1)
     files = WorkerFiles(tmp_path, 0)
     wait_for(lambda: files.record(executor.name_of(1)).pid)
-    assert executor._process
-    executor._process.send_signal(signal.Signals[name])
+    assert executor._link.process
+    executor._link.process.send_signal(signal.Signals[name])
     wait_for(lambda: files.record(executor.name_of(1)).signalled)
     executor.signal(1, signal.SIGKILL)
     (ended,) = wait(executor)

@@ -1,22 +1,18 @@
 """Attempts as processes of this machine, through a warden that outlives the driver."""
 
 import contextlib
-import json
 import os
 import selectors
 import signal
 import socket
-import struct
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hbtrack.errors import HbtrackError
 from hbtrack.executors import carriers
 from hbtrack.executors.warden import where
+from hbtrack.executors.warden_link import WardenLink
 from hbtrack.executors.worker_files import Output, Record, WorkerFiles
 from hbtrack.faults import passing
 
@@ -28,9 +24,6 @@ ADOPTED_TICK = 0.05
 
 LONGEST_WAIT = 3600.0
 """Seconds; the kernel's timers end somewhere, and looking once an hour does no harm."""
-
-WARDEN_SECONDS = 1.0
-"""How long a warden without scripts may take to end."""
 
 ROOM = 64 * 1024
 """Bytes of disk without which a script would fail for want of them, whatever its config."""
@@ -66,16 +59,13 @@ class LocalExecutor:
 
     def __init__(self, folder: Path, *, cwd: str, token: str, max_log: int) -> None:
         self._folder = folder
-        self._cwd = cwd
         self._token = token
         self._max_log = max_log
         self._running: dict[int, _Running] = {}
         self._taken: dict[int, int] = {}  # worker number -> its locked lock file, before the start
-        self._warden: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._answers = b""
         self._named: set[int] = set()  # attempts that the warden says have ended
         self._selector = selectors.DefaultSelector()
+        self._link = WardenLink(folder, cwd, self._selector)
         self._wake_end, self._woken_end = socket.socketpair()
         for end in (self._wake_end, self._woken_end):
             end.setblocking(False)
@@ -117,7 +107,7 @@ class LocalExecutor:
         }
         self._running[attempt] = _Running(files, adopted=False)
         try:
-            self._send(request, [lock, out, err])
+            self._ask(request, [lock, out, err])
         finally:
             for fd in (lock, out, err):
                 os.close(fd)
@@ -148,8 +138,10 @@ class LocalExecutor:
             if key.fileobj is self._woken_end:
                 with contextlib.suppress(BlockingIOError):
                     self._woken_end.recv(4096)
+            elif (named := self._link.hear()) is not None:
+                self._named |= named
             else:
-                self._hear_warden()
+                self._watch_locks()
         looked_at = self._named | {number for number, run in self._running.items() if run.adopted}
         self._named = set()
         over = [
@@ -180,7 +172,7 @@ class LocalExecutor:
         """Signal the processes of an attempt; does nothing when it has ended."""
         run = self._running.get(attempt)
         if run and not run.adopted:
-            self._send({"attempt": attempt, "signal": int(number)}, [])
+            self._ask({"attempt": attempt, "signal": int(number)}, [])
         if run and (run.adopted or number == signal.SIGKILL):
             # A warden that does not answer cannot keep a script alive, nor the driver waiting.
             carriers.signal_all(self._traces(attempt, run), number)
@@ -188,16 +180,7 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Let the warden go; it stays until its scripts have ended."""
-        if self._warden:
-            self._warden.close()
-        if self._process and not self._running:
-            try:
-                self._process.wait(WARDEN_SECONDS)
-            except subprocess.TimeoutExpired:  # stopped: it has nothing more to do
-                self._process.kill()
-                self._process.wait()
-        elif self._process:
-            self._process.returncode = 0  # it outlives us on purpose: Popen shall not warn
+        self._link.close(idle=not self._running)
         self._selector.close()
         for fd in self._taken.values():
             os.close(fd)
@@ -254,68 +237,12 @@ class LocalExecutor:
             carriers.kill_all(self._traces(attempt, run))
         return Ended(attempt, run.files.number, record)
 
-    def _send(self, request: Mapping[str, object], fds: list[int]) -> None:
-        body = json.dumps(request).encode()
-        head = struct.pack("!I", len(body))
-        connection = self._warden or self._start_warden()
-        try:
-            if fds:
-                socket.send_fds(connection, [head], fds)
-            else:
-                connection.sendall(head)
-            connection.sendall(body)
-        except (BrokenPipeError, ConnectionResetError):
-            self._lose_warden()  # what it was sent has dropped its lock: it was never started
+    def _ask(self, request: Mapping[str, object], fds: list[int]) -> None:
+        if not self._link.send(request, fds):
+            self._watch_locks()
 
-    def _start_warden(self) -> socket.socket:
-        ours, its = socket.socketpair()
-        path = Path(__file__).with_name("warden.py")
-        command = [sys.executable, "-S", "-I", os.fspath(path), str(its.fileno())]
-        try:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            with open(os.open(self._folder / "warden.err", flags, 0o600), "ab") as errors:  # noqa: PTH123
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=errors,
-                    cwd=self._cwd,
-                    env=dict(os.environ),  # without what libraries have set behind Python's back
-                    pass_fds=[its.fileno()],
-                    start_new_session=True,
-                )
-        except OSError as error:
-            ours.close()
-            raise HbtrackError(
-                f"The process that starts scripts could not be started in {self._cwd}: "
-                f"{error.strerror}. Everything recorded is kept; type `hbtrack resume`."
-            ) from error
-        finally:
-            its.close()
-        self._warden = ours
-        self._selector.register(ours, selectors.EVENT_READ)
-        return ours
-
-    def _hear_warden(self) -> None:
-        """Answers say only where to look: the lock files tell what happened."""
-        try:
-            heard = self._warden.recv(65536) if self._warden else b""
-        except ConnectionResetError:
-            heard = b""
-        if not heard:
-            self._lose_warden()
-        *lines, self._answers = (self._answers + heard).split(b"\n")
-        self._named |= {int(line) for line in lines}
-
-    def _lose_warden(self) -> None:
+    def _watch_locks(self) -> None:
         """The warden died: its scripts go on, watched by their locks."""
-        if self._warden:
-            self._selector.unregister(self._warden)
-            self._warden.close()
-        if self._process:
-            self._process.kill()  # dead already, as a rule: nobody else closes its socket
-            self._process.wait()
-        self._warden, self._process, self._answers = None, None, b""
         for run in self._running.values():
             run.adopted = True
 
