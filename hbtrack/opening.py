@@ -7,19 +7,20 @@ parameters against what is stored.
 import os
 import shlex
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 
-from hbtrack.database.location import search_folder
+from hbtrack.database.location import make_search_folder, search_folder
 from hbtrack.database.upgrade import writable
 from hbtrack.display import option
 from hbtrack.errors import Conflict, HbtrackError, ScriptError, UsageError
 from hbtrack.faults import passing
 from hbtrack.launch import sha256_of
-from hbtrack.ownership import owned, owner_of
+from hbtrack.ownership import Ownership, owned, owner_of
 from hbtrack.plan import Plan
 from hbtrack.records import Launch, Resources, Sampled, Search, SearchStatus, Terms
 from hbtrack.schedule import schedule_of
@@ -53,10 +54,10 @@ def start_search(
             _show_printed(probe, settings)
             return _create(path, identity, launch, terms, resources, sampled, settings)
         _compare(stored, launch, terms, typed)
-        refuse_if_owned(path, stored)
         launch = _as_before(launch, stored.launch, typed)
         search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
-        return _reopen(path, stored, search, probe, settings)
+        with _owned(path, stored) as ownership:
+            return _reopen(path, stored, search, probe, ownership, settings)
 
 
 def _refuse_if_running(path: Path, launch: Launch, settings: Settings) -> None:
@@ -70,7 +71,7 @@ def _refuse_if_running(path: Path, launch: Launch, settings: Settings) -> None:
             launch.script_sha256,
             launch.script_args,
         ):
-            refuse_if_owned(path, search)
+            _refuse_if_owned(path, search)
 
 
 def _as_before(launch: Launch, before: Launch, typed: set[str]) -> Launch:
@@ -88,16 +89,31 @@ def _kept(resources: Resources, stored: Search, typed: set[str]) -> Resources:
     )
 
 
-def refuse_if_owned(path: Path, search: Search) -> None:
-    """Raise Conflict when another driver runs this search: before its script is imported."""
+def _refuse_if_owned(path: Path, search: Search) -> None:
+    """Raise Conflict, without waiting, when another driver runs this search."""
     if owner := owner_of(search_folder(path, search.pk)):
         raise owned(search.run_identity, owner)
+
+
+@contextmanager
+def _owned(path: Path, search: Search) -> Iterator[Ownership]:
+    """This process owns the search from here on, unless it comes to an error."""
+    _refuse_if_owned(path, search)
+    ownership = Ownership(make_search_folder(path, search.pk), search.run_identity)
+    try:
+        yield ownership
+    except BaseException:
+        ownership.release()
+        raise
 
 
 def resume_search(
     path: Path, stored: Search, *, resources: Resources, typed: set[str], settings: Settings
 ) -> Session:
-    """A stored search, ready to be driven on with nothing but what is stored."""
+    """A stored search, ready to be driven on with nothing but what is stored.
+
+    It is owned before its script is imported, which may take long: a second one is refused at once.
+    """
     launch = stored.launch
     for what, place in (("script", launch.script), ("interpreter", launch.python)):
         if not os.access(place, os.R_OK):
@@ -113,7 +129,10 @@ def resume_search(
         )
     launch = replace(launch, script_sha256=sha256_of(launch.script))
     search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
-    with ScriptProbe(launch, settings.import_timeout) as probe:
+    with (
+        _owned(path, stored) as ownership,
+        ScriptProbe(launch, settings.import_timeout) as probe,
+    ):
         identity = probe.identity()
         if identity != stored.run_identity:
             raise ScriptError(
@@ -121,7 +140,7 @@ def resume_search(
                 f"{stored.run_identity!r}: the script has changed. The search was left as it is; "
                 "`hbtrack run` would start one of the new name."
             )
-        return _reopen(path, stored, search, probe, settings)
+        return _reopen(path, stored, search, probe, ownership, settings)
 
 
 def _stored(path: Path, identity: str, settings: Settings) -> Search | None:
@@ -211,12 +230,18 @@ def _create(
 
 
 def _reopen(
-    path: Path, stored: Search, search: Search, probe: ScriptProbe, settings: Settings
+    path: Path,
+    stored: Search,
+    search: Search,
+    probe: ScriptProbe,
+    ownership: Ownership,
+    settings: Settings,
 ) -> Session:
     """A stored search, to be run as `search` says."""
     if stored.status is SearchStatus.FINISHED:
+        ownership.release()
         return Session(path, search, None, settings)
     sampled = _next_pass(path, search, probe, settings)
     _show_printed(probe, settings)
     changed = stored.launch.script_sha256 != search.launch.script_sha256
-    return Session(path, search, sampled, settings, script_changed=changed)
+    return Session(path, search, sampled, settings, ownership, script_changed=changed)

@@ -51,6 +51,7 @@ class Session:
     search: Search
     sampled: Sampled | None
     settings: Settings
+    ownership: Ownership | None = None  # of a search that was there before
     script_changed: bool = False
 
     @property
@@ -86,7 +87,7 @@ class Session:
         folder = make_search_folder(self.path, self.search.pk)
         self._warn_of_shared_disk()
         with ExitStack() as stack:
-            ownership = Ownership(folder, self.search.run_identity)
+            ownership = self.ownership or Ownership(folder, self.search.run_identity)
             stack.callback(ownership.release)
             require_sound(self.path)
             observer = make_observer(folder)

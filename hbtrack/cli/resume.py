@@ -8,7 +8,7 @@ from hbtrack.cli.driving import drive, settings_of, stoppable
 from hbtrack.database.location import existing_database
 from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, NotFound
-from hbtrack.opening import refuse_if_owned, resume_search
+from hbtrack.opening import resume_search
 from hbtrack.reading import match_identity
 from hbtrack.records import Resources, Search, SearchStatus
 from hbtrack.store.catalogue import read_searches
@@ -41,7 +41,6 @@ def _drive_all(todo: list[Search], args: argparse.Namespace) -> int:
     ran, refused = [], []
     for search in todo:
         try:
-            refuse_if_owned(path, search)
             session = resume_search(
                 path,
                 search,
