@@ -7,13 +7,12 @@ A start and what freed its worker are recorded in one commit; nothing is started
 recorded. The first start and the hundredth run this same loop.
 """
 
-import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from hbtrack.admission import ROOM_SECONDS, Admission
 from hbtrack.contract import attempt_argv
 from hbtrack.errors import HbtrackError, Unavailable
 from hbtrack.executors.local import Ended
@@ -32,11 +31,6 @@ from hbtrack.seams import Executor, Limits, Observer, Running, Sampler, StopRequ
 from hbtrack.store.ledger import Ledger, Writer
 from hbtrack.summary import summarise
 from hbtrack.verdict import Ending, judge
-
-MAX_FAILED_STARTS = 5
-
-ROOM_SECONDS = 5.0
-"""How long nothing starts when the disk is full."""
 
 LONG_WAL = 256 * 1024**2
 """Bytes of the -wal file at which the user is told, and again each time it has doubled."""
@@ -82,7 +76,7 @@ class Driver:
     ) -> None:
         self.search = search
         self.plan = plan
-        self.places = list(places)
+        self._admission, self._workers = Admission(places), len(places)
         self.running: dict[int, Running] = {}
         self.stop = stop
         self._ledger = ledger
@@ -93,12 +87,7 @@ class Driver:
         self._clock = clock
         self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
         self._kill_at: float | None = None  # monotonic
-        # The scripts' parent died: until something ends properly, one at a time, so that a script
-        # that kills its parent is told from those that only ran beside it.
-        self._one_at_a_time = False
-        self._failed_starts = 0
         self._long_wal = LONG_WAL
-        self._not_before: float | None = None  # monotonic; while set, nothing starts
 
     def run(self, facts: Facts) -> SearchStatus:
         """Go on with the search; its status when nothing is running any more.
@@ -159,14 +148,13 @@ class Driver:
 
     def _timeout(self) -> float | None:
         """Seconds until the loop has something to do by itself."""
-        moments = [at for at in (self._kill_at, self._not_before) if at is not None]
+        moments = [at for at in (self._kill_at, self._admission.not_before) if at is not None]
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _commit(self, ended: Sequence[Ended], *, watched: bool = True) -> None:
         """Record what has ended, what follows, and what starts next: one transaction."""
         self._kill_overdue()
-        if self._not_before is not None and time.monotonic() >= self._not_before:
-            self._not_before = None
+        self._admission.look_at_the_clock()
         if not ended and not self.running and self._lacks_room():
             raise Unavailable("The disk is full, so nothing was started; make room.")
         if not ended and (self._idle_gpu() is None or isinstance(self.plan.next(), Wait)):
@@ -188,7 +176,7 @@ class Driver:
             self._observer.ended(running, verdict)
         for pending in step.starts:
             self._start(pending)
-        self._observer.progressed(self.plan, len(self.running), len(self.places))
+        self._observer.progressed(self.plan, len(self.running), self._workers)
         if (length := self._ledger.wal_bytes()) > self._long_wal:
             self._long_wal = 2 * length
             self._observer.said("long_wal", mebibytes=length >> 20)
@@ -197,7 +185,7 @@ class Driver:
         """On a full disk scripts would fail whatever their config: for a while none is started."""
         if self._idle_gpu() is None or self._executor.has_room():
             return False
-        self._not_before = time.monotonic() + ROOM_SECONDS
+        self._admission.rest(ROOM_SECONDS)
         self._observer.said("wait", message="the disk is full", seconds=ROOM_SECONDS)
         return True
 
@@ -212,12 +200,9 @@ class Driver:
 
     def _idle_gpu(self) -> str | None:
         """The GPU of an idle worker, if something may start at all."""
-        held_back = self.stop.at or self._failure or self._not_before is not None
-        most = 1 if self._one_at_a_time else len(self.places)
-        if held_back or len(self.running) >= most:
+        if self.stop.at or self._failure:
             return None
-        free = Counter(self.places) - Counter(running.gpu for running in self.running.values())
-        return next((gpu for gpu in self.places if free[gpu]), None)
+        return self._admission.idle_gpu(running.gpu for running in self.running.values())
 
     def _record_start(self, step: _Step, start: Start, gpu: str) -> None:
         worker = self._executor.take_worker()
@@ -234,7 +219,7 @@ class Driver:
             self.plan.rungs[rung_of(start.place)].increment,
             gpu,
             since=time.monotonic(),
-            alone=self._one_at_a_time,
+            alone=self._admission.one_at_a_time,
         )
         self.running[attempt] = running
         step.starts.append(_Pending(worker, running))
@@ -270,7 +255,7 @@ class Driver:
         return True
 
     def _fail(self, error: HbtrackError) -> None:
-        self._failure = error
+        self._failure = self._failure or error
         self._observer.said("error", message=str(error), running=len(self.running))
 
     # --- ends ---
@@ -292,17 +277,18 @@ class Driver:
         if verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
             self.plan.requeue(running.place)
             step.touched.add(rung_of(running.place))
-            self._count_failed_start(end)
+            if failure := self._admission.note_start(end.record):
+                self._fail(failure)
             return
-        self._failed_starts = 0
+        self._admission.note_result()
         consequences = self.plan.record(running.config_id, running.epochs, verdict.loss)
         step.writer.apply(consequences, verdict.finished_at)
         step.touched |= consequences.rungs()
 
     def _judge(self, step: _Step, running: Running, end: Ended, *, watched: bool) -> Verdict:
         record, output = end.record, self._executor.output(end)
-        if record.pid is not None:
-            self._one_at_a_time = watched and record.exit_status is None and not running.stopping
+        parent_died = watched and record.exit_status is None and not running.stopping
+        self._admission.note_parent(record, died=parent_died)
         finished_at = record.finished_at or self._clock()
         # What is not recorded when a stop signal is heard may be an answer to it.
         too_late = self.stop.at is not None and (watched or finished_at > self.stop.at)
@@ -327,21 +313,6 @@ class Driver:
             overflow=record.overflow,
         )
         return judge(ending, self._limits.max_lost)
-
-    def _count_failed_start(self, end: Ended) -> None:
-        """Starts that fail for want of processes or files get some rest, and an end."""
-        if end.record.failed is None or self._not_before is not None:
-            return  # those that fail in one moment count once
-        self._failed_starts += 1
-        self._not_before = time.monotonic() + 0.1 * 2**self._failed_starts
-        if self._failed_starts >= MAX_FAILED_STARTS and not self._failure:
-            self._fail(
-                HbtrackError(
-                    f"The script could not be started {self._failed_starts} times in a row: "
-                    f"{os.strerror(end.record.failed)}. Everything recorded is kept; when that is "
-                    "mended, type `hbtrack resume`."
-                )
-            )
 
     # --- stopping ---
 

@@ -36,6 +36,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.reading",
         "hbtrack.replay",
         "hbtrack.seams",
+        "hbtrack.admission",
         "hbtrack.driver",
         "hbtrack.progress",
         "hbtrack.session",
