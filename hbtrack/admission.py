@@ -33,9 +33,8 @@ class Admission:
         free = Counter(self.places)
         free.subtract(busy)
         working = len(self.places) - free.total()
-        if self.not_before is not None or working >= (
-            1 if self.one_at_a_time else len(self.places)
-        ):
+        most = 1 if self.one_at_a_time else len(self.places)
+        if self.not_before is not None or working >= most:
             return None
         return next((gpu for gpu in self.places if free[gpu] > 0), None)
 
