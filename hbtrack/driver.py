@@ -32,6 +32,9 @@ from hbtrack.store.ledger import Ledger, Writer
 from hbtrack.summary import summarise
 from hbtrack.verdict import Ending, judge
 
+KILL_SECONDS = 10.0
+"""How long a killed script may take to vanish before the driver goes without it."""
+
 LONG_WAL = 256 * 1024**2
 """Bytes of the -wal file at which the user is told, and again each time it has doubled."""
 
@@ -87,6 +90,7 @@ class Driver:
         self._clock = clock
         self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
         self._kill_at: float | None = None  # monotonic
+        self._killed = False
         self._long_wal = LONG_WAL
 
     def run(self, facts: Facts) -> SearchStatus:
@@ -337,12 +341,21 @@ class Driver:
             passing("stop.signalled")
             self._kill_at = time.monotonic() + self._limits.grace
             self._observer.said("stop", signal=self.stop.name, running=len(new))
-        if self.stop.at_once:
+        if self.stop.at_once and not self._killed:
             self._kill_at = time.monotonic()
 
     def _kill_overdue(self) -> None:
-        """KILL to what did not end within the grace period."""
-        if self._kill_at is not None and time.monotonic() >= self._kill_at:
-            for running in self._stopping():
-                self._executor.signal(running.attempt, signal.SIGKILL)
-            self._kill_at = None
+        """KILL to what did not end within the grace period; some cannot even be killed."""
+        if self._kill_at is None or time.monotonic() < self._kill_at:
+            return
+        stopping = self._stopping()
+        if stopping and self._killed and self.stop.at is not None:
+            raise HbtrackError(
+                f"{len(stopping)} scripts were killed and still hold their locks: the kernel "
+                "cannot end them yet, or they run in a container that is not visible from here. "
+                "Everything finished is kept; when they have ended, type `hbtrack resume`."
+            )
+        for running in stopping:
+            self._executor.signal(running.attempt, signal.SIGKILL)
+        self._killed = bool(stopping)
+        self._kill_at = time.monotonic() + KILL_SECONDS if stopping else None

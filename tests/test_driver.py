@@ -89,6 +89,7 @@ class Machine:
     killed: dict[tuple[str, int], int] = field(default_factory=dict)  # how often somebody kills it
     talks_when_stopped: bool = False  # catches SIGTERM, prints where it is, exits 0
     deaf: bool = False  # ignores SIGTERM
+    stuck: bool = False  # where no signal reaches it
     room: bool = True  # on its disk
 
     def __post_init__(self) -> None:
@@ -149,7 +150,7 @@ class Machine:
 
     def signal(self, attempt: int, number: signal.Signals) -> None:
         process = self.alive.get(attempt)
-        if process is None or (self.deaf and number == signal.SIGTERM):
+        if process is None or self.stuck or (self.deaf and number == signal.SIGTERM):
             return
         if self.talks_when_stopped and number == signal.SIGTERM:
             self.exit(process, 0, "0.0")
@@ -205,7 +206,7 @@ class SimulatedExecutor:
         return [self._end(attempt) for attempt in self._over()]
 
     def _let_time_go(self, timeout: float | None) -> None:
-        if not self.machine.alive:
+        if not self.machine.alive or self.machine.stuck:
             assert timeout is not None, "the driver waits for ever for nothing"
             time.sleep(timeout)  # what waiting is; the driver's own clock has no other hands
             return
@@ -714,6 +715,26 @@ def test_only_a_second_hurried_request_cuts_the_grace_period_short(
     assert search.drive(8, before=before, grace=1000) is SearchStatus.UNFINISHED
     ends = search.rows("SELECT DISTINCT signal FROM attempts WHERE status = 'interrupted'")
     assert {row[0] for row in ends} == signals
+
+
+def test_a_script_that_cannot_even_be_killed_does_not_keep_the_driver_for_ever(
+    stage: MakeStage, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hbtrack.driver.KILL_SECONDS", 0.02)
+    search = stage()
+
+    def stop() -> None:
+        search.machine.stuck = search.executor.woken = True
+        search.stop.ask("SIGINT", search.machine.now, hurry=True)
+
+    with pytest.raises(HbtrackError, match="2 scripts were killed and still hold their locks"):
+        search.drive(2, before=nth(4, "wait", stop))
+    assert search.rows("SELECT DISTINCT status FROM attempts WHERE finished_at IS NULL") == [
+        ("stopping",)
+    ]
+    search.machine.stuck, search.stop = False, StopRequest()
+    assert search.drive(2) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)
 
 
 def test_nothing_starts_on_a_full_disk_until_there_is_room(
