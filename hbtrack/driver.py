@@ -352,8 +352,9 @@ class Driver:
         if stopping and self._killed and self.stop.at is not None:
             raise HbtrackError(
                 f"{len(stopping)} scripts were killed and still hold their locks: the kernel "
-                "cannot end them yet, or they run in a container that is not visible from here. "
-                "Everything finished is kept; when they have ended, type `hbtrack resume`."
+                "cannot end them yet, their parent (warden.py) is stopped, or they run in a "
+                "container that is not visible from here. Everything finished is kept; when they "
+                "have ended, type `hbtrack resume`."
             )
         for running in stopping:
             self._executor.signal(running.attempt, signal.SIGKILL)

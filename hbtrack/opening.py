@@ -7,8 +7,7 @@ parameters against what is stored.
 import os
 import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,8 +44,11 @@ def start_search(
     `typed` names the terms that the user gave: only those are compared with what is stored.
     """
     schedule = schedule_of(terms)
-    _refuse_if_running(path, launch, settings)
-    with ScriptProbe(launch, settings.import_timeout) as probe:
+    likely = _likely(path, launch, settings)
+    with ExitStack() as stack:
+        # The import may take long: who else wants the search is refused at once, not after it.
+        ownership = _own(path, likely, stack) if likely else None
+        probe = stack.enter_context(ScriptProbe(launch, settings.import_timeout))
         identity = probe.identity()
         stored = _stored(path, identity, settings) if path.exists() else None
         if stored is None:
@@ -56,22 +58,23 @@ def start_search(
         _compare(stored, launch, terms, typed)
         launch = _as_before(launch, stored.launch, typed)
         search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
-        with _owned(path, stored) as ownership:
-            return _reopen(path, stored, search, probe, ownership, settings)
+        if ownership is None or ownership.folder != search_folder(path, stored.pk):
+            ownership = _own(path, stored, stack)
+        return _reopen(path, stored, search, probe, ownership, settings)
 
 
-def _refuse_if_running(path: Path, launch: Launch, settings: Settings) -> None:
-    """The same script with the same arguments has the same identity: no need to import it first."""
+def _likely(path: Path, launch: Launch, settings: Settings) -> Search | None:
+    """The unfinished search of the same script and arguments, whose identity will be the same."""
     if not path.exists():
-        return
+        return None
     with writable(path, settings.say) as engine:
         searches = catalogue.read_searches(engine)
+    same = (launch.script_sha256, launch.script_args)
     for search in searches:
-        if (search.launch.script_sha256, search.launch.script_args) == (
-            launch.script_sha256,
-            launch.script_args,
-        ):
-            _refuse_if_owned(path, search)
+        found = (search.launch.script_sha256, search.launch.script_args)
+        if found == same and search.status is not SearchStatus.FINISHED:
+            return search
+    return None
 
 
 def _as_before(launch: Launch, before: Launch, typed: set[str]) -> Launch:
@@ -95,16 +98,12 @@ def _refuse_if_owned(path: Path, search: Search) -> None:
         raise owned(search.run_identity, owner)
 
 
-@contextmanager
-def _owned(path: Path, search: Search) -> Iterator[Ownership]:
-    """This process owns the search from here on, unless it comes to an error."""
+def _own(path: Path, search: Search, stack: ExitStack) -> Ownership:
+    """This process owns the search, until the stack ends unless the ownership is kept."""
     _refuse_if_owned(path, search)
     ownership = Ownership(make_search_folder(path, search.pk), search.run_identity)
-    try:
-        yield ownership
-    except BaseException:
-        ownership.release()
-        raise
+    stack.callback(ownership.release_unless_kept)
+    return ownership
 
 
 def resume_search(
@@ -129,10 +128,9 @@ def resume_search(
         )
     launch = replace(launch, script_sha256=sha256_of(launch.script))
     search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
-    with (
-        _owned(path, stored) as ownership,
-        ScriptProbe(launch, settings.import_timeout) as probe,
-    ):
+    with ExitStack() as stack:
+        ownership = _own(path, stored, stack)
+        probe = stack.enter_context(ScriptProbe(launch, settings.import_timeout))
         identity = probe.identity()
         if identity != stored.run_identity:
             raise ScriptError(
@@ -239,9 +237,8 @@ def _reopen(
 ) -> Session:
     """A stored search, to be run as `search` says."""
     if stored.status is SearchStatus.FINISHED:
-        ownership.release()
         return Session(path, search, None, settings)
     sampled = _next_pass(path, search, probe, settings)
     _show_printed(probe, settings)
     changed = stored.launch.script_sha256 != search.launch.script_sha256
-    return Session(path, search, sampled, settings, ownership, script_changed=changed)
+    return Session(path, search, sampled, settings, ownership.keep(), script_changed=changed)

@@ -13,6 +13,7 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from hbtrack.errors import Conflict, HbtrackError
 from hbtrack.executors.carriers import has_open, signal_if
@@ -38,6 +39,7 @@ class Ownership:
     """The lock of one search's driver, in the search's folder. Raises Conflict when it is taken."""
 
     def __init__(self, folder: Path, run_identity: str) -> None:
+        self.folder, self._kept = folder, False
         path = _lock_path(folder)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._lock = os.open(path, flags, 0o600)
@@ -53,6 +55,16 @@ class Ownership:
         self.owner = Owner(socket.gethostname(), os.getpid(), time.time())
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, json.dumps(asdict(self.owner)).encode(), 0)
+
+    def keep(self) -> Self:
+        """It outlasts whoever took it."""
+        self._kept = True
+        return self
+
+    def release_unless_kept(self) -> None:
+        """Let another driver have the search, if nobody has use for it here."""
+        if not self._kept:
+            self.release()
 
     def release(self) -> None:
         """Let another driver have the search."""

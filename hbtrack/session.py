@@ -25,7 +25,7 @@ from hbtrack.script.sampler import PassSampler
 from hbtrack.seams import Limits, Observer, StopRequest
 from hbtrack.store.ledger import Ledger
 
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 5.0
 """How long the driver waits in one piece for another writer; no signal is heard meanwhile."""
 
 
@@ -92,7 +92,7 @@ class Session:
             require_sound(self.path)
             observer = make_observer(folder)
             stack.callback(observer.close)
-            patience = _Patience(self.settings.patience, observer, stop)
+            patience = _Patience(self.settings, observer, stop)
             owned = _Owned(self, folder, ownership, observer, stop)
             while True:
                 try:
@@ -116,30 +116,38 @@ class _Patience:
     meanwhile are adopted, as after a crash.
     """
 
-    def __init__(self, seconds: float, observer: Observer, stop: StopRequest) -> None:
-        self._seconds = seconds
+    def __init__(self, settings: Settings, observer: Observer, stop: StopRequest) -> None:
+        self._seconds, self._grace = settings.patience, settings.limits.grace
         self._observer = observer
         self._stop = stop
         self._since: float | None = None  # monotonic; the first trouble of a series
         self._last = 0.0
         self._pause = 0.5
+        self._stopped_since: float | None = None
 
     def wait(self, error: Exception) -> None:
         """Return after a pause that grows; raise the error when patience is at an end."""
         now = time.monotonic()
         if self._since is None or now - self._last > self._pause + 2 * BUSY_SECONDS:
             self._since, self._pause = now, 0.5  # it had been well for some time
-        if self._stop.at is not None or now - self._since > self._seconds:
+        if now - self._since > self._seconds or self._stop.at_once or self._must_stop(now):
             text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
             raise Unavailable(
-                f"{text} Scripts that run go on; `hbtrack resume` takes them over."
+                f"{text} Scripts that run go on; `hbtrack resume` takes them over, `hbtrack stop` "
+                "ends them."
             ) from error
         self._pause = min(2 * self._pause, 10.0)
         self._observer.said("wait", message=str(error), seconds=self._pause)
-        until = now + self._pause
-        while time.monotonic() < until and self._stop.at is None:
+        until = now + (self._pause if self._stop.at is None else 0.5)
+        while time.monotonic() < until and (self._stop.at is None or self._stopped_since):
             time.sleep(0.05)
         self._last = time.monotonic()
+
+    def _must_stop(self, now: float) -> bool:
+        """Whether a stop was asked for and could not be recorded for all of the grace period."""
+        if self._stop.at is not None and self._stopped_since is None:
+            self._stopped_since = now
+        return self._stopped_since is not None and now - self._stopped_since >= self._grace
 
 
 @dataclass(slots=True)

@@ -6,11 +6,11 @@ import signal
 import time
 from pathlib import Path
 
-from hbtrack.cli import complain
+from hbtrack.cli import complain, show_error
 from hbtrack.cli.driving import PATIENCE, drive, stoppable
 from hbtrack.database.location import existing_database, search_folder
 from hbtrack.database.upgrade import writable
-from hbtrack.errors import INTERRUPTED
+from hbtrack.errors import INTERRUPTED, HbtrackError
 from hbtrack.ownership import owner_of, signal_owner
 from hbtrack.reading import match_identity
 from hbtrack.records import Search, SearchStatus
@@ -31,21 +31,40 @@ def main(args: argparse.Namespace) -> int:
     todo = [search for search in chosen if search.status is SearchStatus.UNFINISHED]
     if not todo:
         complain("Nothing to stop: no search there is under way.")
+    failed: dict[str, HbtrackError] = {}
     with stoppable():
-        _end_drivers(path, todo, args.grace + SLACK)
-    codes = [_settle(path, search, args) for search in todo]
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            drivers = [search for search in todo if _signal_driver(path, search, number, failed)]
+            _await_end(path, drivers, args.grace + SLACK)
+    codes = []
+    for search in todo:  # each for itself: one that cannot be ended leaves no other running
+        try:
+            if search.run_identity in failed:
+                raise failed[search.run_identity]
+            codes.append(_settle(path, search, args))
+        except HbtrackError as error:
+            show_error(error)
+            codes.append(error.exit_code)
     return max((code for code in codes if code != INTERRUPTED), default=os.EX_OK)
 
 
-def _end_drivers(path: Path, searches: list[Search], seconds: float) -> None:
-    """Ask the drivers to end, as Ctrl-C would; kill those that do not in time."""
-    folders = [search_folder(path, search.pk) for search in searches]
-    asked = [folder for folder in folders if signal_owner(folder, signal.SIGTERM)]
+def _signal_driver(
+    path: Path, search: Search, number: signal.Signals, failed: dict[str, HbtrackError]
+) -> bool:
+    """Ask a search's driver to end, as Ctrl-C would, or kill it; whether there is one."""
+    try:
+        return signal_owner(search_folder(path, search.pk), number)
+    except HbtrackError as error:
+        failed[search.run_identity] = error
+        return False
+
+
+def _await_end(path: Path, searches: list[Search], seconds: float) -> None:
+    """Return when their drivers have ended, or time is up."""
     deadline = time.monotonic() + seconds
-    while asked := [folder for folder in asked if owner_of(folder)]:
-        if time.monotonic() > deadline:
-            for folder in asked:
-                signal_owner(folder, signal.SIGKILL)
+    waiting = searches
+    while waiting and time.monotonic() < deadline:
+        waiting = [search for search in waiting if owner_of(search_folder(path, search.pk))]
         time.sleep(0.02)
 
 

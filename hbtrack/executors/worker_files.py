@@ -66,7 +66,10 @@ class WorkerFiles:
         self._logs = folder / "logs"
 
     def take(self) -> int | None:
-        """The locked, open lock file, or None when somebody holds it."""
+        """The locked, open lock file, or None when somebody holds it.
+
+        What it says stays: the end of the attempt before may not be committed yet.
+        """
         lock = _open(self.lock, os.O_RDWR | os.O_APPEND)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

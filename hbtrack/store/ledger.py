@@ -44,9 +44,12 @@ _SQL = {
     f"VALUES ({_CONFIG}, :epochs, (SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot), 1)"
     " ON CONFLICT (config_pk, epochs) DO UPDATE SET attempts = attempts + 1"
     " RETURNING pk, attempts",
+    # The key is the time, not the next number: an older copy of the file that is put back shall not
+    # use a number again whose lock file, or script, is still there.
     "attempt": "INSERT INTO attempt "
-    "(evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at) "
-    "VALUES (:evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now) RETURNING pk",
+    "(pk, evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at) "
+    "VALUES (max(:microseconds, (SELECT coalesce(max(pk), 0) + 1 FROM attempt)), "
+    ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now) RETURNING pk",
     "last_attempt": "UPDATE evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
     "claim": "UPDATE place SET evaluation_pk = :evaluation WHERE rung_pk = :rung AND slot = :slot",
     "stopping": "UPDATE attempt SET status = :status WHERE pk = :attempt AND finished_at IS NULL",
@@ -214,6 +217,7 @@ class Writer:
         evaluation, number = _one(self._connection, "evaluation", where)
         facts = {"evaluation": evaluation, "attempt": number, "worker": worker, "gpu": gpu}
         facts |= {"driver": self._ledger.driver_pk, "now": iso(now)}
+        facts["microseconds"] = int(now * 1e6)
         attempt = _one(self._connection, "attempt", facts)[0]
         self.change("last_attempt", {"attempt": attempt, "evaluation": evaluation})
         self.change("claim", {**where, "evaluation": evaluation})

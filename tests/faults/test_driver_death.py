@@ -156,3 +156,21 @@ def test_scripts_that_a_restored_copy_does_not_know_are_ended_before_anything_st
     assert driver.returncode == 0
     assert hbtrack.dump() == golden
     assert epochs_trained(hbtrack)
+
+
+def test_no_number_of_an_attempt_is_used_again_after_an_older_copy_is_put_back(
+    hbtrack: Hbtrack, golden: list[tuple[object, ...]]
+) -> None:
+    """Lock files and scripts are known by it: the end of one would be taken for that of another."""
+    attempts = "SELECT pk FROM attempt"
+    hbtrack(*SEARCH, env={"HBTRACK_FAULT": "commit.after:2:stop"}, code=75)
+    hbtrack("db", "backup", "copy.db")
+    common = set(hbtrack.rows(attempts))
+    hbtrack("resume", env={"HBTRACK_FAULT": "commit.after:4:stop"}, code=75)
+    before = set(hbtrack.rows(attempts)) - common
+    (hbtrack.folder / "copy.db").replace(hbtrack.database)
+    hbtrack("resume")
+    after = set(hbtrack.rows(attempts)) - common
+    assert before
+    assert not before & after
+    assert hbtrack.dump() == golden

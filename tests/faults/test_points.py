@@ -15,7 +15,7 @@ from hbtrack.faults import POINTS
 from hbtrack.replay import check_database
 
 SEARCH = ("run", "--max-epochs", 3, "--passes", 2, "--workers", 2, TOY, "--space", 9)
-ENDS = {0, 1, 75, -9}  # of a command at a fault: it finished, it failed, it was stopped, it died
+ENDS = {0, 1, 75, -9, -15}  # of a command: finished, failed, stopped, killed, ended by SIGTERM
 
 
 def points_in(package: Path) -> Counter[str]:
@@ -56,6 +56,13 @@ def driver_killed_over_scripts(hbtrack: Hbtrack) -> None:
     hbtrack(*words, env={"HBTRACK_FAULT": "spawn.after:5:kill"}, code=-9)
 
 
+def driver_killed_over_scripts_that_wait(hbtrack: Hbtrack) -> None:
+    """The same, and they do not end by themselves."""
+    (hbtrack.folder / "toy").mkdir()
+    (hbtrack.folder / "toy" / "hold").touch()
+    hbtrack(*SEARCH, env={"HBTRACK_FAULT": "spawn.after:2:kill"}, code=-9)
+
+
 def searched_a_little(hbtrack: Hbtrack) -> None:
     """Nothing runs, and there is more to do."""
     hbtrack(*SEARCH, env={"HBTRACK_FAULT": "commit.after:5:stop"}, code=75)
@@ -65,7 +72,7 @@ SCENES = {
     "run": Scene(nothing, SEARCH, ()),
     "resume": Scene(driver_killed_over_scripts, ("resume", "--workers", 2), ("adopt.after",)),
     "stop": Scene(
-        driver_killed_over_scripts,
+        driver_killed_over_scripts_that_wait,
         ("stop", "--grace", 1),
         ("stop.before", "stop.after", "stop.signalled"),
     ),
@@ -106,6 +113,7 @@ def act_and_go_on(hbtrack: Hbtrack, scene: Scene, fault: str) -> None:
     scene.before(hbtrack)
     env = {"HBTRACK_FAULT": fault, "HBTRACK_FAULT_ONCE": str(hbtrack.folder / "acted")}
     code = hbtrack(*scene.command, env=env, code=None).returncode
+    (hbtrack.folder / "toy" / "hold").unlink(missing_ok=True)
     # How many commits there are depends a little on what ends in one moment.
     assert (hbtrack.folder / "acted").exists() or (code == 0 and ":1:" not in fault)
     assert code in ENDS, fault
