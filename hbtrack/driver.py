@@ -90,7 +90,7 @@ class Driver:
         self._clock = clock
         self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
         self._kill_at: float | None = None  # monotonic
-        self._killed = False
+        self._killed_since: float | None = None  # monotonic
         self._long_wal = LONG_WAL
 
     def run(self, facts: Facts) -> SearchStatus:
@@ -160,7 +160,9 @@ class Driver:
         self._kill_overdue()
         self._admission.look_at_the_clock()
         if not ended and not self.running and self._lacks_room():
-            raise Unavailable("The disk is full, so nothing was started; make room.")
+            raise Unavailable(
+                "The disk is full, so nothing was started; make room.", "the disk is full"
+            )
         if not ended and (self._idle_gpu() is None or isinstance(self.plan.next(), Wait)):
             return
         with self._ledger.transaction() as writer:
@@ -332,6 +334,7 @@ class Driver:
         ]
         if new:
             passing("stop.before")
+            self._killed_since = None
             with self._ledger.transaction() as writer:
                 writer.stopping(running.attempt for running in new)
             passing("stop.after")
@@ -341,7 +344,7 @@ class Driver:
             passing("stop.signalled")
             self._kill_at = time.monotonic() + self._limits.grace
             self._observer.said("stop", signal=self.stop.name, running=len(new))
-        if self.stop.at_once and not self._killed:
+        if self.stop.at_once and self._killed_since is None:
             self._kill_at = time.monotonic()
 
     def _kill_overdue(self) -> None:
@@ -349,7 +352,12 @@ class Driver:
         if self._kill_at is None or time.monotonic() < self._kill_at:
             return
         stopping = self._stopping()
-        if stopping and self._killed and self.stop.at is not None:
+        if not stopping:
+            self._kill_at = self._killed_since = None
+            return
+        now = time.monotonic()
+        self._killed_since = self._killed_since or now
+        if self.stop.at is not None and now - self._killed_since > KILL_SECONDS:
             raise HbtrackError(
                 f"{len(stopping)} scripts were killed and still hold their locks: the kernel "
                 "cannot end them yet, their parent (warden.py) is stopped, or they run in a "
@@ -358,5 +366,4 @@ class Driver:
             )
         for running in stopping:
             self._executor.signal(running.attempt, signal.SIGKILL)
-        self._killed = bool(stopping)
-        self._kill_at = time.monotonic() + KILL_SECONDS if stopping else None
+        self._kill_at = now + 0.5  # again: a start on its way may only now become a process

@@ -21,7 +21,11 @@ class HbtrackError(Exception):
 
 
 class Unavailable(HbtrackError):
-    """What is recorded cannot be reached for now: no room, or somebody holds it locked."""
+    """What is recorded cannot be reached for now; `reason` is no room, or who holds it locked."""
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class UsageError(HbtrackError):

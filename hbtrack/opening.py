@@ -7,10 +7,11 @@ parameters against what is stored.
 import os
 import shlex
 import time
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from hbtrack.database.location import make_search_folder, search_folder
@@ -63,11 +64,15 @@ def start_search(
         return _reopen(path, stored, search, probe, ownership, settings)
 
 
+def _writable(path: Path, settings: Settings) -> AbstractContextManager[Engine]:
+    return writable(path, settings.say, busy_seconds=settings.patience)
+
+
 def _likely(path: Path, launch: Launch, settings: Settings) -> Search | None:
     """The unfinished search of the same script and arguments, whose identity will be the same."""
     if not path.exists():
         return None
-    with writable(path, settings.say) as engine:
+    with _writable(path, settings) as engine:
         searches = catalogue.read_searches(engine)
     same = (launch.script_sha256, launch.script_args)
     for search in searches:
@@ -142,7 +147,10 @@ def resume_search(
 
 
 def _stored(path: Path, identity: str, settings: Settings) -> Search | None:
-    with writable(path, settings.say) as engine, engine.begin() as connection:
+    with (
+        _writable(path, settings) as engine,
+        engine.begin() as connection,
+    ):
         return catalogue.load_search(connection, identity)
 
 
@@ -156,7 +164,10 @@ def _next_pass(
     path: Path, search: Search, probe: ScriptProbe, settings: Settings
 ) -> Sampled | None:
     """The configs of the pass that opens next, while the script is imported anyway."""
-    with writable(path, settings.say) as engine, engine.begin() as connection:
+    with (
+        _writable(path, settings) as engine,
+        engine.begin() as connection,
+    ):
         facts = load_facts(connection.exec_driver_sql, search.pk)
     opened = len(facts.passes)
     if opened == search.terms.passes:
@@ -205,7 +216,7 @@ def _create(
 ) -> Session:
     """Write a new search; or find that another process did so just now, on the same terms."""
     schedule = schedule_of(terms)
-    with writable(path, settings.say) as engine:
+    with _writable(path, settings) as engine:
         with suppress(IntegrityError), engine.begin() as connection:
             catalogue.create_search(
                 connection,

@@ -34,7 +34,7 @@ _EVENTS = {
 _SENTENCES = {  # what a terminal shows above the bar
     "error": "{message}\nNothing new starts; {running} running evaluations are finished first.",
     "stop": "{signal}: {running} scripts were asked to end. Ctrl-C once more ends them at once.",
-    "wait": "Waiting, as {message} Scripts that run go on.",
+    "wait": "Waiting: {message}. Scripts that run go on.",
     "long_wal": "{mebibytes} MiB wait in the -wal file beside the database: some program has been "
     "reading it for long. Nothing is lost, but end that program when you can.",
     "script_changed": "The script {script} was changed since the search last ran; "

@@ -13,7 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 from hbtrack.database.location import existing_database, search_folder
-from hbtrack.database.revision import REVISION, explain, require_not_newer, revision_of
+from hbtrack.database.revision import (
+    REVISION,
+    explain,
+    require_not_newer,
+    require_sound,
+    revision_of,
+)
 from hbtrack.display import printable
 from hbtrack.errors import Conflict, HbtrackError, NotFound
 from hbtrack.executors.worker_files import WorkerFiles
@@ -37,6 +43,9 @@ def connected(option: str | None) -> Iterator[sqlite3.Connection]:
             yield connection
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise explain(error, path) from error
+        except (LookupError, TypeError, ValueError):  # what a damaged page may look like
+            require_sound(path)
+            raise
 
 
 def _require_this_schema(connection: sqlite3.Connection, path: Path) -> None:

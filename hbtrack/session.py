@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hbtrack.database.filesystem import is_shared, kind_of
 from hbtrack.database.location import make_search_folder
-from hbtrack.database.revision import require_sound
 from hbtrack.database.upgrade import writable
 from hbtrack.driver import Driver
 from hbtrack.errors import HbtrackError, Unavailable
@@ -89,7 +88,6 @@ class Session:
         with ExitStack() as stack:
             ownership = self.ownership or Ownership(folder, self.search.run_identity)
             stack.callback(ownership.release)
-            require_sound(self.path)
             observer = make_observer(folder)
             stack.callback(observer.close)
             patience = _Patience(self.settings, observer, stop)
@@ -137,7 +135,8 @@ class _Patience:
                 "ends them."
             ) from error
         self._pause = min(2 * self._pause, 10.0)
-        self._observer.said("wait", message=str(error), seconds=self._pause)
+        message = error.reason if isinstance(error, Unavailable) else str(error)
+        self._observer.said("wait", message=message, seconds=self._pause)
         until = now + (self._pause if self._stop.at is None else 0.5)
         while time.monotonic() < until and (self._stop.at is None or self._stopped_since):
             time.sleep(0.05)

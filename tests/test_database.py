@@ -901,7 +901,7 @@ def test_the_untouched_database_passes_the_check(finished: Hbtrack, ask: Ask) ->
         "UPDATE attempt SET attempt = 2 WHERE pk = (SELECT max(pk) FROM attempt)",
         "INSERT INTO attempt (evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, "
         "started_at, finished_at) SELECT evaluation_pk, 2, driver_pk, 1, 0, 'failed', 1, "
-        "started_at, finished_at FROM attempt WHERE pk = 1",
+        "started_at, finished_at FROM attempt WHERE pk = (SELECT min(pk) FROM attempt)",
         "DELETE FROM attempt WHERE pk = (SELECT max(pk) FROM attempt)",
         "UPDATE evaluation SET attempts = attempts + 1 WHERE pk = 1",
         "UPDATE evaluation SET attempt_pk = NULL WHERE pk = 1",

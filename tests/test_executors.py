@@ -362,3 +362,27 @@ def test_fault_37_a_script_that_prints_more_than_it_may_is_ended_and_that_is_in_
     executor.clear(much)
     assert not run(executor, "print('x' * 10**5)", attempt=3).record.overflow
     executor.close()
+
+
+def test_fault_111_without_a_driver_an_answer_to_a_signal_that_comes_to_the_parent_last_is_marked(
+    executor: LocalExecutor, tmp_path: Path
+) -> None:
+    code = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print(0.0, flush=True), os._exit(0)))\n"
+        "open('ready', 'w').close()\n"
+        "time.sleep(1000)"
+    )
+    start(executor, code)
+    files = WorkerFiles(tmp_path, 0)
+    wait_for((tmp_path / "ready").exists)
+    warden, pid = executor._link.process, files.record(executor.name_of(1)).pid
+    assert warden
+    assert pid
+    assert executor._link.connection
+    executor._link.connection.close()  # as at the driver's death
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not Path(f"/proc/{pid}/stat").exists())  # reaped
+    warden.send_signal(signal.SIGTERM)
+    wait_for(lambda: files.record(executor.name_of(1)).ended)
+    assert files.record(executor.name_of(1)).signalled

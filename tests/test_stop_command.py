@@ -32,13 +32,14 @@ if __name__ == "__main__":
 
 
 def processes_of(hbtrack: Hbtrack) -> list[str]:
-    """What runs and carries an HBTRACK_ATTEMPT of this search."""
-    [(token,)] = hbtrack.rows("SELECT token FROM search")
-    mark = f"HBTRACK_ATTEMPT={token}-".encode()
+    """What runs and carries an HBTRACK_ATTEMPT of a search here."""
+    tokens = hbtrack.rows("SELECT token FROM search")
+    marks = [f"HBTRACK_ATTEMPT={token}-".encode() for (token,) in tokens]
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if mark in (entry / "environ").read_bytes():
+            environment = (entry / "environ").read_bytes()
+            if any(mark in environment for mark in marks):
                 found.append((entry / "cmdline").read_text())
         except OSError:
             continue
@@ -102,7 +103,8 @@ def test_stop_harvests_what_ended_while_nobody_watched(
     golden = another()
     golden(*SEARCH, TOY)
     hbtrack(*SEARCH, TOY, env={"HBTRACK_FAULT": "spawn.after:4:kill"}, code=-9)
-    wait_for(lambda: not processes_of(hbtrack))
+    locks = (hbtrack.folder / "hbtrack.db.d" / "1").glob
+    wait_for(lambda: all("exit 0" in lock.read_text() for lock in locks("[0-9].lock")))
     hbtrack("stop")
     assert hbtrack.rows("SELECT count(*) FROM attempts WHERE status != 'done'") == [(0,)]
     assert state(hbtrack) == "stopped"
@@ -144,3 +146,52 @@ def test_stop_of_a_driver_elsewhere_is_refused_with_where_it_is(hbtrack: Hbtrack
     lock.write_text(lock.read_text().replace("elsewhere", os.uname().nodename))
     hbtrack("stop", "--grace", 0)
     driver.communicate()
+
+
+def test_stop_during_the_import_of_a_resume_ends_that_too(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    path = script(STUBBORN)
+    hbtrack(*SEARCH, "--grace", 0, path, env={"HBTRACK_FAULT": "commit.after:1:stop"}, code=75)
+    path.write_text("import os, time\nopen('imports', 'w').close(); time.sleep(1000)\n" + STUBBORN)
+    driver = hbtrack.start("resume")
+    wait_for((hbtrack.folder / "imports").exists)
+    assert state(hbtrack) == "running"
+    hbtrack("stop", "--grace", 1)
+    assert driver.wait(30) == 75
+    assert state(hbtrack) == "stopped"
+    assert driver.stderr
+    driver.stderr.close()
+
+
+def test_stop_ends_a_script_that_only_starts_after_it_was_killed(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    env = {"HBTRACK_FAULT": "warden.spawn.before:1:delay=1.5"}
+    driver = hbtrack.start(*SEARCH, script(STUBBORN), env=env)
+    lock = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"
+    wait_for(lambda: lock.exists() and "attempt" in lock.read_text())
+    driver.kill()
+    driver.communicate()
+    hbtrack("stop", "--grace", 0)
+    assert processes_of(hbtrack) == []
+    assert state(hbtrack) == "stopped"
+
+
+def test_one_search_that_cannot_be_stopped_leaves_no_other_running(
+    hbtrack: Hbtrack, stubborn: subprocess.Popen[str]
+) -> None:
+    other = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)
+    wait_for(lambda: hbtrack.rows("SELECT count(*) FROM attempt") == [(4,)])
+    folder = hbtrack.folder / "hbtrack.db.d" / "1"  # that of the stubborn one
+    lock = folder / "driver.lock"
+    owner = lock.read_text()
+    lock.write_text(owner.replace(os.uname().nodename, "elsewhere"))
+    assert "on elsewhere" in hbtrack("stop", "--grace", 0, code=4).stderr
+    assert other.wait(30) == 75
+    assert stubborn.poll() is None
+    lock.write_text(owner)
+    hbtrack("stop", "--grace", 0.2)
+    assert processes_of(hbtrack) == []
+    assert other.stderr
+    other.stderr.close()

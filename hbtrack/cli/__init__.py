@@ -8,10 +8,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from hbtrack.cli.parser import parse
 from hbtrack.display import printable
-from hbtrack.errors import HbtrackError, ScriptError
+from hbtrack.errors import HbtrackError, ScriptError, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:  # a folder that is gone, a disk that is full
         _silence_stdout()
+        if not _has_folder():
+            complain("hbtrack: the folder that you are in was deleted; go to another one.")
+            return UsageError.exit_code
         complain(f"hbtrack: {error}. Everything recorded is kept.")
         return HbtrackError.exit_code
 
@@ -42,6 +46,13 @@ def _call(arguments: Sequence[str]) -> int:
     except SystemExit as end:  # argparse has shown the help or the version
         return int(end.code or 0)
     return int(args.command(args))
+
+
+def _has_folder() -> bool:
+    try:
+        return bool(Path.cwd())
+    except OSError:
+        return False
 
 
 def _silence_stdout() -> None:

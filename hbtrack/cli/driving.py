@@ -35,9 +35,14 @@ def settings_of(args: argparse.Namespace) -> Settings:
     return Settings(
         import_timeout=args.import_timeout,
         limits=Limits(args.grace, _from_environment("HBTRACK_MAX_LOST", MAX_LOST), args.max_log),
-        patience=_from_environment("HBTRACK_PATIENCE", PATIENCE),
+        patience=patience(),
         say=(lambda _text: None) if args.quiet else complain,
     )
+
+
+def patience() -> int:
+    """Seconds to wait for a disk that is full or a database that is locked."""
+    return _from_environment("HBTRACK_PATIENCE", PATIENCE)
 
 
 def _from_environment(name: str, default: int) -> int:

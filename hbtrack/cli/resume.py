@@ -4,7 +4,7 @@ import argparse
 import os
 
 from hbtrack.cli import complain, show_error
-from hbtrack.cli.driving import drive, settings_of, stoppable
+from hbtrack.cli.driving import drive, patience, settings_of, stoppable
 from hbtrack.database.location import existing_database
 from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, NotFound
@@ -22,7 +22,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _resume(args: argparse.Namespace) -> int:
     path = existing_database(args.db)
-    with writable(path, complain) as engine:
+    with writable(path, complain, busy_seconds=patience()) as engine:
         searches = {search.run_identity: search for search in read_searches(engine)}
     if not searches:
         raise NotFound(f"There is no search in {path}; start one with `hbtrack run SCRIPT`.")

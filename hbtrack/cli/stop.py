@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from hbtrack.cli import complain, show_error
-from hbtrack.cli.driving import PATIENCE, drive, stoppable
+from hbtrack.cli.driving import drive, patience, stoppable
 from hbtrack.database.location import existing_database, search_folder
 from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, HbtrackError
@@ -25,7 +25,7 @@ SLACK = 5.0
 def main(args: argparse.Namespace) -> int:
     """End every unfinished search that matches, all at once; then settle each."""
     path = existing_database(args.db)
-    with writable(path, complain) as engine:
+    with stoppable(), writable(path, complain, busy_seconds=patience()) as engine:
         searches = {search.run_identity: search for search in read_searches(engine)}
     chosen = [searches[name] for name in match_identity(list(searches), args.identity)]
     todo = [search for search in chosen if search.status is SearchStatus.UNFINISHED]
@@ -73,7 +73,7 @@ def _settle(path: Path, search: Search, args: argparse.Namespace) -> int:
     settings = Settings(
         import_timeout=0.0,  # the script is not asked anything
         limits=Limits(args.grace, max_lost=0, max_log=0),  # nothing is started
-        patience=PATIENCE,
+        patience=patience(),
         say=complain,
     )
     stop = StopRequest(time.time(), "hbtrack stop", for_good=True)

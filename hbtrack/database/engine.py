@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, pool
+from sqlalchemy.exc import OperationalError
 
 from hbtrack.database.filesystem import is_shared, kind_of
 from hbtrack.errors import HbtrackError
 
 BUSY_SECONDS = 60.0
 """How long a writer waits for another writer."""
+
+BUSY_SLICE = 0.2
+"""Seconds of it that SQLite waits in one piece, in which no signal is heard."""
 
 
 def _switch_to(mode: str, connection: sqlite3.Connection, patience: float) -> None:
@@ -27,9 +31,13 @@ def _switch_to(mode: str, connection: sqlite3.Connection, patience: float) -> No
             connection.execute(f"PRAGMA journal_mode = {mode}")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if not _is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 class _Watch:
@@ -72,12 +80,13 @@ def open_engine(
 
     A rollback journal instead of the WAL where several machines may use the file system.
     """
+    shared = is_shared(kind_of(path))
     engine = create_engine(
         URL.create("sqlite", database=os.fspath(path)),
         poolclass=pool.StaticPool,
         # None: sqlite3 begins no transactions by itself; ours begin on the "begin" event.
         connect_args={
-            "timeout": busy_seconds,
+            "timeout": busy_seconds if shared else BUSY_SLICE,
             "isolation_level": None,
             "check_same_thread": False,
         },
@@ -86,14 +95,20 @@ def open_engine(
 
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
-        mode = "DELETE" if is_shared(kind_of(path)) else "WAL"
-        _switch_to(mode, connection, busy_seconds)
+        _switch_to("DELETE" if shared else "WAL", connection, busy_seconds)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA trusted_schema = OFF")
 
     def begin(connection: Any) -> None:
         watch.look()
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        deadline = time.monotonic() + busy_seconds
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                if not _is_busy(error.orig) or time.monotonic() > deadline:
+                    raise
 
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -68,8 +69,9 @@ def require_not_newer(revision: str, path: Path) -> None:
         )
 
 
+@cache
 def require_sound(path: Path) -> None:
-    """Refuse a file that SQLite finds damaged, before anything is written to it."""
+    """Refuse a file that SQLite finds damaged, before anything is written; once in a process."""
     try:
         with closing(_read_only(path)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -77,8 +79,8 @@ def require_sound(path: Path) -> None:
         raise explain(error, path) from error
     if found != "ok":
         raise HbtrackError(
-            f"The database {path} is damaged ({found}); nothing was written to it. Restore a "
-            "backup, or save what can be read: sqlite3 OLD .recover | sqlite3 NEW"
+            f"The database {path} is damaged ({' '.join(found.split())}); nothing was written to "
+            "it. Restore a backup, or save what can be read: sqlite3 OLD .recover | sqlite3 NEW"
         )
 
 
@@ -100,10 +102,12 @@ def explain(error: Exception, path: Path) -> HbtrackError:
     original = getattr(error, "orig", None) or error
     code = getattr(original, "sqlite_errorcode", 0) & 0xFF
     step = _ADVICE.get(code, "Type `hbtrack db check`.")
+    reason = str(original)
     if code == sqlite3.SQLITE_BUSY:
-        step = f"{holder_of(path)} holds it; end that and type `hbtrack resume`."
-    kind = Unavailable if code in _FOR_NOW else HbtrackError
-    return kind(
-        f"The database {path} could not be used: {original}. "
+        reason += f"; {holder_of(path)} holds it"
+        step = "End that and type `hbtrack resume`."
+    message = (
+        f"The database {path} could not be used: {reason}. "
         f"Everything recorded before this is kept. {step}"
     )
+    return Unavailable(message, reason) if code in _FOR_NOW else HbtrackError(message)

@@ -21,6 +21,7 @@ from hbtrack.database.revision import (
     migrations_folder,
     peek,
     require_not_newer,
+    require_sound,
 )
 from hbtrack.errors import HbtrackError, UsageError
 from hbtrack.faults import passing
@@ -32,6 +33,7 @@ def writable(
 ) -> Iterator[Engine]:
     """The database at `path`, created or upgraded, with its errors in the user's words."""
     backup = prepare_for_writing(path)
+    require_sound(path)
     if backup:
         say(f"Upgraded {path}; what it was before is kept in {backup}.")
     engine = open_engine(path, busy_seconds=busy_seconds)

@@ -41,6 +41,7 @@ PR_SET_CHILD_SUBREAPER = 36
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 SWEEPS = 40  # times 5 ms for what was killed to vanish and show its own children
 ROOM = 64 * 1024  # bytes of disk below which it counts as full
+ANSWER_SECONDS = 0.5  # in which a signal to all processes reaches this one after the scripts
 LOG_TICK = 250  # milliseconds between two looks at how long the logs are
 
 
@@ -61,6 +62,8 @@ class Warden:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.children: dict[int, Child] = {}
+        self.serving = True
+        self.answers: list[tuple[float, Child, str]] = []  # when to write which exit record
         self.where = where()
         self.null = os.open(os.devnull, os.O_RDONLY)
         self.wake = _wake_on_signals()
@@ -71,15 +74,15 @@ class Warden:
         poll = select.poll()
         poll.register(self.wake, select.POLLIN)
         poll.register(self.connection, select.POLLIN)
-        serving = True
-        while serving or self.children:
-            ready = {fd for fd, _ in poll.poll(LOG_TICK if self.children else None)}
+        while self.serving or self.children or self.answers:
+            busy = self.children or self.answers
+            ready = {fd for fd, _ in poll.poll(LOG_TICK if busy else None)}
             self.heed_signals()
             self.reap()
             self.end_floods()
             if self.connection.fileno() in ready and not self.serve():
                 poll.unregister(self.connection)
-                serving = False
+                self.serving = False
 
     # --- requests ---
 
@@ -167,7 +170,7 @@ class Warden:
         """Note that a stop signal came: a scheduler sends it to every process of a job."""
         with contextlib.suppress(BlockingIOError):
             if set(os.read(self.wake, 4096)) - {signal.SIGCHLD}:
-                for child in self.children.values():
+                for child in [*self.children.values(), *(child for _, child, _ in self.answers)]:
                     append(child.lock, "signalled\n")
 
     def end_floods(self) -> None:
@@ -192,9 +195,21 @@ class Warden:
                 notes = self.circumstances(child, code)
                 for stream in child.streams:
                     os.close(stream)
-                passing("warden.record.before")
                 record = f"{notes}exit {code} {now:.6f} {seconds:.6f}\n"
-                self.close(child.attempt, [child.lock], record)
+                # Without a driver nobody else knows whether this was an answer to a signal that is
+                # on its way to all processes of a job.
+                due = monotonic if self.serving or code else monotonic + ANSWER_SECONDS
+                self.answers.append((due, child, record))
+        self.write_answers()
+
+    def write_answers(self) -> None:
+        """Write the exit records that are due."""
+        now = time.monotonic()
+        due = [answer for answer in self.answers if answer[0] <= now]
+        self.answers = [answer for answer in self.answers if answer[0] > now]
+        for _, child, record in due:
+            passing("warden.record.before")
+            self.close(child.attempt, [child.lock], record)
 
     def circumstances(self, child: Child, code: int) -> str:
         """What besides its exit status bears on what the end of a script means."""

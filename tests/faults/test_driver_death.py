@@ -52,7 +52,7 @@ def test_fault_7_an_exit_record_that_comes_late_is_waited_for(
     hbtrack: Hbtrack, golden: list[tuple[object, ...]]
 ) -> None:
     """The scripts' parent dawdles between reaping and writing while a new driver starts."""
-    env = {"HBTRACK_FAULT": "warden.record.before:2:delay=2"}
+    env = {"HBTRACK_FAULT": "warden.record.before:2:delay=1.5"}
     driver = hbtrack.start(*SEARCH, env=env)
     diary = hbtrack.folder / "toy" / "diary.txt"
     wait_for(lambda: diary.exists() and diary.read_text().count("epoch ") == 2)
