@@ -230,6 +230,7 @@ def test_fault_71_a_script_that_outlived_its_driver_is_waited_for_and_never_over
 # --- one file, many writers ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fault_68_searches_that_share_a_file_all_finish_and_none_sees_a_locked_database(
     hbtrack: Hbtrack, script: Script, start: Start
 ) -> None:

@@ -241,6 +241,7 @@ def preload(tmp_path: Path) -> Callable[[str], Environment]:
     return compiled
 
 
+@pytest.mark.slow
 def test_fault_103_a_clock_that_jumps_by_years_spoils_no_duration_and_no_result(
     hbtrack: Hbtrack,
     another: Callable[[], Hbtrack],

@@ -255,7 +255,12 @@ def used(folder: Path) -> int:
 
 @linux
 @pytest.mark.parametrize(
-    "block", ["b'text of a line\\n' * 2**16", "b'7' * 2**20", "b'\\n' * 2**20"]
+    "block",
+    [
+        "b'7' * 2**20",
+        pytest.param("b'text of a line\\n' * 2**16", marks=pytest.mark.slow),
+        pytest.param("b'\\n' * 2**20", marks=pytest.mark.slow),
+    ],
 )
 def test_fault_37_a_flood_of_output_costs_neither_memory_nor_room(
     hbtrack: Hbtrack, script: Callable[[str], Path], block: str

@@ -222,6 +222,7 @@ def test_fault_89_90_a_file_that_goes_away_under_the_search_ends_it_with_its_res
         assert not file.exists(), "no other file is made in its place"
 
 
+@pytest.mark.slow
 def test_fault_97_a_folder_that_was_moved_goes_on_from_where_it_is_now(
     hbtrack: Hbtrack, another: Callable[[], Hbtrack]
 ) -> None:
