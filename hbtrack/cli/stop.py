@@ -28,13 +28,14 @@ def main(args: argparse.Namespace) -> int:
     with stoppable(), writable(path, complain, busy_seconds=patience()) as engine:
         searches = {search.run_identity: search for search in read_searches(engine)}
     chosen = [searches[name] for name in match_identity(list(searches), args.identity)]
-    todo = [search for search in chosen if search.status is SearchStatus.UNFINISHED]
+    todo = [search for search in chosen if _is_under_way(path, search)]
     if not todo:
         complain("Nothing to stop: no search there is under way.")
     failed: dict[str, HbtrackError] = {}
     with stoppable():
+        drivers = todo
         for number in (signal.SIGTERM, signal.SIGKILL):
-            drivers = [search for search in todo if _signal_driver(path, search, number, failed)]
+            drivers = [search for search in drivers if _signal_driver(path, search, number, failed)]
             _await_end(path, drivers, args.grace + SLACK)
     codes = []
     for search in todo:  # each for itself: one that cannot be ended leaves no other running
@@ -46,6 +47,13 @@ def main(args: argparse.Namespace) -> int:
             show_error(error)
             codes.append(error.exit_code)
     return max((code for code in codes if code != INTERRUPTED), default=os.EX_OK)
+
+
+def _is_under_way(path: Path, search: Search) -> bool:
+    """Also one that was stopped and is just being resumed: its script is being imported."""
+    if search.status is SearchStatus.STOPPED:
+        return owner_of(search_folder(path, search.pk)) is not None
+    return search.status is SearchStatus.UNFINISHED
 
 
 def _signal_driver(
