@@ -25,8 +25,10 @@ _DUMP = """
 SELECT run_identity, pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused
 FROM results ORDER BY run_identity, pass, bracket DESC, rung, slot"""
 
-# Whoever started the tests may ignore hangups (nohup), and every child would inherit that.
+# Whoever started the tests may ignore signals (nohup, &), and every child would inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
