@@ -27,15 +27,15 @@ def survive(hbtrack: Hbtrack, kinds: str, workers: int, kills: int) -> Report:
 def test_fault_6_71_killed_drivers_lose_nothing_and_train_no_epoch_twice(
     hbtrack: Hbtrack, workers: int
 ) -> None:
-    report = survive(hbtrack, "driver", workers, kills=8)
-    assert report.counts["driver"] == 8
+    report = survive(hbtrack, "driver", workers, kills=6)
+    assert report.counts["driver"] == 6
 
 
 @pytest.mark.parametrize("workers", [2])
 def test_fault_17_18_whatever_is_killed_the_search_ends_as_if_nothing_had_happened(
     hbtrack: Hbtrack, workers: int
 ) -> None:
-    report = survive(hbtrack, "any", workers, kills=8)
+    report = survive(hbtrack, "any", workers, kills=6)
     assert {"warden", "script", "all"} & report.counts.keys()
 
 

@@ -63,7 +63,7 @@ def go_on(hbtrack: Hbtrack) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["SIGTERM", "SIGUSR1"]
+    "name", ["SIGTERM", pytest.param("SIGUSR1", marks=pytest.mark.slow)]
 )  # of the others: faults/test_environment.py
 def test_a_stop_signal_ends_cleanly_and_resume_reaches_the_undisturbed_end(
     hbtrack: Hbtrack, another: Callable[[], Hbtrack], name: str

@@ -303,7 +303,9 @@ def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "env",
     [
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        pytest.param(
+            {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, marks=pytest.mark.slow
+        ),
         pytest.param({"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
         pytest.param({"LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0"}, marks=pytest.mark.slow),
         {"LC_ALL": "tr_TR.UTF-8", "TZ": "America/St_Johns"},
@@ -428,7 +430,7 @@ def test_fault_105_when_no_process_can_be_started_starts_rest_and_then_say_why(
     go_on(hbtrack)
 
 
-@pytest.mark.parametrize("megabytes", [60, 400])
+@pytest.mark.parametrize("megabytes", [60, pytest.param(400, marks=pytest.mark.slow)])
 def test_fault_105_with_little_memory_a_search_runs_or_says_so_without_a_traceback(
     hbtrack: Hbtrack, script: Script, megabytes: int
 ) -> None:
@@ -563,9 +565,9 @@ sys.addaudithook(look)
     [
         ("import hbtrack.session", 130),
         ("subprocess.Popen", 75),
-        ("sqlite3.connect", 75),
-        ("migrations/env.py", 75),
         ("migrations/versions/", 75),
+        pytest.param("sqlite3.connect", 75, marks=pytest.mark.slow),
+        pytest.param("migrations/env.py", 75, marks=pytest.mark.slow),
     ],
 )
 def test_fault_108_ctrl_c_before_the_search_runs_ends_with_a_sentence_and_a_sound_file(

@@ -195,8 +195,20 @@ def test_fault_87_whoever_holds_no_lock_is_not_named(tmp_path: Path) -> None:
 # --- moved, replaced, deleted --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", ["", "-wal"])
-@pytest.mark.parametrize("how", ["rename", "delete", "replace"])
+@pytest.mark.parametrize(
+    ("how", "ending"),
+    [
+        ("rename", ""),
+        ("delete", "-wal"),
+        *(
+            pytest.param(how, ending, marks=pytest.mark.slow)
+            for how, ending in (
+                *(("delete", ""), ("replace", "")),
+                *(("rename", "-wal"), ("replace", "-wal")),
+            )
+        ),
+    ],
+)
 def test_fault_89_90_a_file_that_goes_away_under_the_search_ends_it_with_its_results_kept(
     begin: Begin, hbtrack: Hbtrack, ending: str, how: str
 ) -> None:
