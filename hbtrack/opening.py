@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from hbtrack.database.location import make_search_folder, search_folder
+from hbtrack.database.revision import REVISION, peek
 from hbtrack.database.upgrade import writable
 from hbtrack.display import option
 from hbtrack.errors import Conflict, HbtrackError, ScriptError, UsageError
@@ -70,7 +71,7 @@ def _writable(path: Path, settings: Settings) -> AbstractContextManager[Engine]:
 
 def _likely(path: Path, launch: Launch, settings: Settings) -> Search | None:
     """The unfinished search of the same script and arguments, whose identity will be the same."""
-    if not path.exists():
+    if not path.exists() or peek(path) != REVISION:  # nothing is upgraded for a script unseen
         return None
     with _writable(path, settings) as engine:
         searches = catalogue.read_searches(engine)

@@ -717,6 +717,14 @@ def test_the_command_that_is_suggested_can_be_typed(hbtrack: Hbtrack, script: Wr
     assert identity in hbtrack(*shlex.split(suggested[1])).stdout
 
 
+def test_a_script_that_is_refused_makes_no_schema_in_an_empty_file(
+    hbtrack: Hbtrack, script: Write
+) -> None:
+    hbtrack.database.touch()
+    hbtrack("run", script("x = ("), code=2)
+    assert hbtrack.database.stat().st_size == 0
+
+
 def test_a_second_run_is_refused_before_its_script_is_imported(
     hbtrack: Hbtrack, script: Write
 ) -> None:
