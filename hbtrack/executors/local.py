@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hbtrack.executors import carriers
-from hbtrack.executors.warden import where
+from hbtrack.executors.warden import ROOM, where
 from hbtrack.executors.warden_link import WardenLink
 from hbtrack.executors.worker_files import Output, Record, WorkerFiles
 from hbtrack.faults import passing
@@ -24,9 +24,6 @@ ADOPTED_TICK = 0.05
 
 LONGEST_WAIT = 3600.0
 """Seconds; the kernel's timers end somewhere, and looking once an hour does no harm."""
-
-ROOM = 64 * 1024
-"""Bytes of disk without which a script would fail for want of them, whatever its config."""
 
 SILENT_SECONDS = 2.0
 """How long an adopted attempt whose processes are all gone may keep its lock."""

@@ -40,7 +40,7 @@ LOCK_FD = 9  # where the script inherits the lock
 PR_SET_CHILD_SUBREAPER = 36
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 SWEEPS = 40  # times 5 ms for what was killed to vanish and show its own children
-ROOM = 64 * 1024  # bytes of disk below which it counts as full
+ROOM = 64 * 1024  # bytes of disk without which a script fails, whatever its config
 ANSWER_SECONDS = 0.5  # in which a signal to all processes reaches this one after the scripts
 LOG_TICK = 250  # milliseconds between two looks at how long the logs are
 
