@@ -26,6 +26,7 @@ def kind_of(path: Path, mounts: Path = MOUNTS) -> str:
         lines = mounts.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return ""
+    path = path.resolve()  # a link may lead to another file system
     found: tuple[int, str] = (-1, "")
     for line in lines:
         mount, _, kind = line.partition(" - ")
