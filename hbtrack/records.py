@@ -21,7 +21,7 @@ class SearchStatus(StrEnum):
     """Whether a search has more to do."""
 
     UNFINISHED = "unfinished"
-    STOPPED = "stopped"  # a limit or a broken script ended it; the reason is stored
+    STOPPED = "stopped"  # `hbtrack stop` ended it, as is stored; resume goes on
     FINISHED = "finished"
 
 

@@ -116,7 +116,7 @@ _SECONDS = "wall seconds of the process"
 DICTIONARY: dict[str, dict[str, str]] = {
     "searches": {
         "run_identity": _IDENTITY,
-        "status": "unfinished, stopped (a limit, or a script plainly broken) or finished",
+        "status": "unfinished, stopped (by `hbtrack stop`; resume goes on) or finished",
         "script": "absolute path of the script",
         "script_args": "the user's own arguments, a JSON array",
         "max_epochs": "the paper's R: the largest budget",
@@ -208,7 +208,8 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "epochs": _EPOCHS,
         "bracket": f"{_BRACKET}; of the canonically first place",
         "rung": f"{_RUNG}; of the canonically first place",
-        "error_type": "exception type, or exit_code, signal, no_output, not_finite, ...",
+        "error_type": "exception type, or exit_code, signal, killed, no_output, bad_last_line, "
+        "not_finite, log_overflow",
         "error_message": "the exception's message, or a sentence",
         "error": "the traceback, or what is known",
         "attempts": "processes run for the evaluation",
