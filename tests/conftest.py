@@ -21,6 +21,16 @@ SCRIPTS = ROOT / "tests" / "scripts"
 TOY = SCRIPTS / "toy.py"
 DUMMY = ROOT / "dummy.py"
 
+# Parts of scripts that keep the contract, for tests of what is wrong with another part.
+SAMPLER = """
+def get_random_config_id(rng):
+    return f"x:{rng.randint(10**9)}"
+"""
+MAIN = """
+if __name__ == "__main__":
+    print(0.5)
+"""
+
 _DUMP = """
 SELECT run_identity, pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused
 FROM results ORDER BY run_identity, pass, bracket DESC, rung, slot"""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DUMMY, ROOT, Hbtrack, wait_for
+from conftest import DUMMY, MAIN, ROOT, SAMPLER, Hbtrack, wait_for
 
 from hbtrack.cli import main
 
@@ -22,14 +22,6 @@ Write = Callable[[str], Path]
 IDENTITY = """
 def run_identity(argv):
     return "mine"
-"""
-SAMPLER = """
-def get_random_config_id(rng):
-    return f"x:{rng.randint(10**9)}"
-"""
-MAIN = """
-if __name__ == "__main__":
-    print(0.5)
 """
 GOOD = IDENTITY + SAMPLER + MAIN
 WAITS = "import time\nif __name__ == '__main__': time.sleep(1000)\n"

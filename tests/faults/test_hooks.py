@@ -7,21 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TOY, Hbtrack
+from conftest import MAIN, SAMPLER, TOY, Hbtrack
 
 Script = Callable[..., Path]
 
 IDENTITY = """
 def run_identity(argv):
     return "hooks"
-"""
-SAMPLER = """
-def get_random_config_id(rng):
-    return f"x:{rng.randint(10**9)}"
-"""
-MAIN = """
-if __name__ == "__main__":
-    print(0.5)
 """
 
 
