@@ -7,54 +7,36 @@ A start and what freed its worker are recorded in one commit; nothing is started
 recorded. The first start and the hundredth run this same loop.
 """
 
-import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from hbtrack.admission import ROOM_SECONDS, Admission
 from hbtrack.contract import attempt_argv
 from hbtrack.errors import HbtrackError, Unavailable
+from hbtrack.executors.gpus import Gpu, call_of, shown
 from hbtrack.executors.local import Ended
 from hbtrack.faults import passing
+from hbtrack.limits import FIRST, broken, reached
 from hbtrack.plan import Done, OpenPass, Plan, Start, Wait
 from hbtrack.records import (
     AttemptStatus,
     Facts,
-    RungKey,
     Search,
     SearchStatus,
-    Verdict,
     rung_of,
+    unix,
 )
-from hbtrack.seams import Executor, Limits, Observer, Running, Sampler, StopRequest
-from hbtrack.store.ledger import Ledger, Writer
+from hbtrack.seams import Executor, Leeway, Observer, Running, Sampler, StopRequest
+from hbtrack.settling import Pending, Settling, Step
+from hbtrack.stopping import Stopping
+from hbtrack.store.ledger import Ledger
 from hbtrack.summary import summarise
-from hbtrack.verdict import Ending, judge
 
-KILL_SECONDS = 10.0
-"""How long a killed script may take to vanish before the driver goes without it."""
+SEEN_SECONDS = 60.0
+"""Between two notes that the driver lives: --max-time counts a killed one's time from them."""
 
 LONG_WAL = 256 * 1024**2
 """Bytes of the -wal file at which the user is told, and again each time it has doubled."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A recorded attempt, to be started after the commit."""
-
-    worker: int
-    running: Running
-
-
-@dataclass(slots=True)
-class _Step:
-    """One commit under way."""
-
-    writer: Writer
-    touched: set[RungKey] = field(default_factory=set)
-    starts: list[_Pending] = field(default_factory=list)
-    verdicts: list[tuple[Running, Verdict]] = field(default_factory=list)
 
 
 class Driver:
@@ -72,8 +54,8 @@ class Driver:
         executor: Executor,
         sampler: Sampler,
         observer: Observer,
-        places: Sequence[str],
-        limits: Limits,
+        places: Sequence[Gpu],
+        leeway: Leeway,
         stop: StopRequest,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -86,12 +68,30 @@ class Driver:
         self._executor = executor
         self._sampler = sampler
         self._observer = observer
-        self._limits = limits
         self._clock = clock
         self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
-        self._kill_at: float | None = None  # monotonic
-        self._killed_since: float | None = None  # monotonic
         self._long_wal = LONG_WAL
+        self._judged = search.judged
+        self._lived = 0.0  # seconds in which earlier drivers lived
+        self._begun = self._seen = time.monotonic()
+        self._stopping = Stopping(
+            self.running,
+            ledger=ledger,
+            executor=executor,
+            observer=observer,
+            stop=stop,
+            grace=leeway.grace,
+            timeout=search.limits.timeout,
+        )
+        self._settling = Settling(
+            self._admission,
+            executor=executor,
+            observer=observer,
+            stop=stop,
+            limits=search.limits,
+            leeway=leeway,
+            clock=clock,
+        )
 
     def run(self, facts: Facts) -> SearchStatus:
         """Go on with the search; its status when nothing is running any more.
@@ -99,13 +99,17 @@ class Driver:
         Raises HbtrackError (a script that broke, a start that failed for good) after everything
         that ran has ended, and whatever stops the loop itself: then attempts stay to be adopted.
         """
+        self._lived = facts.lived
         self._take_over(facts)
+        self._heed_limits()
         self._commit([])
         while self.running or self._more_to_come():
             ended = self._executor.wait(self._timeout())
-            if self.stop.at is not None:
-                self._stop_attempts(except_for={end.attempt for end in ended})
+            over = {end.attempt for end in ended}
+            self._stopping.heed_stop(except_for=over)
+            self._stopping.heed_timeout(except_for=over)
             self._commit(ended)
+            self._heed_limits()
         if self._failure:
             raise self._failure
         return SearchStatus.FINISHED if self._finished() else SearchStatus.UNFINISHED
@@ -124,17 +128,15 @@ class Driver:
                 open_attempt.epochs,
                 self.plan.rungs[rung_of(place)].increment,
                 open_attempt.gpu,
-                since=time.monotonic(),
+                since=time.monotonic() - max(0.0, self._clock() - unix(open_attempt.started_at)),
                 adopted=True,
-                stopping=open_attempt.status is AttemptStatus.STOPPING,
             )
+            if open_attempt.status is not AttemptStatus.RUNNING:
+                running.ending = open_attempt.status
             self.running[running.attempt] = running
             self._executor.adopt(running.attempt, open_attempt.worker)
             passing("adopt.after")
-        # Those that were asked to stop are ended first: what they say does not count.
-        for running in self._stopping():
-            self._executor.signal(running.attempt, signal.SIGTERM)
-            self._kill_at = time.monotonic() + self._limits.grace
+        self._stopping.go_on()
         found = {running.attempt for running in self.running.values()}
         ended = self._executor.wait(0) if found else []
         self._commit(ended, watched=False)
@@ -152,26 +154,43 @@ class Driver:
 
     def _timeout(self) -> float | None:
         """Seconds until the loop has something to do by itself."""
-        moments = [at for at in (self._kill_at, self._admission.not_before) if at is not None]
-        return max(0.0, min(moments) - time.monotonic()) if moments else None
+        moments = [self._stopping.next_at(), self._admission.wake_at(), self._seen + SEEN_SECONDS]
+        if (limit := self.search.limits.max_time) is not None and self.stop.at is None:
+            moments.append(self._begun + limit - self._lived)
+        return max(0.0, min(at for at in moments if at is not None) - time.monotonic())
+
+    def _heed_limits(self) -> None:
+        """Stop cleanly when a limit of the whole search is reached."""
+        lived = self._lived + time.monotonic() - self._begun
+        limit = reached(self.search.limits, self.plan, lived)
+        if limit and self.stop.at is None and not self._finished():
+            self.stop.reach(limit, self._clock())
+        if self.stop.reached:
+            self._stopping.heed_stop()
 
     def _commit(self, ended: Sequence[Ended], *, watched: bool = True) -> None:
         """Record what has ended, what follows, and what starts next: one transaction."""
-        self._kill_overdue()
+        self._stopping.kill_overdue()
         self._admission.look_at_the_clock()
         if not ended and not self.running and self._lacks_room():
             raise Unavailable(
                 "The disk is full, so nothing was started; make room.", "the disk is full"
             )
-        if not ended and (self._idle_gpu() is None or isinstance(self.plan.next(), Wait)):
+        idle = not self._idle() or isinstance(self.plan.next(), Wait)
+        if not ended and idle and not self._is_to_be_seen():
             return
         with self._ledger.transaction() as writer:
-            step = _Step(writer)
+            step = Step(writer)
             for end in ended:
                 self._settle(step, end, watched=watched)
                 passing("settle.after")
+            self._take_back(step)
+            self._judge_script(step)
             if watched:
                 self._decide(step)
+            if self._is_to_be_seen():
+                self._seen = time.monotonic()
+                writer.seen(self._clock())
             if step.touched:
                 writer.summarise(summarise(self.plan, step.touched))
             if self._finished():
@@ -189,7 +208,7 @@ class Driver:
 
     def _lacks_room(self) -> bool:
         """On a full disk scripts would fail whatever their config: for a while none is started."""
-        if self._idle_gpu() is None or self._executor.has_room():
+        if not self._idle() or self._executor.has_room():
             return False
         self._admission.rest(ROOM_SECONDS)
         self._observer.said("wait", message="the disk is full", seconds=ROOM_SECONDS)
@@ -197,21 +216,43 @@ class Driver:
 
     def _decide(self, step: _Step) -> None:
         """Fill the idle workers with what the plan says is next."""
-        while (gpu := self._idle_gpu()) and not self._lacks_room():
+        while self._idle() and not self._lacks_room():
             decision = self.plan.next()
             if isinstance(decision, Start):
-                self._record_start(step, decision, gpu)
+                if (taken := self._take_worker()) is None:
+                    return
+                self._record_start(step, decision, *taken)
             elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
                 return
 
-    def _idle_gpu(self) -> str | None:
-        """The GPU of an idle worker, if something may start at all."""
-        if self.stop.at or self._failure:
-            return None
-        return self._admission.idle_gpu(running.gpu for running in self.running.values())
+    def _idle(self) -> list[Gpu]:
+        """The GPUs of idle workers on which something may start now."""
+        if self.stop.at is not None or self._failure:
+            return []
+        return self._admission.idle(self._busy())
 
-    def _record_start(self, step: _Step, start: Start, gpu: str) -> None:
-        worker = self._executor.take_worker()
+    def _busy(self) -> list[str]:
+        return [running.gpu for running in self.running.values()]
+
+    def _take_worker(self) -> tuple[int, list[Gpu]] | None:
+        """A worker with its GPU, or with all of them for the one evaluation that is left."""
+        resources = self.search.resources
+        if resources.multi_gpu == "auto" and self.plan.only_one_left():
+            every = self._admission.all_idle(self._busy())
+            keys = [gpu.key for gpu in every or ()]
+            if every and (worker := self._executor.take_worker(keys, 1)) is not None:
+                return worker, every
+        while idle := self._idle():
+            gpu = idle[0]
+            keys = [gpu.key] if gpu.key else []
+            if (worker := self._executor.take_worker(keys, resources.per_gpu)) is not None:
+                return worker, [gpu]
+            if self._admission.occupied(gpu):
+                self._observer.said("wait", message=f"GPU {gpu.name} is used by another search")
+        return None
+
+    def _record_start(self, step: Step, start: Start, worker: int, gpus: list[Gpu]) -> None:
+        gpu = shown(gpus)
         attempt = step.writer.start(
             start.place, start.config_id, start.epochs, worker=worker, gpu=gpu, now=self._clock()
         )
@@ -228,24 +269,24 @@ class Driver:
             alone=self._admission.one_at_a_time,
         )
         self.running[attempt] = running
-        step.starts.append(_Pending(worker, running))
+        step.starts.append(Pending(worker, running, *call_of(gpus)))
 
-    def _start(self, pending: _Pending) -> None:
+    def _start(self, pending: Pending) -> None:
         running, launch = pending.running, self.search.launch
         argv = attempt_argv(
             launch.python,
             launch.script,
             running.config_id,
             epochs=running.epochs,
-            gpus=running.gpu.split(","),
+            gpus=pending.gpus,
             script_args=launch.script_args,
         )
         passing("spawn.before")
-        self._executor.start(running.attempt, pending.worker, argv, {})
+        self._executor.start(running.attempt, pending.worker, argv, pending.env)
         passing("spawn.after")
         self._observer.started(running)
 
-    def _open_pass(self, step: _Step, pass_: int) -> bool:
+    def _open_pass(self, step: Step, pass_: int) -> bool:
         """Open a pass if its ids are there; else nothing starts until they are, or fail."""
         try:
             sampled = self._sampler.take(pass_, self.plan.config_ids, self._executor.wake)
@@ -266,13 +307,14 @@ class Driver:
 
     # --- ends ---
 
-    def _settle(self, step: _Step, end: Ended, *, watched: bool) -> None:
+    def _settle(self, step: Step, end: Ended, *, watched: bool) -> None:
         """Record what an attempt came to, and what follows from it."""
         passing("settle.before")
         running = self.running.pop(end.attempt)
-        verdict = self._judge(step, running, end, watched=watched)
+        verdict = self._settling.judge(step, running, end, watched=watched)
+        again = self._settling.why_again(step, running, verdict)
         step.verdicts.append((running, verdict))
-        step.writer.end(end.attempt, verdict)
+        step.writer.end(end.attempt, verdict, again)
         step.writer.result(
             running.place,
             running.config_id,
@@ -287,83 +329,46 @@ class Driver:
                 self._fail(failure)
             return
         self._admission.note_result()
+        if again:
+            self.plan.requeue(running.place)
+            step.touched.add(rung_of(running.place))
+            return
         consequences = self.plan.record(running.config_id, running.epochs, verdict.loss)
         step.writer.apply(consequences, verdict.finished_at)
         step.touched |= consequences.rungs()
 
-    def _judge(self, step: _Step, running: Running, end: Ended, *, watched: bool) -> Verdict:
-        record, output = end.record, self._executor.output(end)
-        parent_died = watched and record.exit_status is None and not running.stopping
-        self._admission.note_parent(record, died=parent_died)
-        finished_at = record.finished_at or self._clock()
-        # What is not recorded when a stop signal is heard may be an answer to it.
-        too_late = self.stop.at is not None and (watched or finished_at > self.stop.at)
-        wiped = not (record.asked or running.adopted)  # it emptied or removed its lock file
-        properly = record.exit_status == 0 and not (record.signalled or record.full)
-        ending = Ending(
-            finished_at=finished_at,
-            pid=record.pid,
-            exit_status=record.exit_status,
-            seconds=record.seconds,
-            last_line=output.last_line if record.pid else b"",
-            stdout=output.stdout if record.pid else "",
-            stderr=output.stderr if record.pid else "",
-            log=output.log if record.pid else None,
-            asked_to_stop=running.stopping or too_late,
-            watched=watched and (record.exit_status is not None or running.alone or wiped),
-            # Not asked on the hot path: what ended properly was not lost.
-            times_lost=0 if properly else step.writer.times_lost(end.attempt),
-            signalled=record.signalled,
-            full=record.full,
-            oom=record.oom,
-            overflow=record.overflow,
-        )
-        return judge(ending, self._limits.max_lost)
+    def _take_back(self, step: Step) -> None:
+        """The failures of a GPU that was found to be at fault are none, where that is still open.
 
-    # --- stopping ---
-
-    def _stopping(self) -> list[Running]:
-        return [running for running in self.running.values() if running.stopping]
-
-    def _stop_attempts(self, except_for: set[int]) -> None:
-        """Say in the database that nothing counts any more, then ask the scripts to end."""
-        new = [
-            running
-            for running in self.running.values()
-            if not running.stopping and running.attempt not in except_for
+        A fact goes, so the plan is made anew from those that are left.
+        """
+        busy = {running.config_id for running in self.running.values()}
+        taken = [
+            (config_id, epochs)
+            for config_id, epochs in step.withdrawn
+            if config_id not in busy
+            and self.plan.withdrawal_problem(config_id, epochs) is None
+            and step.writer.withdraw(config_id, epochs, "gpu")
         ]
-        if new:
-            passing("stop.before")
-            self._killed_since = None
-            with self._ledger.transaction() as writer:
-                writer.stopping(running.attempt for running in new)
-            passing("stop.after")
-            for running in new:
-                running.stopping = True
-                self._executor.signal(running.attempt, signal.SIGTERM)
-            passing("stop.signalled")
-            self._kill_at = time.monotonic() + self._limits.grace
-            self._observer.said("stop", signal=self.stop.name, running=len(new))
-        if self.stop.at_once and self._killed_since is None:
-            self._kill_at = time.monotonic()
+        if taken:
+            self.plan = replan(step.writer.connection, self.search)
+            for running in self.running.values():
+                self.plan.start(running.place)
+            self._observer.said("retry", evaluations=len(taken), reason="gpu")
 
-    def _kill_overdue(self) -> None:
-        """KILL to what did not end within the grace period; some cannot even be killed."""
-        if self._kill_at is None or time.monotonic() < self._kill_at:
+    def _judge_script(self, step: Step) -> None:
+        """Once: if its first evaluations all failed alike, the script is broken, not the configs."""
+        if self._judged or self.stop.at is not None:
             return
-        stopping = self._stopping()
-        if not stopping:
-            self._kill_at = self._killed_since = None
+        first = self.plan.first_failures(FIRST)
+        if first is not None and len(first) < FIRST:
             return
-        now = time.monotonic()
-        self._killed_since = self._killed_since or now
-        if self.stop.at is not None and now - self._killed_since > KILL_SECONDS:
-            raise HbtrackError(
-                f"{len(stopping)} scripts were killed and still hold their locks: the kernel "
-                "cannot end them yet, their parent (warden.py) is stopped, or they run in a "
-                "container that is not visible from here. Everything finished is kept; when they "
-                "have ended, type `hbtrack resume`."
-            )
-        for running in stopping:
-            self._executor.signal(running.attempt, signal.SIGKILL)
-        self._kill_at = now + 0.5  # again: a start on its way may only now become a process
+        self._judged = True
+        found = [step.writer.fingerprint(*evaluation) for evaluation in first or ()]
+        fingerprint, error = found[0] if found else (None, None)
+        if fingerprint and {one for one, _ in found} == {fingerprint}:
+            step.writer.judged()
+            self.stop.reach(broken(fingerprint, error or ""), self._clock())
+
+    def _is_to_be_seen(self) -> bool:
+        return time.monotonic() - self._seen >= SEEN_SECONDS

@@ -8,8 +8,9 @@ import os
 import shlex
 import time
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
@@ -23,7 +24,15 @@ from hbtrack.faults import passing
 from hbtrack.launch import sha256_of
 from hbtrack.ownership import Ownership, owned, owner_of
 from hbtrack.plan import Plan
-from hbtrack.records import Launch, Resources, Sampled, Search, SearchStatus, Terms
+from hbtrack.records import (
+    Launch,
+    Limits,
+    Resources,
+    Sampled,
+    Search,
+    SearchStatus,
+    Terms,
+)
 from hbtrack.schedule import schedule_of
 from hbtrack.script.probe import ScriptProbe
 from hbtrack.session import Session, Settings
@@ -39,33 +48,36 @@ def start_search(
     terms: Terms,
     typed: set[str],
     resources: Resources,
+    limits: Limits,
     settings: Settings,
 ) -> Session:
     """The search that the script names, new or stored, ready to be driven.
 
-    `typed` names the terms that the user gave: only those are compared with what is stored.
+    `typed` names what the user gave: only such terms are compared with what is stored, and only
+    such resources and limits replace it.
     """
     schedule = schedule_of(terms)
     likely = _likely(path, launch, settings)
     with ExitStack() as stack:
         # The import may take long: who else wants the search is refused at once, not after it.
-        ownership = _own(path, likely, stack) if likely else None
+        ownership = own(path, likely, stack) if likely else None
         probe = stack.enter_context(ScriptProbe(launch, settings.import_timeout))
         identity = probe.identity()
         stored = _stored(path, identity, settings) if path.exists() else None
         if stored is None:
-            sampled = probe.sample(schedule, terms.seed, 1, ())
+            sampled = probe.sample(schedule, terms.seed, 1, (), terms.configs)
             _show_printed(probe, settings)
-            return _create(path, identity, launch, terms, resources, sampled, settings)
+            new = _New(identity, terms, launch, resources, limits)
+            return _create(path, new, sampled, settings)
         _compare(stored, launch, terms, typed)
         launch = _as_before(launch, stored.launch, typed)
-        search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
+        search = replace(retyped(stored, resources, limits, typed), launch=launch)
         if ownership is None or ownership.folder != search_folder(path, stored.pk):
-            ownership = _own(path, stored, stack)
-        return _reopen(path, stored, search, probe, ownership, settings)
+            ownership = own(path, stored, stack)
+        return reopen(path, stored, search, probe, ownership, settings)
 
 
-def _writable(path: Path, settings: Settings) -> AbstractContextManager[Engine]:
+def open_file(path: Path, settings: Settings) -> AbstractContextManager[Engine]:
     return writable(path, settings.say, busy_seconds=settings.patience)
 
 
@@ -73,7 +85,7 @@ def _likely(path: Path, launch: Launch, settings: Settings) -> Search | None:
     """The unfinished search of the same script and arguments, whose identity will be the same."""
     if not path.exists() or peek(path) != REVISION:  # nothing is upgraded for a script unseen
         return None
-    with _writable(path, settings) as engine:
+    with open_file(path, settings) as engine:
         searches = catalogue.read_searches(engine)
     same = (launch.script_sha256, launch.script_args)
     for search in searches:
@@ -90,11 +102,16 @@ def _as_before(launch: Launch, before: Launch, typed: set[str]) -> Launch:
     return replace(launch, cwd=cwd, python=before.python if keep_python else launch.python)
 
 
-def _kept(resources: Resources, stored: Search, typed: set[str]) -> Resources:
-    """The workers and GPUs last used, unless they were typed."""
-    return Resources(
-        resources.workers if "workers" in typed else stored.resources.workers,
-        resources.gpus if "gpus" in typed else stored.resources.gpus,
+def retyped(stored: Search, resources: Resources, limits: Limits, typed: set[str]) -> Search:
+    """The search with the resources and limits last used, unless they were typed."""
+
+    def given(values: Resources | Limits) -> dict[str, Any]:
+        return {name: value for name, value in asdict(values).items() if name in typed}
+
+    return replace(
+        stored,
+        resources=replace(stored.resources, **given(resources)),
+        limits=replace(stored.limits, **given(limits)),
     )
 
 
@@ -104,7 +121,7 @@ def _refuse_if_owned(path: Path, search: Search) -> None:
         raise owned(search.run_identity, owner)
 
 
-def _own(path: Path, search: Search, stack: ExitStack) -> Ownership:
+def own(path: Path, search: Search, stack: ExitStack) -> Ownership:
     """This process owns the search, until the stack ends unless the ownership is kept."""
     _refuse_if_owned(path, search)
     ownership = Ownership(make_search_folder(path, search.pk), search.run_identity)
@@ -113,12 +130,29 @@ def _own(path: Path, search: Search, stack: ExitStack) -> Ownership:
 
 
 def resume_search(
-    path: Path, stored: Search, *, resources: Resources, typed: set[str], settings: Settings
+    path: Path,
+    stored: Search,
+    *,
+    resources: Resources,
+    limits: Limits,
+    typed: set[str],
+    settings: Settings,
 ) -> Session:
     """A stored search, ready to be driven on with nothing but what is stored.
 
     It is owned before its script is imported, which may take long: a second one is refused at once.
     """
+    search = replace(
+        retyped(stored, resources, limits, typed), launch=launch_now(path, stored)
+    )
+    with ExitStack() as stack:
+        ownership = own(path, stored, stack)
+        probe = same_script(stack, search, settings)
+        return reopen(path, stored, search, probe, ownership, settings)
+
+
+def launch_now(path: Path, stored: Search) -> Launch:
+    """How the script of a stored search is run, if all of it is still there."""
     launch = stored.launch
     for what, place in (("script", launch.script), ("interpreter", launch.python)):
         if not os.access(place, os.R_OK):
@@ -132,24 +166,25 @@ def resume_search(
             f"The working directory of {stored.run_identity}, {launch.cwd}, is gone, so the search "
             "was left as it is. Make it again, or use `hbtrack run` from its new place."
         )
-    launch = replace(launch, script_sha256=sha256_of(launch.script))
-    search = replace(stored, launch=launch, resources=_kept(resources, stored, typed))
-    with ExitStack() as stack:
-        ownership = _own(path, stored, stack)
-        probe = stack.enter_context(ScriptProbe(launch, settings.import_timeout))
-        identity = probe.identity()
-        if identity != stored.run_identity:
-            raise ScriptError(
-                f"run_identity of {launch.script} says {identity!r} now, but the search is "
-                f"{stored.run_identity!r}: the script has changed. The search was left as it is; "
-                "`hbtrack run` would start one of the new name."
-            )
-        return _reopen(path, stored, search, probe, ownership, settings)
+    return replace(launch, script_sha256=sha256_of(launch.script))
+
+
+def same_script(stack: ExitStack, search: Search, settings: Settings) -> ScriptProbe:
+    """The imported script of a stored search, which must still say the same identity."""
+    probe = stack.enter_context(ScriptProbe(search.launch, settings.import_timeout))
+    identity = probe.identity()
+    if identity != search.run_identity:
+        raise ScriptError(
+            f"run_identity of {search.launch.script} says {identity!r} now, but the search is "
+            f"{search.run_identity!r}: the script has changed. The search was left as it is; "
+            "`hbtrack run` would start one of the new name."
+        )
+    return probe
 
 
 def _stored(path: Path, identity: str, settings: Settings) -> Search | None:
     with (
-        _writable(path, settings) as engine,
+        open_file(path, settings) as engine,
         engine.begin() as connection,
     ):
         return catalogue.load_search(connection, identity)
@@ -166,7 +201,7 @@ def _next_pass(
 ) -> Sampled | None:
     """The configs of the pass that opens next, while the script is imported anyway."""
     with (
-        _writable(path, settings) as engine,
+        open_file(path, settings) as engine,
         engine.begin() as connection,
     ):
         facts = load_facts(connection.exec_driver_sql, search.pk)
@@ -174,14 +209,16 @@ def _next_pass(
     if opened == search.terms.passes:
         return None
     used = {config_id for ids in facts.passes for config_id in ids}
-    return probe.sample(schedule_of(search.terms), search.terms.seed, opened + 1, used)
+    terms = search.terms
+    given = terms.configs if opened == 0 else ()
+    return probe.sample(schedule_of(terms), terms.seed, opened + 1, used, given)
 
 
 def _compare(stored: Search, launch: Launch, terms: Terms, typed: set[str]) -> None:
     """Refuse to go on with a search under other terms than it was started with."""
     differences = [
-        f"--{name.replace('_', '-')}: stored {getattr(stored.terms, name)}, "
-        f"given {getattr(terms, name)}"
+        f"{_typed_as(name)}: stored {_as_typed(getattr(stored.terms, name))}, "
+        f"given {_as_typed(getattr(terms, name))}"
         for name in Terms.__dataclass_fields__
         if name in typed and getattr(stored.terms, name) != getattr(terms, name)
     ]
@@ -206,27 +243,39 @@ def _compare(stored: Search, launch: Launch, terms: Terms, typed: set[str]) -> N
         )
 
 
-def _create(
-    path: Path,
-    identity: str,
-    launch: Launch,
-    terms: Terms,
-    resources: Resources,
-    sampled: Sampled,
-    settings: Settings,
-) -> Session:
+def _typed_as(name: str) -> str:
+    return "--config" if name == "configs" else f"--{name.replace('_', '-')}"
+
+
+def _as_typed(value: object) -> object:
+    return (shlex.join(value) or "none") if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A search that is not stored yet."""
+
+    identity: str
+    terms: Terms
+    launch: Launch
+    resources: Resources
+    limits: Limits
+
+
+def _create(path: Path, new: _New, sampled: Sampled, settings: Settings) -> Session:
     """Write a new search; or find that another process did so just now, on the same terms."""
-    schedule = schedule_of(terms)
-    with _writable(path, settings) as engine:
+    schedule, identity = schedule_of(new.terms), new.identity
+    with open_file(path, settings) as engine:
         with suppress(IntegrityError), engine.begin() as connection:
             catalogue.create_search(
                 connection,
                 identity,
-                terms=terms,
-                launch=launch,
-                resources=resources,
+                terms=new.terms,
+                launch=new.launch,
+                resources=new.resources,
+                limits=new.limits,
                 schedule=schedule,
-                summary=summarise_search(Plan(schedule, terms.passes)),
+                summary=summarise_search(Plan(schedule, new.terms.passes)),
                 now=time.time(),
             )
             passing("create.before")
@@ -235,11 +284,12 @@ def _create(
             search = catalogue.load_search(connection, identity)
     if search is None:
         raise HbtrackError(f"The search {identity!r} was removed as it was being started.")
-    _compare(search, launch, terms, set(Terms.__dataclass_fields__))
-    return Session(path, replace(search, launch=launch, resources=resources), sampled, settings)
+    _compare(search, new.launch, new.terms, set(Terms.__dataclass_fields__))
+    search = replace(search, launch=new.launch, resources=new.resources, limits=new.limits)
+    return Session(path, search, sampled, settings)
 
 
-def _reopen(
+def reopen(
     path: Path,
     stored: Search,
     search: Search,

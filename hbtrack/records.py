@@ -17,11 +17,16 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def unix(text: str) -> float:
+    """The Unix time that `iso` wrote."""
+    return datetime.fromisoformat(text).timestamp()
+
+
 class SearchStatus(StrEnum):
     """Whether a search has more to do."""
 
     UNFINISHED = "unfinished"
-    STOPPED = "stopped"  # `hbtrack stop` ended it, as is stored; resume goes on
+    STOPPED = "stopped"  # by `hbtrack stop` or a limit, as is stored; resume goes on
     FINISHED = "finished"
 
 
@@ -206,6 +211,7 @@ class Terms:
     seed: int
     passes: int
     failure_loss: float
+    configs: tuple[str, ...] = ()  # the user's own, in the first slots of the first bracket
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,21 @@ class Resources:
 
     workers: int | None
     gpus: str  # all, none, or 0,2
+    per_gpu: int = 1  # evaluations at once
+    isolate_gpus: bool = False  # by CUDA_VISIBLE_DEVICES
+    multi_gpu: str = "auto"  # or never
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the user allows a search to take: totals; None is no limit."""
+
+    timeout: float | None = None  # seconds of an attempt
+    retries: int = 0  # of an evaluation that failed through no fault of its config
+    retry_timeouts: bool = False  # a timeout is no fault of the config's
+    max_failures: str | None = None  # "5", or "10%" of the evaluations planned
+    max_time: float | None = None  # seconds in which a driver lived
+    target_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +261,8 @@ class Search:
     status: SearchStatus
     stop_reason: str | None
     fence: int
+    limits: Limits = field(default_factory=Limits)
+    judged: bool = False  # stopped as plainly broken before: not again
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +285,7 @@ class OpenAttempt:
     worker: int
     gpu: str
     host: str
+    started_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +296,7 @@ class Facts:
     results: tuple[tuple[str, int, Loss], ...]  # config_id, epochs, loss
     entered: frozenset[tuple[Place, str]]
     open_attempts: tuple[OpenAttempt, ...]
+    lived: float = 0.0  # seconds in which drivers that have ended lived
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +314,7 @@ class Verdict:
     error_type: str | None = None
     error_message: str | None = None
     error: str | None = None
+    fingerprint: str | None = None  # the same for failures of one cause
     stdout: str = ""
     stderr: str = ""
     log: str | None = None

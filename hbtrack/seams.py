@@ -10,8 +10,9 @@ from typing import Protocol
 
 from hbtrack.executors.local import Ended
 from hbtrack.executors.worker_files import Output
+from hbtrack.limits import Reached
 from hbtrack.plan import Plan
-from hbtrack.records import Place, Sampled, Verdict
+from hbtrack.records import AttemptStatus, Place, Sampled, Verdict
 
 
 class Executor(Protocol):
@@ -20,8 +21,11 @@ class Executor(Protocol):
     def has_room(self) -> bool:
         """Whether what a new attempt writes would find room."""
 
-    def take_worker(self) -> int:
-        """Reserve a worker for an attempt about to be recorded."""
+    def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
+        """Reserve a worker, with the GPUs of these keys, for an attempt about to be recorded.
+
+        None if somebody else uses one of the GPUs.
+        """
 
     def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Run a recorded attempt."""
@@ -82,11 +86,13 @@ class Running:
     config_id: str
     epochs: int
     increment: int  # epochs beyond the rung below
-    gpu: str
-    since: float  # monotonic
+    gpu: str  # as the database names it; several are separated by commas
+    since: float  # monotonic; when its start was recorded
     adopted: bool = False
     alone: bool = False  # nothing else ran under the same warden
-    stopping: bool = False
+    ending: AttemptStatus | None = None  # stopping or timeout: hbtrack wants it to end
+    kill_at: float | None = None  # monotonic
+    killed_since: float | None = None  # monotonic
 
 
 @dataclass(slots=True)
@@ -97,6 +103,7 @@ class StopRequest:
     name: str = ""
     at_once: bool = False
     for_good: bool = False  # the search is recorded as stopped, by `name`
+    reached: Reached | None = None  # the limit that asks for it
 
     def ask(self, name: str, at: float, *, hurry: bool) -> None:
         """A signal came; a second one that hurries means: at once."""
@@ -104,10 +111,15 @@ class StopRequest:
         if self.at is None:
             self.at, self.name = at, name
 
+    def reach(self, reached: Reached, at: float) -> None:
+        """The search has come to a limit."""
+        if self.at is None:
+            self.at, self.name, self.for_good, self.reached = at, reached.reason, True, reached
+
 
 @dataclass(slots=True)
-class Limits:
-    """What the user allows."""
+class Leeway:
+    """What hbtrack bears of a script."""
 
     grace: float  # seconds between TERM and KILL
     max_lost: int  # how often an evaluation may be lost before it counts as failed

@@ -12,7 +12,8 @@ from hbtrack.database.location import make_search_folder
 from hbtrack.database.upgrade import writable
 from hbtrack.driver import Driver
 from hbtrack.errors import HbtrackError, Unavailable
-from hbtrack.executors.gpus import gpu_places
+from hbtrack.admission import worker_places
+from hbtrack.executors.gpus import Gpu, find_gpus
 from hbtrack.executors.local import LocalExecutor
 from hbtrack.faults import passing
 from hbtrack.launch import command_around
@@ -21,7 +22,7 @@ from hbtrack.plan import Plan, Start, rebuild
 from hbtrack.records import Facts, Sampled, Search, SearchStatus
 from hbtrack.schedule import schedule_of
 from hbtrack.script.sampler import PassSampler
-from hbtrack.seams import Limits, Observer, StopRequest
+from hbtrack.seams import Leeway, Observer, StopRequest
 from hbtrack.store.ledger import Ledger
 
 BUSY_SECONDS = 5.0
@@ -33,7 +34,7 @@ class Settings:
     """How this start is to be run, apart from what is stored with the search."""
 
     import_timeout: float
-    limits: Limits
+    leeway: Leeway
     patience: float  # seconds to wait for a disk that is full or a database that is locked
     say: Callable[[str], None]  # a sentence for the user, on stderr
 
@@ -58,18 +59,18 @@ class Session:
         """Whether nothing is left to do."""
         return self.search.status is SearchStatus.FINISHED
 
-    def places(self) -> list[str]:
-        """The GPU of each worker: one per GPU, or `--workers` of them on GPU 0 without GPUs."""
-        gpus = gpu_places(self.search.resources.gpus)
-        workers = self.search.resources.workers
-        if not gpus:
-            return ["0"] * (workers or 1)
-        if workers and workers > len(gpus):
+    def places(self) -> list[Gpu]:
+        """The GPU of each worker: --per-gpu of them on each, or --workers without GPUs."""
+        resources = self.search.resources
+        gpus = find_gpus(resources.gpus, isolate=resources.isolate_gpus)
+        places = worker_places(gpus, resources.per_gpu, resources.workers)
+        if resources.workers and resources.workers > len(places):
             self.settings.say(
-                f"{workers} workers were asked for, but there are {len(gpus)} GPUs: {len(gpus)} "
-                "workers run. With --gpus none they would not be counted against GPUs."
+                f"{resources.workers} workers were asked for, but there are {len(gpus)} GPUs with "
+                f"{resources.per_gpu} at a time: {len(places)} workers run. More share a GPU with "
+                "--per-gpu; with --gpus none they are not counted against GPUs."
             )
-        return gpus[: workers or len(gpus)]
+        return places
 
     def drive(
         self,
@@ -82,7 +83,7 @@ class Session:
         `make_observer` gets the search's folder; `on_wake` the descriptor that signal handlers
         write to.
         """
-        places = ["0"] if stop.at is not None else self.places()
+        places = [] if stop.at is not None else self.places()
         folder = make_search_folder(self.path, self.search.pk)
         self._warn_of_shared_disk()
         with ExitStack() as stack:
@@ -115,7 +116,7 @@ class _Patience:
     """
 
     def __init__(self, settings: Settings, observer: Observer, stop: StopRequest) -> None:
-        self._seconds, self._grace = settings.patience, settings.limits.grace
+        self._seconds, self._grace = settings.patience, settings.leeway.grace
         self._observer = observer
         self._stop = stop
         self._since: float | None = None  # monotonic; the first trouble of a series
@@ -160,7 +161,7 @@ class _Owned:
     stop: StopRequest
     fence: int | None = None  # of this process, once it has written to the search
 
-    def go_on(self, places: list[str], on_wake: Callable[[int], None]) -> SearchStatus:
+    def go_on(self, places: list[Gpu], on_wake: Callable[[int], None]) -> SearchStatus:
         """From the facts until the search is finished, stopped or in trouble."""
         session, search = self.session, self.session.search
         with ExitStack() as stack:
@@ -172,15 +173,19 @@ class _Owned:
                 )
             )
             ledger = Ledger(engine, search.pk)
-            facts = self._own(ledger)
+            facts = self._own(ledger, places)
             plan = rebuild(schedule_of(search.terms), search.terms.passes, facts)
             sampler = self._sampler(len(facts.passes))
             stack.callback(sampler.cancel)
             if session.script_changed:
                 _say_changed(self.observer, search, plan)
-            limits = session.settings.limits
+            leeway = session.settings.leeway
             executor = LocalExecutor(
-                self.folder, cwd=search.launch.cwd, token=search.token, max_log=limits.max_log
+                self.folder,
+                cwd=search.launch.cwd,
+                token=search.token,
+                max_log=leeway.max_log,
+                holder=f"{search.run_identity} of {session.path}",
             )
             stack.callback(executor.close)
             executor.end_unknown({attempt.pk for attempt in facts.open_attempts})
@@ -194,7 +199,7 @@ class _Owned:
                 sampler=sampler,
                 observer=self.observer,
                 places=places,
-                limits=limits,
+                leeway=leeway,
                 stop=self.stop,
             )
             status = driver.run(facts)
@@ -203,7 +208,7 @@ class _Owned:
             ledger.release(time.time(), stopped_by=self.stop.name if stopped else None)
             return status
 
-    def _own(self, ledger: Ledger) -> Facts:
+    def _own(self, ledger: Ledger, places: list[Gpu]) -> Facts:
         search = self.session.search
         facts = ledger.own(
             self.fence,
@@ -211,6 +216,9 @@ class _Owned:
             pid=self.ownership.owner.pid,
             launch=search.launch,
             resources=search.resources,
+            limits=search.limits,
+            workers=len(places) or None,
+            isolated=any(place.isolated for place in places),
             command=command_around(search.launch),
             now=time.time(),
         )

@@ -7,6 +7,7 @@ processes say nothing about the config: such an attempt is lost, and run again.
 import signal
 from dataclasses import dataclass, replace
 
+from hbtrack.causes import fingerprint_of
 from hbtrack.contract import LossRefused, exception_of, read_loss
 from hbtrack.records import AttemptStatus, Verdict
 
@@ -26,6 +27,8 @@ _OVERFLOW = (
     "The script printed more to stdout or stderr than --max-log allows, and was ended. Let it "
     "print less, or allow more."
 )
+
+_TIMEOUT = "The script took longer than --timeout allows, and was ended."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Ending:
     full: bool = False  # the disk of its output had no room
     oom: bool = False  # memory ran out as it was killed
     overflow: bool = False  # it printed more than --max-log allows
+    timed_out: bool = False  # it was ended because it took longer than --timeout allows
 
 
 def judge(ending: Ending, max_lost: int) -> Verdict:
@@ -61,7 +65,7 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
     no_fault_of_its_own = ending.full and not ending.overflow and not _too_often(ending, max_lost)
     if no_fault_of_its_own and verdict.status is AttemptStatus.FAILED:
         verdict = Verdict(AttemptStatus.LOST)  # it may not even have been able to print
-    return replace(
+    verdict = replace(
         verdict,
         finished_at=ending.finished_at,
         watched=ending.watched,
@@ -73,11 +77,16 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
         stderr=ending.stderr,
         log=ending.log,
     )
+    return replace(verdict, fingerprint=fingerprint_of(verdict))
 
 
 def _status(ending: Ending, max_lost: int) -> Verdict:
     """The status, loss and error alone."""
     status = ending.exit_status
+    if ending.timed_out:
+        return replace(
+            _failed("timeout", _TIMEOUT, ending.stderr), status=AttemptStatus.TIMEOUT
+        )
     if ending.asked_to_stop:
         return Verdict(AttemptStatus.INTERRUPTED)
     if ending.overflow:

@@ -14,11 +14,14 @@ from pathlib import Path
 from hbtrack.cli import complain
 from hbtrack.database.location import search_folder
 from hbtrack.display import option
-from hbtrack.errors import INTERRUPTED, HbtrackError, Interrupted, UsageError
+from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, UsageError
+from hbtrack.limits import Reached
 from hbtrack.progress import Progress
-from hbtrack.reading import connected, rows
-from hbtrack.records import Search, SearchStatus
-from hbtrack.seams import Limits, StopRequest
+from hbtrack.ownership import owned
+from hbtrack.reading import connected, rows, state_of
+
+from hbtrack.records import Limits, Resources, Search, SearchStatus
+from hbtrack.seams import Leeway, StopRequest
 from hbtrack.session import Session, Settings
 
 MAX_LOST = 5
@@ -34,9 +37,19 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """How this start is to be run. HBTRACK_MAX_LOST is for those who kill scripts on purpose."""
     return Settings(
         import_timeout=args.import_timeout,
-        limits=Limits(args.grace, _from_environment("HBTRACK_MAX_LOST", MAX_LOST), args.max_log),
+        leeway=Leeway(args.grace, _from_environment("HBTRACK_MAX_LOST", MAX_LOST), args.max_log),
         patience=patience(),
         say=(lambda _text: None) if args.quiet else complain,
+    )
+
+
+def settings_to_end(grace: float, *, quiet: bool = False) -> Settings:
+    """How a driver is run that starts nothing and asks the script nothing."""
+    return Settings(
+        import_timeout=0.0,
+        leeway=Leeway(grace, max_lost=0, max_log=0),
+        patience=patience(),
+        say=(lambda _text: None) if quiet else complain,
     )
 
 
@@ -75,11 +88,36 @@ def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None =
     if status is SearchStatus.FINISHED:
         show_finished(args, session.search)
         return os.EX_OK
-    options = _options(args, session.search)
+    options = command_options(args, session.search)
+    if stop.reached:
+        return _at_limit(stop.reached, options)
     complain(
         f"Stopped by {stop.name}; everything finished is kept. To go on: hbtrack resume {options}"
     )
     return INTERRUPTED
+
+
+def resources_of(args: argparse.Namespace) -> Resources:
+    """Where attempts run, as typed."""
+    return Resources(**{name: getattr(args, name) for name in Resources.__dataclass_fields__})
+
+
+def limits_of(args: argparse.Namespace) -> Limits:
+    """The limits as typed."""
+    return Limits(**{name: getattr(args, name) for name in Limits.__dataclass_fields__})
+
+
+def _at_limit(reached: Reached, options: str) -> int:
+    """Say why the search stopped; the exit status."""
+    complain(f"Stopped: {reached.reason}. Everything finished is kept.")
+    if reached.to_go_on:
+        complain(f"To go on: hbtrack resume {options}, and {reached.to_go_on}.")
+    else:
+        complain(
+            "When the script is mended: hbtrack retry "
+            f"{options}, then hbtrack resume {options}. To go on all the same, only the latter."
+        )
+    return HbtrackError.exit_code if reached.failure else os.EX_OK
 
 
 @contextmanager
@@ -143,6 +181,35 @@ def _crashed(session: Session) -> int:
     return HbtrackError.exit_code
 
 
+def settle_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
+    """Record what became of attempts whose processes and driver have died, if there are any.
+
+    Raises Conflict when one of them, or a driver, is alive.
+    """
+    with connected(args.db) as connection:
+        state = state_of(connection, path, search.run_identity)
+        open_attempts = rows(connection, _OPEN, [search.run_identity])
+    if state.owner:
+        raise owned(search.run_identity, state.owner)
+    if state.word == "orphaned":
+        raise Conflict(
+            f"Scripts of {search.run_identity!r} still run, although their hbtrack is dead. Nothing "
+            "was changed; type `hbtrack resume` to go on with them, or `hbtrack stop` to end them."
+        )
+    if open_attempts:
+        session = Session(path, search, None, settings_to_end(0.0))
+        stop = StopRequest(time.time(), "settling")
+        with _stop_signals(stop) as on_wake:
+            session.drive(_silent(search), stop, on_wake)
+
+
+_OPEN = "SELECT 1 FROM attempts WHERE run_identity = ? AND finished_at IS NULL LIMIT 1"
+
+
+def _silent(search: Search) -> Callable[[Path], Progress]:
+    return lambda folder: Progress(folder, search.run_identity, live=False, lines=False)
+
+
 def show_finished(args: argparse.Namespace, search: Search) -> None:
     """The best of a finished search, from the views."""
     if args.quiet:
@@ -159,9 +226,9 @@ def show_finished(args: argparse.Namespace, search: Search) -> None:
             f" Best {row['best_loss']!r} at {row['best_epochs']} epochs: {row['best_config_id']}"
         )
     complain(done)
-    complain(f"More: hbtrack report {_options(args, search)}")
+    complain(f"More: hbtrack report {command_options(args, search)}")
 
 
-def _options(args: argparse.Namespace, search: Search) -> str:
+def command_options(args: argparse.Namespace, search: Search) -> str:
     """What names this search in another command, as a shell takes it."""
     return shlex.join([*option("--identity", search.run_identity), *option("--db", args.db)])

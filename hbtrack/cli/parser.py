@@ -59,6 +59,8 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     commands = {
         "run": _run(verbs),
         "resume": _resume(verbs),
+        "retry": _retry(verbs),
+        "extend": _extend(verbs),
         "stop": _stop(verbs),
         "plan": _plan(verbs),
         "status": _status(verbs),
@@ -89,8 +91,17 @@ def _run(verbs: "Verbs") -> argparse.ArgumentParser:
     search.add_argument(
         "--failure-loss", type=_finite, default=100.0, metavar="LOSS", help="default 100"
     )
+    search.add_argument(
+        "--config",
+        dest="configs",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a config of your own, tried first; may be repeated",
+    )
     running = parser.add_argument_group("how it runs")
     _running_options(running)
+    _limit_options(parser)
     running.add_argument("--python", metavar="PATH", help="the script's interpreter; default: ours")
     _common(parser, "run")
     return parser
@@ -106,7 +117,42 @@ def _resume(verbs: "Verbs") -> argparse.ArgumentParser:
     )
     _identity(parser)
     _running_options(parser)
+    _limit_options(parser)
     _common(parser, "resume")
+    return parser
+
+
+def _retry(verbs: "Verbs") -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        "retry",
+        help="queue failed evaluations again; resume runs them",
+        description="Take failures back, where no rung that uses them has promoted a config yet; "
+        "`hbtrack resume` then runs these evaluations again.",
+        epilog="Example: hbtrack retry --identity model:resnet --error 'out of memory'",
+    )
+    _identity(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--config", metavar="ID", help="only failures of this config")
+    which.add_argument("--error", metavar="TEXT", help="only failures whose error contains TEXT")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+    _common(parser, "retry")
+    return parser
+
+
+def _extend(verbs: "Verbs") -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        "extend",
+        help="make a search larger, and go on with it",
+        description="Give a search more passes, or a larger --max-epochs (times a power of eta). "
+        "Both are new totals. All that was measured is used again.",
+        epilog="Example: hbtrack extend --identity model:resnet --max-epochs 243",
+    )
+    parser.add_argument("--identity", required=True, metavar="ID", help="one search")
+    parser.add_argument("--passes", type=_whole(1), metavar="P", help="the new number of passes")
+    parser.add_argument("--max-epochs", type=_whole(1), metavar="R", help="the new largest budget")
+    _running_options(parser)
+    _limit_options(parser)
+    _common(parser, "extend")
     return parser
 
 
@@ -114,6 +160,21 @@ def _running_options(parser: "Group") -> None:
     parser.add_argument("--workers", type=_whole(1), metavar="N", help="default: one per GPU, or 1")
     parser.add_argument(
         "--gpus", type=_gpus, default="all", metavar="all|none|0,2", help="default all"
+    )
+    parser.add_argument(
+        "--per-gpu", type=_whole(1), default=1, metavar="K", help="at once on each GPU; default 1"
+    )
+    parser.add_argument(
+        "--isolate-gpus",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="give each script its GPU by CUDA_VISIBLE_DEVICES, and --gpu 0",
+    )
+    parser.add_argument(
+        "--multi-gpu",
+        choices=("auto", "never"),
+        default="auto",
+        help="auto: the last evaluation that is left gets all GPUs; default auto",
     )
     _grace(parser)
     parser.add_argument(
@@ -131,6 +192,44 @@ def _running_options(parser: "Group") -> None:
         help="for importing the script and asking it; default 300",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+
+
+def _limit_options(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits (stored; what is typed later replaces them)")
+    limits.add_argument(
+        "--timeout", type=_or_none(_time), metavar="TIME", help="of an attempt: 90, 30m, 2h, none"
+    )
+    limits.add_argument(
+        "--retries",
+        type=_whole(0),
+        default=0,
+        metavar="N",
+        help="of an evaluation for which memory ran out or the GPU was lost; default 0",
+    )
+    limits.add_argument(
+        "--retry-timeouts",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="--retries counts for timeouts, too",
+    )
+    limits.add_argument(
+        "--max-failures",
+        type=_or_none(_failures),
+        metavar="N|P%",
+        help="stop when more evaluations than that have failed; or none",
+    )
+    limits.add_argument(
+        "--max-time",
+        type=_or_none(_time),
+        metavar="TIME",
+        help="stop when hbtrack has worked on it for so long in all: 8h, or none",
+    )
+    limits.add_argument(
+        "--target-loss",
+        type=_or_none(_finite),
+        metavar="LOSS",
+        help="stop when a loss is not larger; or none",
+    )
 
 
 def _grace(parser: "Group") -> None:
@@ -312,6 +411,34 @@ def _seconds(text: str) -> float:
     if value < 0:
         raise argparse.ArgumentTypeError(f"must not be negative, but is {text}")
     return value
+
+
+def _or_none(kind: Callable[[str], object]) -> Callable[[str], object]:
+    def value(text: str) -> object:
+        return None if text == "none" else kind(text)
+
+    return value
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _time(text: str) -> float:
+    """Seconds of 90, 30m, 1h30m, 2d."""
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", text, re.ASCII)
+    whole = "".join(number + unit for number, unit in parts) == text
+    bare = any(not unit for _, unit in parts[:-1]) or (len(parts) > 1 and not parts[-1][1])
+    seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+    if not parts or not whole or bare or seconds == 0:
+        raise argparse.ArgumentTypeError(f"must be a time such as 90, 30m or 1h30m, not {text!r}")
+    return seconds
+
+
+def _failures(text: str) -> str:
+    match = re.fullmatch(r"[0-9]{1,9}|([0-9]{1,3}(?:\.[0-9]{1,6})?)%", text, re.ASCII)
+    if not match or (match[1] and float(match[1]) > 100):
+        raise argparse.ArgumentTypeError(f"must be a number or a percentage, not {text!r}")
+    return text
 
 
 # --- the script's own arguments ------------------------------------------------------------------

@@ -4,13 +4,20 @@ import argparse
 import os
 
 from hbtrack.cli import complain, show_error
-from hbtrack.cli.driving import drive, patience, settings_of, stoppable
+from hbtrack.cli.driving import (
+    drive,
+    limits_of,
+    patience,
+    resources_of,
+    settings_of,
+    stoppable,
+)
 from hbtrack.database.location import existing_database
 from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, NotFound
 from hbtrack.opening import resume_search
 from hbtrack.reading import match_identity
-from hbtrack.records import Resources, Search, SearchStatus
+from hbtrack.records import Search, SearchStatus
 from hbtrack.store.catalogue import read_searches
 
 
@@ -44,7 +51,8 @@ def _drive_all(todo: list[Search], args: argparse.Namespace) -> int:
             session = resume_search(
                 path,
                 search,
-                resources=Resources(args.workers, args.gpus),
+                resources=resources_of(args),
+                limits=limits_of(args),
                 typed=args.typed,
                 settings=settings_of(args),
             )

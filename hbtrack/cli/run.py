@@ -4,12 +4,13 @@ import argparse
 import os
 from pathlib import Path
 
-from hbtrack.cli.driving import drive, settings_of, show_finished, stoppable
+from hbtrack.cli.driving import drive, limits_of, resources_of, settings_of, show_finished, stoppable
 from hbtrack.database.location import database_path
 from hbtrack.launch import make_launch
 from hbtrack.opening import start_search
-from hbtrack.records import Resources, Terms
+from hbtrack.records import Terms
 from hbtrack.schedule import format_eta, make_schedule, parse_eta
+from hbtrack.script.probe import check_given
 
 
 def main(args: argparse.Namespace) -> int:
@@ -25,14 +26,17 @@ def _run(args: argparse.Namespace) -> int:
         seed=args.seed,
         passes=args.passes,
         failure_loss=args.failure_loss,
+        configs=tuple(args.configs),
     )
-    make_schedule(terms.max_epochs, parse_eta(terms.eta))  # refuses before the script is touched
+    schedule = make_schedule(terms.max_epochs, parse_eta(terms.eta))  # refuses before all else
+    check_given(terms.configs, schedule)
     session = start_search(
         database_path(args.db),
         make_launch(args.script, args.script_args, args.python, str(Path.cwd())),
         terms=terms,
         typed=args.typed,
-        resources=Resources(args.workers, args.gpus),
+        resources=resources_of(args),
+        limits=limits_of(args),
         settings=settings_of(args),
     )
     if session.finished:

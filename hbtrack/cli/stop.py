@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 
 from hbtrack.cli import complain, show_error
-from hbtrack.cli.driving import drive, patience, stoppable
+from hbtrack.cli.driving import drive, patience, settings_to_end, stoppable
 from hbtrack.database.location import existing_database, search_folder
 from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, HbtrackError
 from hbtrack.ownership import owner_of, signal_owner
 from hbtrack.reading import match_identity
 from hbtrack.records import Search, SearchStatus
-from hbtrack.seams import Limits, StopRequest
-from hbtrack.session import Session, Settings
+from hbtrack.seams import StopRequest
+from hbtrack.session import Session
 from hbtrack.store.catalogue import read_searches
 
 SLACK = 5.0
@@ -78,11 +78,5 @@ def _await_end(path: Path, searches: list[Search], seconds: float) -> None:
 
 def _settle(path: Path, search: Search, args: argparse.Namespace) -> int:
     """Be its driver for as long as scripts of the one before are to be ended."""
-    settings = Settings(
-        import_timeout=0.0,  # the script is not asked anything
-        limits=Limits(args.grace, max_lost=0, max_log=0),  # nothing is started
-        patience=patience(),
-        say=complain,
-    )
     stop = StopRequest(time.time(), "hbtrack stop", for_good=True)
-    return drive(Session(path, search, None, settings), args, stop)
+    return drive(Session(path, search, None, settings_to_end(args.grace)), args, stop)

@@ -54,6 +54,7 @@ search = Table(
     Column("seed", Integer, nullable=False),
     Column("passes", Integer, nullable=False),
     Column("failure_loss", Float, nullable=False),
+    Column("configs", Text, nullable=False, server_default="[]"),  # JSON: ids of the user's own
     # How the script is run; what a resume needs.
     Column("script", Text, nullable=False),  # absolute path
     Column("script_sha256", Text, nullable=False),
@@ -62,9 +63,20 @@ search = Table(
     Column("cwd", Text, nullable=False),
     Column("workers", Integer),  # last used; NULL means the default
     Column("gpus", Text, nullable=False),  # last used: all, none or 0,2
+    Column("per_gpu", Integer, nullable=False, server_default="1"),
+    Column("isolate_gpus", Integer, nullable=False, server_default="0"),
+    Column("multi_gpu", Text, nullable=False, server_default="auto"),  # or never
+    # Limits, as last typed; NULL is none.
+    Column("timeout", Float),  # seconds of an attempt
+    Column("retries", Integer, nullable=False, server_default="0"),
+    Column("retry_timeouts", Integer, nullable=False, server_default="0"),
+    Column("max_failures", Text),  # 5 or 10%
+    Column("max_time", Float),  # seconds of all drivers together
+    Column("target_loss", Float),
     # State.
     Column("status", Text, nullable=False),
     Column("stop_reason", Text),
+    Column("judged", Integer, nullable=False, server_default="0"),  # once stopped as broken
     Column("fence", Integer, nullable=False),  # grows with each driver; older ones write nothing
     Column("created_at", Text, nullable=False),
     Column("finished_at", Text),
@@ -96,7 +108,10 @@ driver = Table(
     Column("command_head", Text, nullable=False),
     Column("command_tail", Text, nullable=False),
     Column("started_at", Text, nullable=False),
+    Column("seen_at", Text),  # it lived until then at least
     Column("ended_at", Text),  # NULL: alive, or it died without a word
+    Column("workers", Integer),  # NULL: it only ended what ran
+    Column("isolated", Integer, nullable=False, server_default="0"),  # CUDA_VISIBLE_DEVICES was set
     UniqueConstraint("search_pk", "fence"),
 )
 
@@ -214,6 +229,10 @@ attempt = Table(
     Column("error_type", Text),
     Column("error_message", Text),
     Column("error", Text),
+    Column("fingerprint", Text),  # what failures of one cause have in common
+    # Why the evaluation runs again although this attempt failed: automatic (--retries), gpu (to
+    # tell the GPU's fault from the config's), asked (hbtrack retry). Such a failure is no result.
+    Column("retried", Text),
     Column("started_at", Text, nullable=False),
     Column("finished_at", Text),
     Column("seconds", Float),

@@ -12,9 +12,14 @@ _QUOTED_ID = """CASE WHEN c.config_id GLOB '*[^A-Za-z0-9@%+=:,./_-]*'
         THEN '''' || replace(c.config_id, '''', '''"''"''') || ''''
         ELSE c.config_id END"""
 
-_EVALUATION_STATUS = """CASE a.status
-        WHEN 'done' THEN 'done' WHEN 'failed' THEN 'failed' WHEN 'timeout' THEN 'failed'
-        WHEN 'running' THEN 'running' WHEN 'stopping' THEN 'running' ELSE 'waiting' END"""
+_EVALUATION_STATUS = """CASE
+        WHEN a.pk IS NULL THEN 'waiting'
+        WHEN a.finished_at IS NULL THEN 'running'
+        WHEN a.status = 'done' THEN 'done'
+        WHEN a.status IN ('failed', 'timeout') AND a.retried IS NULL THEN 'failed'
+        ELSE 'waiting' END"""
+
+_HAS_FAILED = "a.status IN ('failed', 'timeout') AND a.finished_at IS NOT NULL AND a.retried IS NULL"
 
 VIEWS: dict[str, str] = {
     "searches": """
@@ -22,7 +27,8 @@ SELECT s.run_identity, s.status, s.script, s.script_args, s.max_epochs,
     CAST(s.eta AS NUMERIC) AS eta, s.seed, s.passes, s.failure_loss,
     s.evaluations_planned, s.evaluations_done, s.evaluations_failed,
     s.epochs_planned, s.epochs_done, s.best_loss, s.best_config_id, s.best_epochs,
-    s.created_at, s.finished_at
+    s.created_at, s.finished_at, s.stop_reason, s.timeout, s.retries, s.max_failures, s.max_time,
+    s.target_loss
 FROM search s""",
     "brackets": """
 SELECT s.run_identity, b.pass, b.rungs - 1 AS bracket, b.status, b.configs, b.rungs,
@@ -40,7 +46,7 @@ FROM rung r JOIN bracket b ON b.pk = r.bracket_pk JOIN search s ON s.pk = b.sear
     "results": f"""
 SELECT s.run_identity, b.pass, b.rungs - 1 AS bracket, r.rung, p.slot, c.config_id, r.epochs,
     {_EVALUATION_STATUS} AS status,
-    CASE WHEN a.status IN ('failed', 'timeout') THEN s.failure_loss ELSE a.loss END AS loss,
+    CASE WHEN {_HAS_FAILED} THEN s.failure_loss ELSE a.loss END AS loss,
     p.promoted,
     CASE WHEN e.pk IS NULL THEN NULL ELSE e.place_pk IS NOT p.pk END AS reused,
     coalesce(e.attempts, 0) AS attempts, a.gpu, d.host, a.started_at, a.finished_at, a.seconds,
@@ -56,21 +62,24 @@ FROM place p
     "attempts": f"""
 SELECT s.run_identity, c.config_id, e.epochs, a.attempt, a.status, a.loss, a.exit_code, a.signal,
     a.gpu, d.host, a.pid,
-    d.command_head || ' ' || {_QUOTED_ID} || ' --epochs ' || e.epochs || ' --gpu '
-        || CASE instr(a.gpu, ',') WHEN 0 THEN a.gpu
-            ELSE substr(a.gpu, 1, instr(a.gpu, ',') - 1) || ' --multi_gpu' END
+    CASE d.isolated WHEN 1 THEN 'CUDA_VISIBLE_DEVICES=' || a.gpu || ' ' ELSE '' END
+        || d.command_head || ' ' || {_QUOTED_ID} || ' --epochs ' || e.epochs || ' --gpu '
+        || CASE WHEN d.isolated THEN '0' WHEN instr(a.gpu, ',') = 0 THEN a.gpu
+            ELSE substr(a.gpu, 1, instr(a.gpu, ',') - 1) END
+        || CASE instr(a.gpu, ',') WHEN 0 THEN '' ELSE ' --multi_gpu' END
         || d.command_tail AS command,
     d.script_sha256, a.started_at, a.finished_at, a.seconds, a.error,
-    substr(o.stdout, -{TAIL}) AS stdout_tail, substr(o.stderr, -{TAIL}) AS stderr_tail
+    substr(o.stdout, -{TAIL}) AS stdout_tail, substr(o.stderr, -{TAIL}) AS stderr_tail,
+    a.retried
 FROM attempt a
     JOIN evaluation e ON e.pk = a.evaluation_pk
     JOIN config c ON c.pk = e.config_pk
     JOIN search s ON s.pk = c.search_pk
     JOIN driver d ON d.pk = a.driver_pk
     LEFT JOIN output o ON o.attempt_pk = a.pk""",
-    "failures": """
+    "failures": f"""
 SELECT s.run_identity, c.config_id, e.epochs, b.rungs - 1 AS bracket, r.rung,
-    a.error_type, a.error_message, a.error, e.attempts, a.finished_at
+    a.error_type, a.error_message, a.error, e.attempts, a.finished_at, a.fingerprint
 FROM attempt a
     JOIN driver d ON d.pk = a.driver_pk
     JOIN search s ON s.pk = d.search_pk
@@ -79,7 +88,7 @@ FROM attempt a
     LEFT JOIN place p ON p.pk = e.place_pk
     LEFT JOIN rung r ON r.pk = p.rung_pk
     LEFT JOIN bracket b ON b.pk = r.bracket_pk
-WHERE a.status IN ('failed', 'timeout')""",
+WHERE {_HAS_FAILED}""",
     "leaderboard": """
 SELECT s.run_identity,
     row_number() OVER (PARTITION BY c.search_pk ORDER BY c.best_loss, c.best_position) AS rank,
@@ -116,7 +125,7 @@ _SECONDS = "wall seconds of the process"
 DICTIONARY: dict[str, dict[str, str]] = {
     "searches": {
         "run_identity": _IDENTITY,
-        "status": "unfinished, stopped (by `hbtrack stop`; resume goes on) or finished",
+        "status": "unfinished, stopped (by a limit or `hbtrack stop`; resume goes on) or finished",
         "script": "absolute path of the script",
         "script_args": "the user's own arguments, a JSON array",
         "max_epochs": "the paper's R: the largest budget",
@@ -134,6 +143,12 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "best_epochs": "the budget where best_loss was reached",
         "created_at": f"when the search was first started; {_TIME}",
         "finished_at": f"when its last evaluation was recorded; {_TIME}; NULL until then",
+        "stop_reason": "why it is stopped; NULL if it is not",
+        "timeout": "seconds that an attempt may take; NULL is no limit",
+        "retries": "how often an evaluation that failed by its machine's fault runs again",
+        "max_failures": "evaluations that may fail, a number or a percentage; NULL is no limit",
+        "max_time": "seconds in which an hbtrack may work on it, in all; NULL is no limit",
+        "target_loss": "the loss at which it stops; NULL is none",
     },
     "brackets": {
         "run_identity": _IDENTITY,
@@ -190,7 +205,7 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "loss": "the loss it printed; NULL unless done",
         "exit_code": "exit status; NULL if a signal ended it or nobody saw it end",
         "signal": "name of the signal that ended it",
-        "gpu": "GPU it was given; several with --multi_gpu (0,1,2,3)",
+        "gpu": "GPU it was given, as --gpu or (isolated) CUDA_VISIBLE_DEVICES names it; several with --multi_gpu (0,1,2,3)",
         "host": "machine it ran on",
         "pid": "process id there; NULL if it never came to start",
         "command": "its command line, quoted for a shell",
@@ -201,6 +216,8 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "error": _ERROR,
         "stdout_tail": f"the last {TAIL} characters of stdout",
         "stderr_tail": f"the last {TAIL} characters of stderr",
+        "retried": "why the evaluation runs again after this failure: automatic (--retries), gpu "
+        "(to see whether the GPU is at fault), asked (hbtrack retry); NULL if it does not",
     },
     "failures": {
         "run_identity": _IDENTITY,
@@ -209,11 +226,12 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "bracket": f"{_BRACKET}; of the canonically first place",
         "rung": f"{_RUNG}; of the canonically first place",
         "error_type": "exception type, or exit_code, signal, killed, no_output, bad_last_line, "
-        "not_finite, log_overflow",
+        "not_finite, log_overflow, timeout",
         "error_message": "the exception's message, or a sentence",
         "error": "the traceback, or what is known",
         "attempts": "processes run for the evaluation",
         "finished_at": f"when the last process ended; {_TIME}",
+        "fingerprint": "the same for failures of one cause: kind, exit status, exception, place",
     },
     "leaderboard": {
         "run_identity": _IDENTITY,

@@ -5,11 +5,12 @@ import secrets
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select, update
 
 from hbtrack.database import tables
 from hbtrack.records import (
     Launch,
+    Limits,
     Resources,
     Sampled,
     Search,
@@ -37,6 +38,17 @@ _ADD_PARAM = """
 INSERT INTO param (config_pk, name, value)
 SELECT pk, ?3, ?4 FROM config WHERE search_pk = ?1 AND config_id = ?2"""
 
+_FAILURES = """
+SELECT c.config_id, e.epochs,
+    coalesce(a.error_type, '') || ': ' || coalesce(a.error_message, '') || char(10)
+        || coalesce(a.error, '')
+FROM config c
+    JOIN evaluation e ON e.config_pk = c.pk
+    JOIN attempt a ON a.pk = e.attempt_pk
+WHERE c.search_pk = ? AND a.status IN ('failed', 'timeout') AND a.finished_at IS NOT NULL
+    AND a.retried IS NULL
+ORDER BY a.pk"""
+
 
 def create_search(
     connection: Connection,
@@ -45,6 +57,7 @@ def create_search(
     terms: Terms,
     launch: Launch,
     resources: Resources,
+    limits: Limits,
     schedule: Schedule,
     summary: SearchSummary,
     now: float,
@@ -59,7 +72,9 @@ def create_search(
         **asdict(terms),
         **asdict(launch),
         **asdict(resources),
+        **asdict(limits),
         **asdict(summary),
+        "configs": json.dumps(terms.configs),
         "script_args": json.dumps(launch.script_args),
         "status": SearchStatus.UNFINISHED,
         "fence": 0,
@@ -70,6 +85,21 @@ def create_search(
     ).scalar_one()
     _create_schedule(connection, search_pk, schedule, terms.passes)
     return int(search_pk)
+
+
+def reopen(connection: Connection, search_pk: int) -> None:
+    """A search that was finished or stopped has more to do."""
+    connection.execute(
+        update(tables.search)
+        .where(tables.search.c.pk == search_pk)
+        .values(status=SearchStatus.UNFINISHED, finished_at=None, stop_reason=None)
+    )
+
+
+def failures(connection: Connection, search_pk: int) -> list[tuple[str, int, str]]:
+    """The failed evaluations, in the order of their attempts: config_id, epochs, error."""
+    rows = connection.exec_driver_sql(_FAILURES, (search_pk,))
+    return [(config_id, epochs, error) for config_id, epochs, error in rows]
 
 
 def _create_schedule(
@@ -123,17 +153,20 @@ def read_searches(engine: Engine) -> list[Search]:
 
 
 def _search(row: Any) -> Search:
+    def of(kind: type[Any], **read: object) -> Any:
+        names = kind.__dataclass_fields__.keys() - read.keys()
+        return kind(**{name: row[name] for name in names}, **read)
+
     return Search(
         pk=row["pk"],
         run_identity=row["run_identity"],
         token=row["token"],
-        terms=Terms(**{name: row[name] for name in Terms.__dataclass_fields__}),
-        launch=Launch(
-            **{name: row[name] for name in Launch.__dataclass_fields__ if name != "script_args"},
-            script_args=tuple(json.loads(row["script_args"])),
-        ),
-        resources=Resources(row["workers"], row["gpus"]),
+        terms=of(Terms, configs=tuple(json.loads(row["configs"]))),
+        launch=of(Launch, script_args=tuple(json.loads(row["script_args"]))),
+        resources=of(Resources, isolate_gpus=bool(row["isolate_gpus"])),
+        limits=of(Limits, retry_timeouts=bool(row["retry_timeouts"])),
         status=SearchStatus(row["status"]),
         stop_reason=row["stop_reason"],
         fence=row["fence"],
+        judged=bool(row["judged"]),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from hbtrack.records import AttemptStatus, Facts, OpenAttempt, Place
+from hbtrack.records import AttemptStatus, Facts, OpenAttempt, Place, unix
 
 _PLACES = """
 SELECT b.pass, b.first_epochs, r.rung, p.slot, c.config_id
@@ -18,16 +18,22 @@ SELECT c.config_id, e.epochs, a.loss
 FROM config c
     JOIN evaluation e ON e.config_pk = c.pk
     JOIN attempt a ON a.pk = e.attempt_pk
-WHERE c.search_pk = ? AND a.status IN ('done', 'failed', 'timeout')"""
+WHERE c.search_pk = ? AND a.status IN ('done', 'failed', 'timeout')
+    AND a.finished_at IS NOT NULL AND a.retried IS NULL"""
 
 _OPEN_ATTEMPTS = """
-SELECT a.pk, c.config_id, e.epochs, a.status, a.worker, a.gpu, d.host
+SELECT a.pk, c.config_id, e.epochs, a.status, a.worker, a.gpu, d.host, a.started_at
 FROM attempt a
     JOIN evaluation e ON e.pk = a.evaluation_pk
     JOIN config c ON c.pk = e.config_pk
     JOIN driver d ON d.pk = a.driver_pk
 WHERE a.finished_at IS NULL AND c.search_pk = ?
 ORDER BY a.pk"""
+
+# A driver that died without a word lived until it was last seen.
+_LIVES = """
+SELECT started_at, coalesce(ended_at, seen_at, started_at) FROM driver
+WHERE search_pk = ? AND workers IS NOT NULL"""
 
 
 Rows = Callable[[str, tuple[int]], Iterable[Sequence[Any]]]
@@ -40,6 +46,7 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
     def rows(sql: str) -> Iterable[Sequence[Any]]:
         return query(sql, (search_pk,))
 
+    lives = [unix(end) - unix(start) for start, end in rows(_LIVES)]
     places = [(Place(*key), config_id) for *key, config_id in rows(_PLACES)]
     return Facts(
         passes=tuple(_passes(places)),
@@ -49,6 +56,7 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
             OpenAttempt(pk, config_id, epochs, AttemptStatus(status), *where)
             for pk, config_id, epochs, status, *where in rows(_OPEN_ATTEMPTS)
         ),
+        lived=sum(max(0.0, seconds) for seconds in lives),
     )
 
 

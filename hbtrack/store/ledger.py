@@ -21,6 +21,7 @@ from hbtrack.records import (
     Consequences,
     Facts,
     Launch,
+    Limits,
     Place,
     Resources,
     RungKey,
@@ -52,11 +53,11 @@ _SQL = {
     ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now) RETURNING pk",
     "last_attempt": "UPDATE evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
     "claim": "UPDATE place SET evaluation_pk = :evaluation WHERE rung_pk = :rung AND slot = :slot",
-    "stopping": "UPDATE attempt SET status = :status WHERE pk = :attempt AND finished_at IS NULL",
+    "ending": "UPDATE attempt SET status = :status WHERE pk = :attempt AND finished_at IS NULL",
     "end": "UPDATE attempt SET status = :status, watched = :watched, pid = :pid, "
     "exit_code = :exit_code, signal = :signal, loss = :loss, error_type = :error_type, "
-    "error_message = :error_message, error = :error, finished_at = :finished_at, "
-    "seconds = :seconds WHERE pk = :attempt AND finished_at IS NULL",
+    "error_message = :error_message, error = :error, fingerprint = :fingerprint, "
+    "retried = :retried, finished_at = :finished_at, seconds = :seconds WHERE pk = :attempt AND finished_at IS NULL",
     "output": "INSERT INTO output (attempt_pk, stdout, stderr, log) "
     "VALUES (:attempt, :stdout, :stderr, :log)",
     "config": f"UPDATE config SET seconds = seconds + :seconds, epochs_reached = CASE "
@@ -83,11 +84,16 @@ _SQL = {
     "epochs_planned = :epochs_planned, epochs_done = :epochs_done, best_loss = :best_loss, "
     "best_config_id = :best_config_id, best_epochs = :best_epochs WHERE pk = :search",
     "driver": "INSERT INTO driver (search_pk, fence, host, pid, python, script, script_args, "
-    "script_sha256, command_head, command_tail, started_at) VALUES (:search, :fence, :host, :pid, "
-    ":python, :script, :script_args, :script_sha256, :command_head, :command_tail, :now) "
-    "RETURNING pk",
+    "script_sha256, command_head, command_tail, started_at, workers, isolated) VALUES (:search, "
+    ":fence, :host, :pid, :python, :script, :script_args, :script_sha256, :command_head, "
+    ":command_tail, :now, :driver_workers, :isolated) RETURNING pk",
+    "seen": "UPDATE driver SET seen_at = :now WHERE pk = :driver",
+    "judged": "UPDATE search SET judged = 1 WHERE pk = :search",
     "own": "UPDATE search SET fence = fence + 1, script = :script, script_sha256 = :script_sha256, "
     "python = :python, cwd = :cwd, workers = :workers, gpus = :gpus, "
+    "per_gpu = :per_gpu, isolate_gpus = :isolate_gpus, multi_gpu = :multi_gpu, "
+    "timeout = :timeout, retries = :retries, retry_timeouts = :retry_timeouts, "
+    "max_failures = :max_failures, max_time = :max_time, target_loss = :target_loss, "
     "status = CASE status WHEN 'stopped' THEN 'unfinished' ELSE status END, stop_reason = NULL "
     "WHERE pk = :search RETURNING fence",
     "release": "UPDATE driver SET ended_at = :now WHERE pk = :driver",
@@ -96,6 +102,14 @@ _SQL = {
     "lost": "SELECT count(*) FROM attempt a JOIN evaluation e ON e.pk = a.evaluation_pk "
     "JOIN attempt own ON own.evaluation_pk = e.pk "
     "WHERE own.pk = :attempt AND a.status = 'lost' AND a.watched",
+    "retried": "SELECT count(*) FROM attempt a JOIN attempt own "
+    "ON own.evaluation_pk = a.evaluation_pk WHERE own.pk = :attempt AND a.retried = 'automatic'",
+    # Not where the config has been trained for more since: it is never asked for less.
+    "withdraw": f"UPDATE attempt SET retried = :why WHERE pk = (SELECT attempt_pk FROM evaluation "
+    f"WHERE pk = {_EVALUATION}) AND status IN ('failed', 'timeout') AND finished_at IS NOT NULL "
+    f"AND NOT EXISTS (SELECT * FROM evaluation WHERE config_pk = {_CONFIG} AND epochs > :epochs)",
+    "fingerprint": f"SELECT a.fingerprint, a.error FROM evaluation e "
+    f"JOIN attempt a ON a.pk = e.attempt_pk WHERE e.pk = {_EVALUATION}",
     "fence": "SELECT fence FROM search WHERE pk = :search",
     "rungs": "SELECT b.pass, b.first_epochs, r.rung, r.pk FROM rung r "
     "JOIN bracket b ON b.pk = r.bracket_pk WHERE b.search_pk = :search",
@@ -126,6 +140,9 @@ class Ledger:
         pid: int,
         launch: Launch,
         resources: Resources,
+        limits: Limits,
+        workers: int | None,
+        isolated: bool,
         command: tuple[str, str],
         now: float,
     ) -> Facts:
@@ -133,9 +150,11 @@ class Ledger:
 
         `before` is the fence of this process, if it was the driver already: it does not take the
         search from a newer one.
-        `command` is the shell-quoted text before and after CONFIG_ID --epochs N --gpu G.
+        `workers` is how many it has, None if it only ends what runs; `isolated` if attempts get
+        their GPUs by CUDA_VISIBLE_DEVICES; `command` is the shell-quoted text before and after CONFIG_ID --epochs N --gpu G.
         """
-        facts = {**asdict(launch), **asdict(resources), "search": self.search_pk}
+        facts = {**asdict(launch), **asdict(resources), **asdict(limits), "search": self.search_pk}
+        facts |= {"driver_workers": workers, "isolated": isolated}
         facts["script_args"] = json.dumps(launch.script_args)
         facts |= {"host": host, "pid": pid, "now": iso(now)}
         facts |= {"command_head": command[0], "command_tail": command[1]}
@@ -223,18 +242,33 @@ class Writer:
         self.change("claim", {**where, "evaluation": evaluation})
         return int(attempt)
 
-    def stopping(self, attempts: Iterable[int]) -> None:
+    def ending(self, attempts: Iterable[int], status: AttemptStatus) -> None:
         """Nothing that these attempts print or return counts from here on."""
         for attempt in attempts:
-            self.change("stopping", {"attempt": attempt, "status": AttemptStatus.STOPPING})
+            self.change("ending", {"attempt": attempt, "status": status})
 
     def times_lost(self, attempt: int) -> int:
         """How often this attempt's evaluation was lost under a driver's eyes."""
         return int(_one(self._connection, "lost", {"attempt": attempt})[0])
 
-    def end(self, attempt: int, verdict: Verdict) -> None:
-        """An attempt has come to its end, with or without a result."""
+    def times_retried(self, attempt: int) -> int:
+        """How often this attempt's evaluation was run again by --retries."""
+        return int(_one(self._connection, "retried", {"attempt": attempt})[0])
+
+    def withdraw(self, config_id: str, epochs: int, why: str) -> bool:
+        """Take a failure back, so that the evaluation runs again; False where it cannot be."""
+        return withdraw(self._connection, self._ledger.search_pk, config_id, epochs, why)
+
+    def fingerprint(self, config_id: str, epochs: int) -> tuple[str | None, str | None]:
+        """What the failure of an evaluation has in common with others of its cause; its error."""
+        facts = {"search": self._ledger.search_pk, "config_id": config_id, "epochs": epochs}
+        fingerprint, error = _one(self._connection, "fingerprint", facts)
+        return fingerprint, error
+
+    def end(self, attempt: int, verdict: Verdict, retried: str | None = None) -> None:
+        """An attempt has come to its end; `retried` is why a failure is not the result yet."""
         facts = {**asdict(verdict), "finished_at": iso(verdict.finished_at), "attempt": attempt}
+        facts["retried"] = retried
         self.change("end", facts)
         if verdict.stdout or verdict.stderr:
             _run(self._connection, "output", facts)  # it inserts, or raises
@@ -315,6 +349,14 @@ class Writer:
         facts = {"status": status, "reason": reason, "finished_at": finished_at}
         self.change("status", {**facts, "search": self._ledger.search_pk})
 
+    def seen(self, now: float) -> None:
+        """This driver lives."""
+        self.change("seen", {"driver": self._ledger.driver_pk, "now": iso(now)})
+
+    def judged(self) -> None:
+        """The search was stopped as plainly broken, which is done once."""
+        self.change("judged", {"search": self._ledger.search_pk})
+
     def change(self, name: str, facts: dict[str, Any]) -> None:
         """Run a statement that must change exactly one row."""
         changed = _run(self._connection, name, facts).rowcount
@@ -331,6 +373,14 @@ class Writer:
     def _place(self, place: Place) -> dict[str, Any]:
         rung = self._ledger.rung_pk(rung_of(place))
         return {"search": self._ledger.search_pk, "rung": rung, "slot": place.slot}
+
+
+def withdraw(
+    connection: Connection, search_pk: int, config_id: str, epochs: int, why: str
+) -> bool:
+    """Take a failure back, so that the evaluation runs again; False where it cannot be."""
+    facts = {"search": search_pk, "config_id": config_id, "epochs": epochs, "why": why}
+    return bool(_run(connection, "withdraw", facts).rowcount == 1)
 
 
 def _run(connection: Connection, name: str, facts: dict[str, Any]) -> Any:

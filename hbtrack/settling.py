@@ -1,0 +1,120 @@
+"""What attempts that have ended came to: the verdict, and whether a failure is the result yet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hbtrack.admission import Admission, Cleared, Outcome, Probe, SetAside
+from hbtrack.causes import Cause, cause_of
+from hbtrack.executors.local import Ended
+from hbtrack.records import AttemptStatus, Limits, RungKey, Verdict
+from hbtrack.seams import Executor, Leeway, Observer, Running, StopRequest
+from hbtrack.store.ledger import Writer
+from hbtrack.verdict import Ending, judge
+
+
+@dataclass(slots=True)
+class Pending:
+    """A recorded attempt, to be started after the commit."""
+
+    worker: int
+    running: Running
+    gpus: list[str]  # as the script is told
+    env: dict[str, str]
+
+
+@dataclass(slots=True)
+class Step:
+    """One commit under way."""
+
+    writer: Writer
+    touched: set[RungKey] = field(default_factory=set)
+    starts: list[Pending] = field(default_factory=list)
+    verdicts: list[tuple[Running, Verdict]] = field(default_factory=list)
+    withdrawn: list[tuple[str, int]] = field(default_factory=list)  # failures of a bad GPU
+
+
+class Settling:
+    """Judges attempts, and tells failures that are the config's from those of the machine."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        *,
+        executor: Executor,
+        observer: Observer,
+        stop: StopRequest,
+        limits: Limits,
+        leeway: Leeway,
+        clock: Callable[[], float],
+    ) -> None:
+        self._admission = admission
+        self._executor = executor
+        self._observer = observer
+        self._stop = stop
+        self._limits = limits
+        self._leeway = leeway
+        self._clock = clock
+
+    def judge(self, step: Step, running: Running, end: Ended, *, watched: bool) -> Verdict:
+        """What an attempt came to."""
+        record, output = end.record, self._executor.output(end)
+        parent_died = watched and record.exit_status is None and not running.ending
+        self._admission.note_parent(record, died=parent_died)
+        finished_at = record.finished_at or self._clock()
+        # What is not recorded when a stop signal is heard may be an answer to it.
+        too_late = self._stop.at is not None and (watched or finished_at > self._stop.at)
+        wiped = not (record.asked or running.adopted)  # it emptied or removed its lock file
+        properly = record.exit_status == 0 and not (record.signalled or record.full)
+        ending = Ending(
+            finished_at=finished_at,
+            pid=record.pid,
+            exit_status=record.exit_status,
+            seconds=record.seconds,
+            last_line=output.last_line if record.pid else b"",
+            stdout=output.stdout if record.pid else "",
+            stderr=output.stderr if record.pid else "",
+            log=output.log if record.pid else None,
+            asked_to_stop=running.ending is AttemptStatus.STOPPING or too_late,
+            timed_out=running.ending is AttemptStatus.TIMEOUT,
+            watched=watched and (record.exit_status is not None or running.alone or wiped),
+            # Not asked on the hot path: what ended properly was not lost.
+            times_lost=0 if properly else step.writer.times_lost(end.attempt),
+            signalled=record.signalled,
+            full=record.full,
+            oom=record.oom,
+            overflow=record.overflow,
+        )
+        return judge(ending, self._leeway.max_lost)
+
+    def why_again(self, step: Step, running: Running, verdict: Verdict) -> str | None:
+        """Why a failure is not the result yet and the evaluation runs again; None if it is."""
+        if verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
+            return None
+        cause = None if verdict.status is AttemptStatus.DONE else cause_of(verdict)
+        if self._suspects_gpu(step, running, cause):
+            return "gpu"
+        if cause and self._is_retried(cause):
+            used = step.writer.times_retried(running.attempt)
+            return "automatic" if used < self._limits.retries else None
+        return None
+
+    def _is_retried(self, cause: Cause) -> bool:
+        if self._limits.retries == 0 or cause is Cause.CONFIG:
+            return False
+        return cause is not Cause.TIMEOUT or self._limits.retry_timeouts
+
+    def _suspects_gpu(self, step: Step, running: Running, cause: Cause | None) -> bool:
+        """Tell the GPUs' keeper what ended; whether it wants to see the same on another GPU."""
+        outcome = Outcome.DONE
+        if cause:
+            outcome = Outcome.DEVICE_ERROR if cause.is_device_error else Outcome.FAILED
+        evaluation = (running.config_id, running.epochs)
+        answer = self._admission.note_end(running.gpu, evaluation, outcome)
+        if isinstance(answer, Probe):
+            self._observer.said("gpu_suspect", gpu=answer.gpu)
+        elif isinstance(answer, SetAside):
+            step.withdrawn += answer.evaluations
+            self._observer.said("gpu_set_aside", gpu=answer.gpu)
+        elif isinstance(answer, Cleared):
+            self._observer.said("gpu_cleared", gpu=answer.gpu)
+        return isinstance(answer, Probe)
