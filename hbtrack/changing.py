@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.faults import passing
-from hbtrack.growth import grow, replan
+from hbtrack.growth import bring_up_to_date, grow
 from hbtrack.opening import launch_now, open_file, own, reopen, retyped, same_script
 from hbtrack.plan import rebuild
 from hbtrack.records import Facts, Limits, Resources, Search, SearchStatus, Terms
@@ -76,7 +76,7 @@ def _grow(
         old = schedule_of(stored.terms)
         more = probe.grow(schedule_of(terms), terms.seed, facts.passes, old, terms.configs)
         with engine.begin() as connection:
-            grow(connection, stored.pk, schedule_of(terms), terms.passes, more.slots, more.params)
+            grow(connection, stored.pk, schedule_of(terms), terms.passes, more)
             passing("grow.inside")
             catalogue.reopen(connection, stored.pk)
     if more.differing:
@@ -142,7 +142,9 @@ def retry_failures(
             else:
                 refused.append((failure, "its config has been started for more epochs since"))
         if queued:
-            replan(connection, stored)
+            bring_up_to_date(
+                connection, stored.pk, schedule_of(stored.terms), stored.terms.passes
+            )
             passing("grow.inside")
             catalogue.reopen(connection, stored.pk)
         return Retried(tuple(queued), tuple(refused))

@@ -16,6 +16,7 @@ from hbtrack.errors import HbtrackError, Unavailable
 from hbtrack.executors.gpus import Gpu, call_of, shown
 from hbtrack.executors.local import Ended
 from hbtrack.faults import passing
+from hbtrack.growth import bring_up_to_date
 from hbtrack.limits import FIRST, broken, reached
 from hbtrack.plan import Done, OpenPass, Plan, Start, Wait
 from hbtrack.records import (
@@ -27,6 +28,7 @@ from hbtrack.records import (
     unix,
 )
 from hbtrack.seams import Executor, Leeway, Observer, Running, Sampler, StopRequest
+from hbtrack.schedule import schedule_of
 from hbtrack.settling import Pending, Settling, Step
 from hbtrack.stopping import Stopping
 from hbtrack.store.ledger import Ledger
@@ -351,9 +353,10 @@ class Driver:
             and step.writer.withdraw(config_id, epochs, "gpu")
         ]
         if taken:
-            self.plan = replan(step.writer.connection, self.search)
-            for running in self.running.values():
-                self.plan.start(running.place)
+            terms = self.search.terms
+            self.plan = bring_up_to_date(
+                step.writer.connection, self.search.pk, schedule_of(terms), terms.passes
+            )
             self._observer.said("retry", evaluations=len(taken), reason="gpu")
 
     def _judge_script(self, step: Step) -> None:

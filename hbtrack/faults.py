@@ -36,6 +36,7 @@ POINTS = (
     "settle.before",  # an attempt has ended; nothing of that is written
     "settle.after",
     "promote.inside",  # a rung is closed, but nobody promoted yet
+    "grow.inside",  # a search was extended or failures taken back, not yet committed
     "backup.copied",  # the copy is whole, but not yet under its name
     "stop.before",  # a stop is asked for; the attempts do not count less yet
     "stop.after",  # they do; not yet signalled

@@ -225,7 +225,7 @@ class Writer:
     """The writes of one transaction. None of them decides anything."""
 
     def __init__(self, connection: Connection, ledger: Ledger) -> None:
-        self._connection = connection
+        self.connection = connection
         self._ledger = ledger
 
     def start(
@@ -233,11 +233,11 @@ class Writer:
     ) -> int:
         """An attempt is about to start; its private key."""
         where = {**self._place(place), "config_id": config_id, "epochs": epochs}
-        evaluation, number = _one(self._connection, "evaluation", where)
+        evaluation, number = _one(self.connection, "evaluation", where)
         facts = {"evaluation": evaluation, "attempt": number, "worker": worker, "gpu": gpu}
         facts |= {"driver": self._ledger.driver_pk, "now": iso(now)}
         facts["microseconds"] = int(now * 1e6)
-        attempt = _one(self._connection, "attempt", facts)[0]
+        attempt = _one(self.connection, "attempt", facts)[0]
         self.change("last_attempt", {"attempt": attempt, "evaluation": evaluation})
         self.change("claim", {**where, "evaluation": evaluation})
         return int(attempt)
@@ -249,20 +249,20 @@ class Writer:
 
     def times_lost(self, attempt: int) -> int:
         """How often this attempt's evaluation was lost under a driver's eyes."""
-        return int(_one(self._connection, "lost", {"attempt": attempt})[0])
+        return int(_one(self.connection, "lost", {"attempt": attempt})[0])
 
     def times_retried(self, attempt: int) -> int:
         """How often this attempt's evaluation was run again by --retries."""
-        return int(_one(self._connection, "retried", {"attempt": attempt})[0])
+        return int(_one(self.connection, "retried", {"attempt": attempt})[0])
 
     def withdraw(self, config_id: str, epochs: int, why: str) -> bool:
         """Take a failure back, so that the evaluation runs again; False where it cannot be."""
-        return withdraw(self._connection, self._ledger.search_pk, config_id, epochs, why)
+        return withdraw(self.connection, self._ledger.search_pk, config_id, epochs, why)
 
     def fingerprint(self, config_id: str, epochs: int) -> tuple[str | None, str | None]:
         """What the failure of an evaluation has in common with others of its cause; its error."""
         facts = {"search": self._ledger.search_pk, "config_id": config_id, "epochs": epochs}
-        fingerprint, error = _one(self._connection, "fingerprint", facts)
+        fingerprint, error = _one(self.connection, "fingerprint", facts)
         return fingerprint, error
 
     def end(self, attempt: int, verdict: Verdict, retried: str | None = None) -> None:
@@ -271,7 +271,7 @@ class Writer:
         facts["retried"] = retried
         self.change("end", facts)
         if verdict.stdout or verdict.stderr:
-            _run(self._connection, "output", facts)  # it inserts, or raises
+            _run(self.connection, "output", facts)  # it inserts, or raises
 
     def result(
         self,
@@ -288,11 +288,11 @@ class Writer:
         self.change("config", facts)
         if loss is not None:
             position = self._ledger.position(place)
-            _run(self._connection, "config_best", {**facts, "position": position})
+            _run(self.connection, "config_best", {**facts, "position": position})
 
     def open_pass(self, sampled: Sampled) -> None:
         """The configs of a pass; `apply` writes their places."""
-        add_configs(self._connection, self._ledger.search_pk, sampled)
+        add_configs(self.connection, self._ledger.search_pk, sampled)
         passing("pass.inside")
 
     def apply(self, consequences: Consequences, now: float) -> None:
@@ -321,7 +321,7 @@ class Writer:
         )
         for closed in consequences.closed:
             rung = self._ledger.rung_pk(closed.rung)
-            _run(self._connection, "drop", {"rung": rung})
+            _run(self.connection, "drop", {"rung": rung})
             passing("promote.inside")
             self._many("promote", [{"rung": rung, "slot": slot} for slot in closed.promoted])
         self._many(
@@ -359,7 +359,7 @@ class Writer:
 
     def change(self, name: str, facts: dict[str, Any]) -> None:
         """Run a statement that must change exactly one row."""
-        changed = _run(self._connection, name, facts).rowcount
+        changed = _run(self.connection, name, facts).rowcount
         if changed != 1:
             raise HbtrackError(
                 f"The database is not as this driver left it ({name} changed {changed} rows), so "
@@ -368,7 +368,7 @@ class Writer:
 
     def _many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
-            self._connection.exec_driver_sql(_SQL[name], rows)
+            self.connection.exec_driver_sql(_SQL[name], rows)
 
     def _place(self, place: Place) -> dict[str, Any]:
         rung = self._ledger.rung_pk(rung_of(place))

@@ -1,0 +1,480 @@
+"""Timeouts, retries and the limits of a search: what they end, what stays, how one goes on."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from conftest import SAMPLER, TOY, Hbtrack, wait_for
+
+from hbtrack.causes import Cause, cause_of, fingerprint_of
+from hbtrack.limits import reached
+from hbtrack.plan import Plan
+from hbtrack.records import AttemptStatus, Limits, Verdict
+from hbtrack.schedule import make_schedule
+
+IDENTITY = 'def run_identity(argv):\n    return "limits"\n'
+COUNTED = """
+import itertools
+count = itertools.count()
+def get_random_config_id(rng):
+    return f"c:{next(count)}"
+"""
+
+
+def keeps(main: str, sampler: str = COUNTED) -> str:
+    """A script with this main part: `number` is its config, `epochs` its budget, `calls` before."""
+    body = "\n".join("    " + line for line in main.strip().splitlines())
+    return f"""
+import os, sys, time
+{sampler}
+{IDENTITY}
+if __name__ == "__main__":
+    config, epochs = sys.argv[1], int(sys.argv[3])
+    number = int(config.split(":")[1])
+    with open("calls", "a+") as file:
+        print(config, epochs, file=file, flush=True)
+        file.seek(0)
+        calls = file.read().split(chr(10)).count(f"{{config}} {{epochs}}")
+{body}
+"""
+
+
+def failed(**facts: object) -> Verdict:
+    return Verdict(AttemptStatus.FAILED, **facts)  # type: ignore[arg-type]
+
+
+# --- causes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error_type", "message", "cause"),
+    [
+        ("torch.OutOfMemoryError", "CUDA out of memory. Tried to allocate 2 GiB", Cause.GPU_MEMORY),
+        ("torch.cuda.OutOfMemoryError", "CUDA out of memory", Cause.GPU_MEMORY),
+        ("RuntimeError", "CUDA error: out of memory", Cause.GPU_MEMORY),
+        ("RuntimeError", "HIP out of memory", Cause.GPU_MEMORY),
+        ("RuntimeError", "CUBLAS_STATUS_ALLOC_FAILED when calling", Cause.GPU_MEMORY),
+        ("XlaRuntimeError", "RESOURCE_EXHAUSTED: Out of memory allocating", Cause.GPU_MEMORY),
+        ("ResourceExhaustedError", "OOM when allocating tensor with shape", Cause.GPU_MEMORY),
+        ("RuntimeError", "No CUDA GPUs are available", Cause.GPU_LOST),
+        ("RuntimeError", "CUDA error: invalid device ordinal", Cause.GPU_LOST),
+        ("RuntimeError", "CUDA error: no CUDA-capable device is detected", Cause.GPU_LOST),
+        ("RuntimeError", "CUDA error: uncorrectable ECC error encountered", Cause.GPU_LOST),
+        ("RuntimeError", "all CUDA-capable devices are busy or unavailable", Cause.GPU_LOST),
+        ("MemoryError", "", Cause.MEMORY),
+        ("OSError", "[Errno 12] Cannot allocate memory", Cause.MEMORY),
+        ("RuntimeError", "CUDA error: device-side assert triggered", Cause.CONFIG),
+        ("RuntimeError", "CUDA error: an illegal memory access was encountered", Cause.CONFIG),
+        ("ValueError", "batch_size must not be 0", Cause.CONFIG),
+        ("IndexError", "out of range; memory of GPUs", Cause.CONFIG),
+    ],
+)
+def test_a_failure_tells_whether_the_machine_or_the_config_is_at_fault(
+    error_type: str, message: str, cause: Cause
+) -> None:
+    assert cause_of(failed(error_type=error_type, error_message=message)) is cause
+
+
+def test_a_script_without_a_traceback_is_judged_by_the_end_of_what_it_said() -> None:
+    said = "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.\nabort\n"
+    assert cause_of(failed(error_type="exit_code", error_message="x", error=said)) is Cause.GPU_LOST
+
+
+def test_a_fingerprint_is_the_kind_and_the_place_but_not_the_message() -> None:
+    def traceback(line: int, message: str) -> Verdict:
+        text = f'Traceback (most recent call last):\n  File "/a.py", line 1, in <module>\n    f()\n'
+        text += f'  File "/a.py", line {line}, in f\n    raise\nValueError: {message}'
+        return failed(error_type="ValueError", error_message=message, error=text, exit_code=1)
+
+    assert fingerprint_of(traceback(7, "one")) == fingerprint_of(traceback(7, "two"))
+    assert fingerprint_of(traceback(7, "one")) != fingerprint_of(traceback(8, "one"))
+    assert fingerprint_of(Verdict(AttemptStatus.DONE, loss=1.0)) is None
+
+
+# --- limits of the search, pure ------------------------------------------------------------------
+
+
+def plan_with(*losses: float | None) -> Plan:
+    plan = Plan(make_schedule(27, Fraction(3)), 1)
+    plan.open_pass(1, [str(number) for number in range(plan.schedule.configs)])
+    for number, loss in enumerate(losses):
+        plan.record(str(number), 1, loss)
+    return plan
+
+
+def test_a_target_is_reached_by_a_loss_that_is_not_larger() -> None:
+    plan = plan_with(0.5, 0.25, None)
+    assert reached(Limits(target_loss=0.25), plan, 0.0) is not None
+    assert reached(Limits(target_loss=0.2), plan, 0.0) is None
+
+
+def test_as_many_failures_as_are_allowed_do_not_stop_a_search_but_one_more_does() -> None:
+    assert reached(Limits(max_failures="2"), plan_with(None, None), 0.0) is None
+    assert reached(Limits(max_failures="2"), plan_with(None, None, None), 0.0) is not None
+
+
+def test_a_percentage_of_failures_is_of_all_evaluations_of_the_schedule() -> None:
+    planned = make_schedule(27, Fraction(3)).evaluations
+    share = f"{200 / planned:.6f}%"  # two of them
+    assert reached(Limits(max_failures=share), plan_with(None, None), 0.0) is None
+    assert reached(Limits(max_failures=share), plan_with(None, None, None), 0.0) is not None
+
+
+# --- --timeout -----------------------------------------------------------------------------------
+
+HANGS = keeps("""
+if number == 0:
+    import signal
+    signal.signal(signal.SIGTERM, lambda *_: (print(0.001, flush=True), os._exit(0)))
+    time.sleep(600)
+print(number + 1)
+""")
+
+
+def test_fault_25_a_script_that_hangs_is_ended_by_its_timeout_whatever_it_prints_then(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(HANGS)
+    hbtrack("run", "--max-epochs", 3, "--timeout", "0.5", "script.py")
+    attempts = "SELECT config_id, status, loss FROM attempts WHERE config_id = 'c:0'"
+    assert hbtrack.rows(attempts) == [("c:0", "timeout", None)]
+    failures = hbtrack.rows("SELECT config_id, error_type, attempts FROM failures")
+    assert failures == [("c:0", "timeout", 1)]
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+
+
+def test_a_script_that_ignores_the_end_of_its_time_is_killed_after_the_grace_period(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(
+        keeps("""
+if number == 0:
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+print(number)
+""")
+    )
+    hbtrack("run", "--max-epochs", 1, "--timeout", "0.3", "--grace", "0.3", "script.py")
+    assert hbtrack.rows("SELECT status, signal FROM attempts") == [("timeout", "SIGKILL")]
+
+
+def test_an_adopted_script_has_only_what_is_left_of_its_time(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(HANGS)
+    driver = hbtrack.start("run", "--max-epochs", 1, "--timeout", "2", "script.py")
+    wait_for(lambda: hbtrack.database.exists() and (hbtrack.folder / "calls").exists())
+    driver.kill()
+    driver.communicate()
+    [(started,)] = hbtrack.rows("SELECT julianday(started_at) * 86400 FROM attempts")
+    hbtrack("resume")
+    [(status, ended, number)] = hbtrack.rows(
+        "SELECT status, julianday(finished_at) * 86400, attempt FROM attempts"
+    )
+    assert (status, number) == ("timeout", 1)
+    assert 1.9 < float(str(ended)) - float(str(started)) < 8
+
+
+def test_a_timeout_that_was_being_carried_out_is_still_one_after_the_driver_died(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(HANGS)
+    killed = {"HBTRACK_FAULT": "stop.after:1:kill"}
+    hbtrack("run", "--max-epochs", 1, "--timeout", "0.3", "script.py", code=-9, env=killed)
+    assert hbtrack.rows("SELECT status FROM results") == [("running",)]
+    hbtrack("resume")
+    assert hbtrack.rows("SELECT status, loss FROM attempts") == [("timeout", None)]
+
+
+# --- --retries -----------------------------------------------------------------------------------
+
+SOMETIMES_FULL = keeps("""
+if number == 0 and calls <= 2:
+    raise RuntimeError("CUDA out of memory. Tried to allocate 20 MiB")
+if number == 1:
+    raise ValueError("the config's doing")
+print(number + 1)
+""")
+
+
+def test_what_is_not_the_configs_doing_is_run_again_and_every_attempt_is_kept(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(SOMETIMES_FULL)
+    hbtrack("run", "--max-epochs", 3, "--retries", 2, "script.py")
+    attempts = "SELECT status, retried FROM attempts WHERE config_id = ? AND epochs = 1"
+    again = ("failed", "automatic")
+    assert hbtrack.rows(attempts, ["c:0"]) == [again, again, ("done", None)]
+    assert hbtrack.rows(attempts, ["c:1"]) == [("failed", None)]
+    best = hbtrack.rows("SELECT config_id, epochs FROM results WHERE rung = 1 AND bracket = 1")
+    assert best == [("c:0", 3)]  # it was run again before its rung closed
+
+
+def test_retries_come_to_an_end(hbtrack: Hbtrack, script: Callable[[str], Path]) -> None:
+    script(SOMETIMES_FULL)
+    hbtrack("run", "--max-epochs", 3, "--retries", 1, "script.py")
+    failures = "SELECT config_id, attempts FROM failures WHERE epochs = 1 ORDER BY config_id"
+    assert hbtrack.rows(failures) == [("c:0", 2), ("c:1", 1)]
+
+
+def test_a_timeout_is_retried_only_if_that_is_asked_for(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(keeps("time.sleep(600 if calls == 1 else 0)\nprint(number)"))
+    common = ("run", "--max-epochs", 1, "--timeout", "0.3", "--retries", 1)
+    hbtrack(*common, "--retry-timeouts", "script.py")
+    ended = hbtrack.rows("SELECT status, retried FROM attempts ORDER BY attempt")
+    assert ended == [("timeout", "automatic"), ("done", None)]
+
+
+# --- limits of the search ------------------------------------------------------------------------
+
+FAILS_OFTEN = keeps("""
+if number % 3:
+    raise ValueError(f"no luck with {number}" if number % 2 else str(number / 0))
+print(number)
+""")
+
+
+def test_too_many_failures_stop_a_search_and_more_allowed_go_on(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(FAILS_OFTEN)
+    stopped = hbtrack("run", "--max-epochs", 9, "--max-failures", 3, "script.py", code=1).stderr
+    assert "--max-failures 3 is exceeded" in stopped
+    assert "hbtrack resume" in stopped
+    [(status, reason, failed_)] = hbtrack.rows(
+        "SELECT status, stop_reason, evaluations_failed FROM searches"
+    )
+    assert (status, failed_) == ("stopped", 4)
+    assert "--max-failures" in str(reason)
+    hbtrack("resume", "--max-failures", "none")
+    assert hbtrack.rows("SELECT status, stop_reason FROM searches") == [("finished", None)]
+
+
+def test_a_target_loss_stops_a_search_with_exit_0_and_a_smaller_one_goes_on(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(keeps("print(100 - 10 * epochs - number)"))
+    stopped = hbtrack("run", "--max-epochs", 9, "--target-loss", "60", "script.py").stderr
+    assert "--target-loss 60 is reached" in stopped
+    [(status, best)] = hbtrack.rows("SELECT status, best_loss FROM searches")
+    assert status == "stopped"
+    assert float(str(best)) <= 60
+    calls = (hbtrack.folder / "calls").read_text()
+    assert "--target-loss 60 is reached" in hbtrack("resume").stderr
+    assert (hbtrack.folder / "calls").read_text() == calls  # nothing was started
+    hbtrack("resume", "--target-loss", "none")
+    assert hbtrack.rows("SELECT status, target_loss FROM searches") == [("finished", None)]
+
+
+def test_max_time_counts_the_lives_of_all_drivers_and_a_larger_one_goes_on(
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack]
+) -> None:
+    toy = (TOY, "--epoch_seconds", 0.3, "--fail", 0)
+    begun = time.monotonic()
+    stopped = hbtrack("run", "--max-epochs", 9, "--max-time", "1.5", *toy).stderr
+    assert "--max-time 0:00:02 is used up" in stopped
+    again = time.monotonic()
+    assert "is used up" in hbtrack("resume").stderr
+    assert time.monotonic() - again < again - begun + 1
+    assert hbtrack.rows("SELECT count(*) FROM attempts WHERE finished_at IS NULL") == [(0,)]
+    (hbtrack.folder / "toy" / "hurry").touch()
+    hbtrack("resume", "--max-time", "1h30m")
+    assert hbtrack.rows("SELECT status, max_time FROM searches") == [("finished", 5400.0)]
+    undisturbed = another()
+    undisturbed("run", "--max-epochs", 9, TOY, "--epoch_seconds", 0, "--fail", 0)
+    assert hbtrack.dump() == undisturbed.dump()
+
+
+def test_the_life_of_a_killed_driver_counts_as_far_as_it_was_seen(hbtrack: Hbtrack) -> None:
+    driver = hbtrack.start("run", "--max-epochs", 3, TOY, "--epoch_seconds", 600)
+    wait_for(
+        lambda: hbtrack.database.exists() and hbtrack.rows("SELECT 1 FROM attempts WHERE gpu = '0'")
+    )
+    driver.kill()
+    driver.communicate()
+    with closing(sqlite3.connect(hbtrack.database)) as connection, connection:
+        connection.execute(
+            "UPDATE driver SET started_at = '2026-01-01T00:00:00.000000Z', "
+            "seen_at = '2026-01-01T08:00:00.000000Z'"
+        )
+    assert "--max-time 8:00:00 is used up" in hbtrack("resume", "--max-time", "8h").stderr
+    assert hbtrack.rows("SELECT status FROM attempts") == [("interrupted",)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--timeout", "0"),
+        ("--timeout", "5x"),
+        ("--timeout", "1h30"),
+        ("--max-time", "-5"),
+        ("--max-failures", "101%"),
+        ("--max-failures", "many"),
+        ("--target-loss", "nan"),
+        ("--retries", "-1"),
+        ("--multi-gpu", "always"),
+        ("--per-gpu", "0"),
+        ("--config", ""),
+        ("--config", "-h"),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_refused_before_anything_is_written(
+    hbtrack: Hbtrack, words: tuple[str, ...]
+) -> None:
+    assert words[0] in hbtrack("run", *words, TOY, code=2).stderr or words[0] == "--config"
+    assert not hbtrack.database.exists()
+
+
+# --- a script that is plainly broken -------------------------------------------------------------
+
+BROKEN = keeps("""
+if not os.path.exists("mended"):
+    raise KeyError(f"column {number}")
+print(number)
+""")
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_a_script_that_always_fails_alike_stops_its_search_after_ten_evaluations(
+    hbtrack: Hbtrack, script: Callable[[str], Path], workers: int
+) -> None:
+    script(BROKEN)
+    words = ("run", "--max-epochs", 27, "--workers", workers, "script.py")
+    stopped = hbtrack(*words, code=1).stderr
+    assert "KeyError: 'column 0'" in stopped
+    assert "hbtrack retry" in stopped
+    assert "hbtrack resume" in stopped
+    [(status, failures)] = hbtrack.rows("SELECT status, evaluations_failed FROM searches")
+    assert status == "stopped"
+    assert 10 <= int(str(failures)) < 10 + 2 * workers
+
+
+def test_a_mended_script_is_retried_and_comes_to_what_it_would_have_come_to(
+    hbtrack: Hbtrack, script: Callable[[str], Path], another: Callable[[], Hbtrack]
+) -> None:
+    script(BROKEN)
+    hbtrack("run", "--max-epochs", 27, "script.py", code=1)
+    (hbtrack.folder / "mended").touch()
+    assert "10 failed evaluations are queued again" in hbtrack("retry").stderr
+    hbtrack("resume")
+    whole = another()
+    (whole.folder / "script.py").write_text(BROKEN)
+    (whole.folder / "mended").touch()
+    whole("run", "--max-epochs", 27, "script.py")
+    assert hbtrack.dump() == whole.dump()
+
+
+def test_a_broken_script_is_judged_once(hbtrack: Hbtrack, script: Callable[[str], Path]) -> None:
+    script(BROKEN)
+    hbtrack("run", "--max-epochs", 9, "script.py", code=1)
+    hbtrack("resume")  # the user wants it all the same
+    assert hbtrack.rows("SELECT status, evaluations_done FROM searches") == [("finished", 0)]
+
+
+def test_a_search_of_fewer_than_ten_evaluations_is_never_called_broken(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(BROKEN)
+    hbtrack("run", "--max-epochs", 3, "script.py")
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+
+
+def test_failures_of_different_places_do_not_mean_that_the_script_is_broken(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(keeps("if number % 2:\n    raise ValueError(number)\nraise KeyError(number)"))
+    hbtrack("run", "--max-epochs", 9, "script.py")
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+
+
+# --- hbtrack retry -------------------------------------------------------------------------------
+
+
+def test_a_failure_whose_rung_has_promoted_is_not_queued_and_that_rung_is_named(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(keeps("if number == 1:\n    raise ValueError('unlucky')\nprint(number)"))
+    hbtrack("run", "--max-epochs", 3, "script.py")
+    before = hbtrack.dump()
+    refused = hbtrack("retry", "--config", "c:1", code=4).stderr
+    assert "pass 1, bracket 1, rung 0 has promoted configs" in refused
+    assert hbtrack.dump() == before
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+
+
+def test_retry_takes_only_what_is_meant(hbtrack: Hbtrack, script: Callable[[str], Path]) -> None:
+    script(
+        keeps("""
+if epochs == 3 and calls == 1:
+    raise ValueError("unlucky " + config)
+print(number)
+""")
+    )
+    hbtrack("run", "--max-epochs", 3, "script.py")
+    [(failures,)] = hbtrack.rows("SELECT count(*) FROM failures WHERE epochs = 3")
+    assert failures == 3
+    assert hbtrack("retry", "--error", "no such text", code=3)
+    assert hbtrack("retry", "--config", "c:99", code=3)
+    assert "1 failed evaluation is queued" in hbtrack("retry", "--error", "UNLUCKY C:0").stderr
+    assert hbtrack.rows("SELECT status FROM searches") == [("unfinished",)]
+    hbtrack("resume")
+    rows = hbtrack.rows("SELECT config_id, status FROM results WHERE epochs = 3 AND config_id='c:0'")
+    assert rows == [("c:0", "done")]
+    assert hbtrack.rows("SELECT count(*) FROM failures WHERE epochs = 3") == [(2,)]
+
+
+def test_retry_is_refused_while_the_search_runs_or_its_scripts_do(hbtrack: Hbtrack) -> None:
+    folder = hbtrack.folder / "toy"
+    folder.mkdir()
+    (folder / "hold").touch()
+    driver = hbtrack.start("run", "--max-epochs", 3, TOY)
+    wait_for(lambda: (folder / "diary.txt").exists())
+    assert "Another hbtrack is running" in hbtrack("retry", code=4).stderr
+    assert "Another hbtrack is running" in hbtrack("extend", "--identity", "toy", "--passes", 2, code=4).stderr
+    driver.kill()
+    driver.communicate()
+    assert "still run" in hbtrack("retry", code=4).stderr
+    assert "still run" in hbtrack("extend", "--identity", "toy", "--passes", 2, code=4).stderr
+    (folder / "hold").unlink()
+    hbtrack("resume")
+
+
+def test_failures_that_nobody_settled_before_a_reboot_are_settled_by_retry(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(BROKEN)
+    killed = {"HBTRACK_FAULT": "settle.before:10:kill"}
+    hbtrack("run", "--max-epochs", 9, "script.py", code=-9, env=killed)
+    wait_for(lambda: os.path.exists(hbtrack.folder / "calls"))
+    done = "10 failed evaluations are queued again"
+    wait_for(lambda: done in hbtrack("retry", code=None).stderr)
+    (hbtrack.folder / "mended").touch()
+    hbtrack("resume")
+    assert hbtrack.rows("SELECT evaluations_failed FROM searches") == [(0,)]
+
+
+# --- --config ------------------------------------------------------------------------------------
+
+
+def test_the_users_own_configs_come_first(hbtrack: Hbtrack, script: Callable[[str], Path]) -> None:
+    script(f"{SAMPLER}\n{IDENTITY}\nif __name__ == '__main__':\n    print(0.5)\n")
+    hbtrack("run", "--max-epochs", 9, "--config", "x:1", "--config", "x:2", "script.py")
+    first = "SELECT config_id FROM results WHERE pass = 1 AND bracket = 2 AND rung = 0 AND slot < 2"
+    assert hbtrack.rows(first) == [("x:1",), ("x:2",)]
+    assert hbtrack.rows("SELECT value FROM params WHERE config_id = 'x:2'") == [(2,)]
+    words = ("run", "--max-epochs", 9, "--config", "x:3", "script.py")
+    assert "--config: stored x:1 x:2, given x:3" in hbtrack(*words, code=4).stderr
+
+
+def test_more_configs_than_the_first_bracket_has_slots_are_refused(hbtrack: Hbtrack) -> None:
+    own = [word for number in range(4) for word in ("--config", f"x:{number}")]
+    assert "room for 3" in hbtrack("run", "--max-epochs", 3, *own, TOY, code=2).stderr
+    assert not hbtrack.database.exists()
