@@ -14,8 +14,8 @@ The rules
   for fewer epochs than it has). Only the canonically first slot of an id that has not come to its
   end may call the script, so no two processes ever work on one config.
 * Ready places start in canonical order. When nothing is ready, the next pass opens.
-* A recorded evaluation belongs to the canonically first place that takes it at its own budget. After
-  the schedule has grown no place may take it, for now or for ever: an orphan. Its loss counts still.
+* A recorded evaluation belongs to the canonically first place that takes it at its own budget.
+  When the schedule has grown there may be none, for now or for ever: an orphan. Its loss counts.
 
 Why this is exact: for one config, budgets are recorded in ascending order (the rule above), so
 "the smallest recorded budget not below N" never changes once there is one.
