@@ -14,6 +14,8 @@ The rules
   for fewer epochs than it has). Only the canonically first slot of an id that has not come to its
   end may call the script, so no two processes ever work on one config.
 * Ready places start in canonical order. When nothing is ready, the next pass opens.
+* A recorded evaluation belongs to the canonically first place that takes it at its own budget.
+  When the schedule has grown there may be none, for now or for ever: an orphan. Its loss counts.
 
 Why this is exact: for one config, budgets are recorded in ascending order (the rule above), so
 "the smallest recorded budget not below N" never changes once there is one.
@@ -21,8 +23,9 @@ Why this is exact: for one config, budgets are recorded in ascending order (the 
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from hbtrack.errors import HbtrackError
 from hbtrack.records import (
@@ -73,6 +76,9 @@ class Done:
 
 Decision = Start | OpenPass | Wait | Done
 
+NOWHERE = Place(2**62, 0, 0, 0)
+"""Stands for the place of an orphan: after every real one in canonical order."""
+
 
 # --- state ---------------------------------------------------------------------------------------
 
@@ -107,7 +113,7 @@ class _Config:
 
     budgets: list[int] = field(default_factory=list)  # recorded, ascending
     losses: list[Loss] = field(default_factory=list)  # of those budgets
-    owners: set[int] = field(default_factory=set)  # budgets that a place has taken as its own
+    owners: dict[int, Place] = field(default_factory=dict)  # budget -> first place that took it
     slots: list[SlotKey] = field(default_factory=list)  # canonical order
     live: int = 0  # the first of them that has not come to its end
     ended: set[SlotKey] = field(default_factory=set)
@@ -116,6 +122,10 @@ class _Config:
     def has_result_for(self, epochs: int) -> bool:
         """Whether a budget is recorded that is not below `epochs`."""
         return bool(self.budgets) and self.budgets[-1] >= epochs
+
+    def source_for(self, epochs: int) -> int:
+        """The recorded budget whose result a place with `epochs` takes; there must be one."""
+        return self.budgets[bisect_left(self.budgets, epochs)]
 
 
 class Plan:
@@ -136,8 +146,8 @@ class Plan:
         self.places_failed = 0
         self.epochs_done = 0
         self.epochs_left = 0
-        self.best: tuple[float, Place, str, int] | None = None  # loss, place, config_id, epochs
-        self._lowest: Loss = None  # of all recorded, settled in a place or not
+        # Of all recorded: loss, place (NOWHERE for an orphan), config_id, epochs.
+        self.best: tuple[float, Place, str, int] | None = None
         self._configs: dict[str, _Config] = {}
         self._ready: list[Place] = []
         for pass_ in range(1, passes + 1):
@@ -181,9 +191,10 @@ class Plan:
         config.budgets.insert(index, epochs)
         config.losses.insert(index, loss)
         result = Consequences()
-        if loss is not None and (self._lowest is None or loss < self._lowest):
-            self._lowest = loss
-            result.improved.append(Improved(config_id, epochs, loss, self.epochs_done))
+        if loss is not None:
+            if self.best is None or loss < self.best[0]:
+                result.improved.append(Improved(config_id, epochs, loss, self.epochs_done))
+            self._rank(loss, NOWHERE, config_id, epochs)  # its place, if any, comes below
         taking = sorted(
             slot for slot, place in config.waiting.items() if self._epochs(place) <= epochs
         )
@@ -219,11 +230,27 @@ class Plan:
             return OpenPass(self.opened + 1)
         return Wait() if self.running else Done()
 
+    def only_one_left(self) -> bool:
+        """Whether one place is all there is to run now: ready, nothing running, no pass to open."""
+        return len(self._ready) == 1 and not self.running and self.opened == self.passes
+
     # --- what is known ---
 
     def config_ids(self) -> list[str]:
         """Every config_id of the search so far."""
         return list(self._configs)
+
+    def places(self) -> Iterator[tuple[Place, str]]:
+        """Every place that exists with its config_id, in canonical order."""
+        for key, rung in self.rungs.items():
+            for slot, config_id in rung.members.items():
+                yield Place(*key, slot), config_id
+
+    def recorded(self) -> Iterator[tuple[str, int, Loss]]:
+        """Every recorded evaluation, orphans too: config_id, epochs, loss."""
+        for config_id, config in self._configs.items():
+            for epochs, loss in zip(config.budgets, config.losses, strict=True):
+                yield config_id, epochs, loss
 
     def bracket_rungs(self, pass_: int, bracket: Bracket) -> list[RungState]:
         """The rungs of a bracket, the cheapest first."""
@@ -252,6 +279,48 @@ class Plan:
             raise KeyError((config_id, epochs))
         return place
 
+    def first_failures(self, wanted: int) -> list[tuple[str, int]] | None:
+        """The first evaluations in canonical order, up to `wanted`, as far as each has failed.
+
+        Shorter than `wanted`: the next one is not settled yet. None: they will never all have
+        failed, for one of them is done or the search has fewer. An evaluation is a (config_id,
+        epochs) that was measured; places that reuse it do not count again.
+        """
+        found: dict[tuple[str, int], None] = {}
+        for rung in self.rungs.values():  # in canonical order, and so are their members
+            for slot, config_id in rung.members.items():
+                if slot not in rung.losses:
+                    return list(found)
+                if rung.losses[slot] is not None:
+                    return None
+                found[config_id, self._configs[config_id].source_for(rung.epochs)] = None
+                if len(found) == wanted:
+                    return list(found)
+            if not rung.members and rung.expected:
+                return list(found)
+        return None
+
+    def withdrawal_problem(self, config_id: str, epochs: int) -> str | None:
+        """Why this failed result must not be taken back, as a sentence's end; None if it may.
+
+        What was decided with it stands: a rung that uses it and has promoted others, and whatever
+        its config did after. Raises KeyError when there is no such failure.
+        """
+        config = self._configs[config_id]
+        if (epochs, None) not in zip(config.budgets, config.losses, strict=True):
+            raise KeyError((config_id, epochs))
+        if config.budgets[-1] > epochs:
+            return f"it has a result at {config.budgets[-1]} epochs"
+        if any(self.rungs[rung_of(at)].members[at.slot] == config_id for at in self.running):
+            return "it is running"
+        for key in self._settled_rungs(config):
+            rung = self.rungs[key]
+            promoted = rung.closed.promoted if rung.closed else ()
+            if promoted and config.source_for(rung.epochs) == epochs:
+                s = next(b.s for b in self.schedule.brackets if b.first_epochs == key.first_epochs)
+                return f"pass {key.pass_}, bracket {s}, rung {key.rung} has promoted configs"
+        return None
+
     # --- consequences ---
 
     def _enter(self, key: RungKey, entering: dict[int, str], result: Consequences) -> None:
@@ -272,12 +341,15 @@ class Plan:
         rung, config = self.rungs[rung_of(place)], self._configs[config_id]
         index = bisect_left(config.budgets, rung.epochs)  # there is one, or it would be waiting
         source, loss = config.budgets[index], config.losses[index]
-        reused = source != rung.epochs or source in config.owners
+        owner = config.owners.get(source)
+        reused = source != rung.epochs or (owner is not None and owner < place)
         result.settled.append(Settled(place, config_id, source, reused))
         if not reused:
-            config.owners.add(source)
-            if loss is not None and (self.best is None or (loss, place) < self.best[:2]):
-                self.best = (loss, place, config_id, source)
+            config.owners[source] = place
+            if loss is not None:
+                self._rank(loss, place, config_id, source)
+            if owner is not None:  # a later place found it as an orphan, and gives it back
+                result.settled.append(Settled(owner, config_id, source, reused=True))
         self.running.discard(place)
         self.epochs_left -= rung.increment
         rung.losses[place.slot] = loss
@@ -308,6 +380,10 @@ class Plan:
             entering = {slot: rung.members[slot] for slot in rung.closed.promoted}
             self._enter(above_key, entering, result)
 
+    def _rank(self, loss: float, place: Place, config_id: str, epochs: int) -> None:
+        measured = (loss, place, config_id, epochs)
+        self.best = min(self.best or measured, measured)
+
     def _shrink(self, key: RungKey, survivors: int) -> None:
         """Fewer survivors than planned leave every rung above with at most as many."""
         while (rung := self.rungs.get(key)) and rung.expected > survivors:
@@ -315,6 +391,15 @@ class Plan:
             self.epochs_left -= (rung.expected - survivors) * rung.increment
             rung.expected = survivors
             key = key._replace(rung=key.rung + 1)
+
+    def _settled_rungs(self, config: _Config) -> Iterator[RungKey]:
+        """The rungs in which a place of the config has a result."""
+        for pass_, first_epochs, slot in config.slots:
+            for number in count():
+                key = RungKey(pass_, first_epochs, number)
+                if key not in self.rungs or slot not in self.rungs[key].losses:
+                    break
+                yield key
 
     def _epochs(self, place: Place) -> int:
         return self.rungs[rung_of(place)].epochs
@@ -333,22 +418,32 @@ class Plan:
                     heapq.heappush(self._ready, place)
 
 
-def rebuild(
+def recompute(
     schedule: Schedule, passes: int, facts: Facts, settled: dict[Place, Settled] | None = None
 ) -> Plan:
-    """The plan that lived through `facts`; what follows for each place goes into `settled`.
+    """The plan that lived through `facts`, whatever places are stored above the first rungs.
 
-    Raises HbtrackError when the places it arrives at are not the stored ones.
+    What follows for each place goes into `settled`.
     """
     plan = Plan(schedule, passes)
     for config_id, epochs, loss in facts.results:
         plan.record(config_id, epochs, loss)
-    entered: set[tuple[Place, str]] = set()
     for pass_, config_ids in enumerate(facts.passes, 1):
         consequences = plan.open_pass(pass_, config_ids)
-        entered |= {(new.place, new.config_id) for new in consequences.entered}
         if settled is not None:
             settled |= {taken.place: taken for taken in consequences.settled}
+    return plan
+
+
+def rebuild(
+    schedule: Schedule, passes: int, facts: Facts, settled: dict[Place, Settled] | None = None
+) -> Plan:
+    """The plan of a start: recomputed, and the same as what is stored.
+
+    Raises HbtrackError when the places it arrives at are not the stored ones.
+    """
+    plan = recompute(schedule, passes, facts, settled)
+    entered = set(plan.places())
     if entered != facts.entered:
         place, config_id = min(entered ^ facts.entered)
         stored = "stored but not recomputed" if (place, config_id) in facts.entered else "missing"

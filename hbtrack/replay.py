@@ -14,6 +14,7 @@ from hbtrack.plan import Done, Plan, rebuild
 from hbtrack.reading import Row, connected, match_identity, rows
 from hbtrack.records import Facts, Place, RungKey, Settled, rung_of
 from hbtrack.schedule import Schedule, make_schedule, parse_eta
+from hbtrack.store.derived import ORPHAN
 from hbtrack.store.facts import load_facts
 from hbtrack.summary import summarise
 
@@ -45,18 +46,20 @@ FROM attempt a
     JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk
 WHERE c.search_pk = ? GROUP BY e.pk"""
 
-_CONFIGS = """
+_CONFIGS = f"""
 SELECT c.config_id, c.best_loss, c.best_epochs, c.best_position, c.epochs_reached, c.seconds,
     b.loss, b.epochs, b.position, b.reached,
     (SELECT total(t.seconds) FROM attempt t JOIN evaluation f ON f.pk = t.evaluation_pk
         WHERE f.config_pk = c.pk) AS spent
 FROM config c LEFT JOIN (
-    SELECT e.config_pk, a.loss, e.epochs, p.position,
+    SELECT e.config_pk, a.loss, e.epochs, coalesce(p.position, {ORPHAN}) AS position,
         max(e.epochs) OVER (PARTITION BY e.config_pk) AS reached,
-        row_number() OVER (PARTITION BY e.config_pk ORDER BY a.loss, p.position) AS number
+        row_number() OVER (
+            PARTITION BY e.config_pk ORDER BY a.loss, coalesce(p.position, {ORPHAN}), e.epochs
+        ) AS number
     FROM evaluation e
         JOIN attempt a ON a.pk = e.attempt_pk AND a.status = 'done'
-        JOIN place p ON p.pk = e.place_pk
+        LEFT JOIN place p ON p.pk = e.place_pk
 ) b ON b.config_pk = c.pk AND b.number = 1
 WHERE c.search_pk = ?"""
 

@@ -105,6 +105,26 @@ def make_schedule(max_epochs: int, eta: Fraction) -> Schedule:
     return Schedule(max_epochs, eta, brackets)
 
 
+def grown(schedule: Schedule, max_epochs: int) -> Schedule:
+    """The schedule for a larger max_epochs that has all rungs of this one, none of them smaller.
+
+    So it is for max_epochs times a whole power of eta: each bracket keeps its first budget, and
+    with it its slots, and its rungs keep theirs; UsageError for any other.
+    """
+    fitting = [schedule.max_epochs]
+    while (larger := fitting[-1] * schedule.eta).denominator == 1 and larger <= MAX_EPOCHS_LIMIT:
+        fitting.append(int(larger))
+    if max_epochs in fitting:
+        return make_schedule(max_epochs, schedule.eta)
+    steps = ", ".join(map(str, fitting[1:4])) + (", ..." if len(fitting) > 4 else "")
+    eta = format_eta(schedule.eta)
+    raise UsageError(
+        f"max_epochs grows from {schedule.max_epochs} by whole powers of eta ({eta}), so that all "
+        f"that was measured can be used again, not to {max_epochs}: "
+        + (f"choose one of {steps}." if steps else "no larger one is a whole number in range.")
+    )
+
+
 def schedule_of(terms: Terms) -> Schedule:
     """The schedule of a search with these terms."""
     return make_schedule(terms.max_epochs, parse_eta(terms.eta))

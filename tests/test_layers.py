@@ -35,6 +35,7 @@ LAYERS: dict[str, list[str]] = {
     "loop": [
         "hbtrack.reading",
         "hbtrack.replay",
+        "hbtrack.growth",
         "hbtrack.seams",
         "hbtrack.admission",
         "hbtrack.driver",

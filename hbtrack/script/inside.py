@@ -113,6 +113,7 @@ def sample(
 ) -> "list[str]":
     """The ids of a pass: one for each slot of each bracket, in canonical order.
 
+    A bracket is (its first budget, the first slot to draw, the slot to end before).
     A slot draws from a generator of its own, keyed by (seed, pass, the bracket's first budget,
     slot, try). An id that was used before is drawn again, up to TRIES times; then the first draw
     stays.
@@ -120,8 +121,8 @@ def sample(
     import numpy
 
     seen, ids = set(used), []
-    for first_epochs, configs in brackets:
-        for slot in range(configs):
+    for first_epochs, first_slot, configs in brackets:
+        for slot in range(first_slot, configs):
             for number in range(TRIES):
                 rng = numpy.random.RandomState([seed, pass_, first_epochs, slot, number])
                 step = "get_random_config_id"

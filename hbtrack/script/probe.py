@@ -12,19 +12,22 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from hbtrack import contract
-from hbtrack.errors import ScriptError
-from hbtrack.records import Launch, Sampled
+from hbtrack.errors import ScriptError, UsageError
+from hbtrack.records import Launch, Place, Sampled
 from hbtrack.schedule import Schedule
 from hbtrack.verdict import signal_name
 
 TICK = 0.1  # seconds between two looks at whether the process still lives
 PRINTED = 64 * 1024  # bytes of what the script printed that are shown
+
+_Slots = tuple[int, int, int]  # of a bracket: its first budget, from this slot, to before this one
 
 _NEEDED = {
     "run_identity": "def run_identity(argv): return 'model:' + ...  "
@@ -32,6 +35,30 @@ _NEEDED = {
     "get_random_config_id": "def get_random_config_id(rng): return f'lr:{rng.choice([...])}'  "
     "# a string that describes one configuration",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What a larger schedule adds to the opened passes of a search."""
+
+    slots: dict[Place, str]  # new places of first rungs and their config_ids
+    params: dict[str, dict[str, contract.ParamValue]]  # of the ids that are new to the search
+    differing: tuple[Place, ...]  # slots where a fresh search would have another id
+
+
+def check_given(given: Sequence[str], schedule: Schedule) -> None:
+    """Raise UsageError unless these ids of the user's own can fill the first slots of a search."""
+    for config_id in given:
+        if problem := contract.config_id_problem(config_id):
+            raise UsageError(f"The config_id {_short(config_id)} {problem}.")
+    if len(set(given)) < len(given):
+        twice = next(config_id for config_id in given if given.count(config_id) > 1)
+        raise UsageError(f"The config_id {_short(twice)} is given twice; once is enough.")
+    if len(given) > (room := schedule.brackets[0].configs):
+        raise UsageError(
+            f"{len(given)} config_ids are given, but the first bracket has room for {room}: give "
+            "fewer, or choose a larger --max-epochs."
+        )
 
 
 class ScriptProbe:
@@ -88,26 +115,50 @@ class ScriptProbe:
             raise self._error(f"run_identity returned {_short(identity)}, which {problem}.")
         return identity
 
-    def sample(self, schedule: Schedule, seed: int, pass_: int, used: Iterable[str]) -> Sampled:
-        """The configs of a pass, and the parameters of those not in `used`. Raises ScriptError."""
+    def sample(
+        self,
+        schedule: Schedule,
+        seed: int,
+        pass_: int,
+        used: Iterable[str],
+        given: Sequence[str] = (),
+    ) -> Sampled:
+        """The configs of a pass, and the parameters of those not in `used`. Raises ScriptError.
+
+        The first slots of the first bracket take the `given` ids.
+        """
         known = set(used)
-        request = {
-            "seed": seed,
-            "pass_": pass_,
-            "brackets": [(b.first_epochs, b.configs) for b in schedule.brackets],
-            "used": sorted(known),
-        }
-        ids = tuple(self._ask("ids", sample=request))
-        for config_id in ids:
-            if problem := contract.config_id_problem(config_id):
-                raise self._error(
-                    f"get_random_config_id returned {_short(config_id)}, which {problem}."
-                )
-        new = [config_id for config_id in dict.fromkeys(ids) if config_id not in known]
-        params = zip(new, self._ask("params", params=new), strict=True)
-        return Sampled(
-            pass_, ids, {config_id: _params(config_id, found) for config_id, found in params}
-        )
+        ids = self._whole_pass(schedule, seed, pass_, known, given)
+        return Sampled(pass_, tuple(ids), self._params_of(ids, known))
+
+    def grow(
+        self,
+        schedule: Schedule,
+        seed: int,
+        stored: Sequence[Sequence[str]],
+        old_schedule: Schedule,
+        given: Sequence[str] = (),
+    ) -> Grown:
+        """What `schedule` adds to the passes that were `stored` under the old one.
+
+        New slots avoid every stored id; `given` were the ids of pass 1 that the user gave. Raises
+        ScriptError.
+        """
+        if schedule == old_schedule:
+            return Grown({}, {}, ())
+        known = {config_id for ids in stored for config_id in ids}
+        used, had = set(known), {b.first_epochs: b.configs for b in old_schedule.brackets}
+        added = [(b.first_epochs, had.get(b.first_epochs, 0), b.configs) for b in schedule.brackets]
+        slots: dict[Place, str] = {}
+        kept: dict[Place, str] = {}
+        for pass_, ids in enumerate(stored, 1):
+            kept |= zip(_first_places(pass_, _all_slots(old_schedule)), ids, strict=True)
+            drawn = self._draw(seed, pass_, added, used)
+            slots |= zip(_first_places(pass_, added), drawn, strict=True)
+            used.update(drawn)
+        fresh = self._fresh(schedule, seed, len(stored), given)
+        differing = (place for place, found in (kept | slots).items() if found != fresh[place])
+        return Grown(slots, self._params_of(slots.values(), known), tuple(sorted(differing)))
 
     def printed(self) -> str:
         """What the script has printed so far, from the end."""
@@ -129,6 +180,44 @@ class ScriptProbe:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     # --- inside ---
+
+    def _fresh(
+        self, schedule: Schedule, seed: int, passes: int, given: Sequence[str]
+    ) -> dict[Place, str]:
+        """What a search that began with this schedule would have drawn."""
+        used: set[str] = set()
+        fresh: dict[Place, str] = {}
+        for pass_ in range(1, passes + 1):
+            ids = self._whole_pass(schedule, seed, pass_, used, given if pass_ == 1 else ())
+            fresh |= zip(_first_places(pass_, _all_slots(schedule)), ids, strict=True)
+            used.update(ids)
+        return fresh
+
+    def _whole_pass(
+        self, schedule: Schedule, seed: int, pass_: int, used: set[str], given: Sequence[str]
+    ) -> list[str]:
+        check_given(given, schedule)
+        (first_epochs, _, configs), *others = _all_slots(schedule)
+        brackets = [(first_epochs, len(given), configs), *others]
+        return [*given, *self._draw(seed, pass_, brackets, used | set(given))]
+
+    def _draw(self, seed: int, pass_: int, brackets: list[_Slots], used: set[str]) -> list[str]:
+        request = {"seed": seed, "pass_": pass_, "brackets": brackets, "used": sorted(used)}
+        ids = [str(config_id) for config_id in self._ask("ids", sample=request)]
+        for config_id in ids:
+            if problem := contract.config_id_problem(config_id):
+                raise self._error(
+                    f"get_random_config_id returned {_short(config_id)}, which {problem}."
+                )
+        return ids
+
+    def _params_of(
+        self, ids: Iterable[str], known: set[str]
+    ) -> dict[str, dict[str, contract.ParamValue]]:
+        """The parameters of those not known before, each once, in order."""
+        new = [config_id for config_id in dict.fromkeys(ids) if config_id not in known]
+        answers = zip(new, self._ask("params", params=new), strict=True)
+        return {config_id: _params(config_id, found) for config_id, found in answers}
 
     def _ask(self, wanted: str, **request: object) -> list[Any]:
         with contextlib.suppress(BrokenPipeError):  # it has ended; _hear finds out how
@@ -219,6 +308,16 @@ class ScriptProbe:
 
     def _error(self, message: str) -> ScriptError:
         return ScriptError(f"{message}\n{self._still_holds}", output=self.printed())
+
+
+def _all_slots(schedule: Schedule) -> list[_Slots]:
+    return [(bracket.first_epochs, 0, bracket.configs) for bracket in schedule.brackets]
+
+
+def _first_places(pass_: int, brackets: Iterable[_Slots]) -> Iterator[Place]:
+    """The places in first rungs that these slots are, in canonical order."""
+    for first_epochs, first_slot, configs in brackets:
+        yield from (Place(pass_, first_epochs, 0, slot) for slot in range(first_slot, configs))
 
 
 def _params(config_id: str, found: dict[str, Any] | None) -> dict[str, contract.ParamValue]:
