@@ -92,7 +92,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _ended(search: Row) -> int:
-    return search["evaluations_done"] + search["evaluations_failed"]
+    return int(search["evaluations_done"] + search["evaluations_failed"])
 
 
 def _left(connection: sqlite3.Connection, run_identity: str) -> Range | None:
