@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from hbtrack.display import duration, field, printable
+from hbtrack.display import field, printable
+from hbtrack.estimate import Pace, Range, time_left
 from hbtrack.plan import Plan
-from hbtrack.records import AttemptStatus, Verdict, iso
+from hbtrack.records import AttemptStatus, Place, Verdict, iso
 from hbtrack.seams import Running
 
 if TYPE_CHECKING:  # rich is loaded only where there is a terminal
@@ -21,6 +22,8 @@ if TYPE_CHECKING:  # rich is loaded only where there is a terminal
 
 LINE_SECONDS = 60.0
 """At most one progress line in this time; every start and end has its own line."""
+ESTIMATE_SECONDS = 10.0
+"""The time left is estimated at most once in this time, and counts down in between."""
 
 _EVENTS = {
     AttemptStatus.DONE: "done",
@@ -53,32 +56,34 @@ class Progress:
         self._bar = _Bar() if live else None
         self._last_line = time.monotonic()
         self._pace = Pace()
+        self._since: dict[Place, float] = {}  # when what runs was started, or found to be alive
+        self._estimate: Range | None = None
+        self._estimated_at = 0.0
 
     def started(self, running: Running) -> None:
         """An attempt has started or was adopted."""
+        self._since[running.place] = running.since
         event = "adopt" if running.adopted else "start"
         self.said(event, config=running.config_id, epochs=running.epochs, gpu=running.gpu)
 
     def ended(self, running: Running, verdict: Verdict) -> None:
         """An attempt has ended."""
+        self._since.pop(running.place, None)
         facts: dict[str, object] = {"config": running.config_id, "epochs": running.epochs}
         if verdict.loss is not None:
             facts["loss"] = verdict.loss
         if verdict.error_type:
             facts |= {"error": verdict.error_type, "message": _first(verdict.error_message)}
         if verdict.seconds is not None:
-            if verdict.status in (AttemptStatus.DONE, AttemptStatus.FAILED):
+            if verdict.status is AttemptStatus.DONE:  # a failure may come long before the end
                 self._pace.add(running.increment, verdict.seconds)
             facts["seconds"] = f"{verdict.seconds:.3f}"
         self.said(_EVENTS[verdict.status], **facts)
 
     def progressed(self, plan: Plan, busy: int, workers: int) -> None:
         """Something was recorded; so many of the workers are busy now."""
-        evaluations_left = plan.places_expected - plan.places_done - plan.places_failed
-        left = self._pace.seconds_for(evaluations_left, plan.epochs_left)
-        if left is not None:
-            left /= workers
         if self._bar:
+            left = shown(self._left(plan, workers))
             self._bar.draw(self._identity, plan, f"{busy}/{workers} workers busy", left)
         if time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
@@ -91,9 +96,20 @@ class Progress:
                 evaluations=f"{plan.places_done + plan.places_failed}/{plan.places_expected}",
                 failed=plan.places_failed,
                 busy=f"{busy}/{workers}",
-                left=duration(left),
+                left=shown(self._left(plan, workers)),
                 **best,
             )
+
+    def _left(self, plan: Plan, workers: int) -> Range | None:
+        """How long the search still takes."""
+        now = time.monotonic()
+        finished = plan.places_done + plan.places_failed == plan.places_expected
+        age = now - self._estimated_at
+        if self._estimate is None or finished or age >= ESTIMATE_SECONDS:
+            elapsed = {place: now - self._since.get(place, now) for place in plan.running}
+            self._estimate = time_left(plan, workers, self._pace, elapsed)
+            self._estimated_at, age = now, 0.0
+        return self._estimate.after(age) if self._estimate else None
 
     def said(self, event: str, **facts: object) -> None:
         """One line: a timestamp, the event, what belongs to it."""
@@ -113,34 +129,9 @@ class Progress:
             self._log.close()
 
 
-class Pace:
-    """How long evaluations take: a straight line of seconds over epochs, by least squares.
-
-    Its height at 0 is what every start costs, so that short evaluations do not make long ones look
-    long.
-    """
-
-    def __init__(self) -> None:
-        self._count, self._x, self._y, self._xx, self._xy = 0, 0.0, 0.0, 0.0, 0.0
-
-    def add(self, epochs: int, seconds: float) -> None:
-        """An evaluation that trained `epochs` took `seconds`."""
-        self._count += 1
-        self._x += epochs
-        self._y += seconds
-        self._xx += epochs * epochs
-        self._xy += epochs * seconds
-
-    def seconds_for(self, evaluations: int, epochs: int) -> float | None:
-        """Seconds of one worker for so many evaluations with so many epochs in all."""
-        if not self._count:
-            return None
-        spread = self._count * self._xx - self._x**2
-        slope = (self._count * self._xy - self._x * self._y) / spread if spread else 0.0
-        start = (self._y - slope * self._x) / self._count
-        if slope <= 0 or start < 0:  # too little seen, or too noisy: all of it is training
-            return epochs * self._y / self._x
-        return evaluations * start + epochs * slope
+def shown(left: Range | None) -> str:
+    """The time left in words; a dash before anything is known."""
+    return "-" if left is None else str(left)
 
 
 def write_line(stream: TextIO, line: str) -> None:
@@ -169,7 +160,7 @@ class _Bar:
         self._pending: Group | None = None
         self._safely(self._live.start)
 
-    def draw(self, identity: str, plan: Plan, busy: str, left: float | None) -> None:
+    def draw(self, identity: str, plan: Plan, busy: str, left: str) -> None:
         """Show where the search is, at most ten times a second but always its last state."""
         self._pending = _lines(identity, plan, busy, left, self._console.width)
         if time.monotonic() - self._drawn >= 0.1:
@@ -196,7 +187,7 @@ class _Bar:
             draw()
 
 
-def _lines(identity: str, plan: Plan, busy: str, left: float | None, width: int) -> "Group":
+def _lines(identity: str, plan: Plan, busy: str, left: str, width: int) -> "Group":
     from rich.console import Group  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
@@ -205,7 +196,7 @@ def _lines(identity: str, plan: Plan, busy: str, left: float | None, width: int)
     lines = [
         Text.assemble(
             (printable(identity), "bold"),
-            f"  {share:4.0%}  {plan.epochs_done}/{planned} epochs  {duration(left)} left",
+            f"  {share:4.0%}  {plan.epochs_done}/{planned} epochs  {left} left",
         ),
         Text(
             f"{plan.places_done + plan.places_failed}/{plan.places_expected} evaluations, "

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hbtrack.plan import OpenPass, Plan, Start
-from hbtrack.records import Loss, Place
+from hbtrack.records import Loss, Place, rung_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,23 @@ def simulate(
     sample: Callable[[int], Sequence[str]],
     loss: Callable[[str, int], Loss],
     duration: Callable[[Start, int], float],
+    remaining: Callable[[Start, int], float] | None = None,
 ) -> Simulation:
     """Live through the rest of `plan` with `workers` workers.
 
     `sample(pass)` gives the ids of a pass, `loss(config_id, epochs)` the results and
     `duration(start, trained)` how long an evaluation takes whose checkpoint has `trained` epochs.
+    `remaining` says the same of what runs already; without it, that begins only now.
     """
     now, busy = 0.0, 0.0
     running: list[tuple[float, Place, Start]] = []
-    trained: dict[str, int] = {}
+    trained = _trained(plan)
     calls: list[Start] = []
+    for place in sorted(plan.running):
+        start = _start_of(plan, place)
+        seconds = (remaining or duration)(start, trained.get(start.config_id, 0))
+        busy += seconds
+        heapq.heappush(running, (seconds, place, start))
     while True:
         decision = plan.next()
         if isinstance(decision, OpenPass) and len(running) < workers:
@@ -50,6 +57,22 @@ def simulate(
             plan.record(ended.config_id, ended.epochs, loss(ended.config_id, ended.epochs))
         else:
             return Simulation(now, busy / (now * workers) if now else 1.0, tuple(calls))
+
+
+def _trained(plan: Plan) -> dict[str, int]:
+    """The epochs that each config has come to so far: the largest budget of its settled places."""
+    trained: dict[str, int] = {}
+    for rung in plan.rungs.values():
+        for slot in rung.losses:
+            config_id = rung.members[slot]
+            trained[config_id] = max(rung.epochs, trained.get(config_id, 0))
+    return trained
+
+
+def _start_of(plan: Plan, place: Place) -> Start:
+    """The decision that a running place came from."""
+    rung = plan.rungs[rung_of(place)]
+    return Start(place, rung.members[place.slot], rung.epochs)
 
 
 def distinct_ids(pass_: int, configs: int) -> Iterable[str]:

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, TOY, Hbtrack
+from conftest import ROOT, TOY, Hbtrack, wait_for
 
-from hbtrack.cli import main
+from hbtrack.cli import main, status
 from hbtrack.database.upgrade import prepare_for_writing
 
 Row = dict[str, Any]
@@ -1018,6 +1018,74 @@ def test_status_names_the_driver_that_is_alive(live: Hbtrack, ask: Ask) -> None:
 def test_status_of_a_finished_search_names_no_driver(finished: Hbtrack, ask: Ask) -> None:
     [only] = json.loads(ask(finished, "status", "--format", "json").out)["searches"]
     assert (only["state"], only["driver"]) == ("finished", None)
+
+
+def test_status_says_how_long_a_running_search_still_takes(live: Hbtrack, ask: Ask) -> None:
+    begun, unknown = json.loads(ask(live, "status", "--format", "json").out)["searches"]
+    assert 0 < begun["left_low"] <= begun["left_high"] < 600
+    assert (unknown["left_low"], unknown["left_high"]) == (None, None)
+    first, second = parse("csv", ask(live, "status", "--format", "csv").out)
+    assert re.fullmatch(r"0:\d\d:\d\d( to 0:\d\d:\d\d)?", first["left"])
+    assert second["left"] == ""
+    assert " left " in ask(live, "status").out.splitlines()[0]
+
+
+def test_status_of_a_search_without_a_driver_says_no_time_left(finished: Hbtrack, ask: Ask) -> None:
+    [only] = json.loads(ask(finished, "status", "--format", "json").out)["searches"]
+    assert (only["left_low"], only["left_high"]) == (None, None)
+    [line] = parse("csv", ask(finished, "status", "--format", "csv").out)
+    assert line["left"] == ""
+    assert " left" not in ask(finished, "status").out.splitlines()[0]
+
+
+def test_status_of_a_large_search_does_not_rebuild_it(
+    live: Hbtrack, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "LARGE", 0)
+    monkeypatch.setattr(status, "rebuild", None)
+    begun, unknown = json.loads(ask(live, "status", "--format", "json").out)["searches"]
+    assert 0 <= begun["left_low"] <= begun["left_high"] < 600
+    assert unknown["left_low"] is None
+
+
+def test_status_follows_the_same_search_to_its_end(hbtrack: Hbtrack) -> None:
+    def left() -> tuple[Any, Any]:
+        [search] = hbtrack.json("status")["searches"]  # type: ignore[misc]
+        return search["left_low"], search["left_high"]
+
+    (hbtrack.folder / "toy").mkdir()
+    run = ("run", "--gpus", "none", "--workers", 2, "--max-epochs", 9, TOY)
+    driver = hbtrack.start(*run, "--epoch_seconds", 0.2, "--fail", 0)
+    done = "SELECT count(*) FROM attempts WHERE status = 'done'"
+    wait_for(lambda: hbtrack.database.exists() and hbtrack.rows(done)[0][0] >= 3)
+    (hbtrack.folder / "toy" / "hold").touch()
+    wait_for(lambda: left() != (None, None))
+    low, high = left()
+    assert 0 < low <= high < 60
+    (hbtrack.folder / "toy" / "hurry").touch()
+    (hbtrack.folder / "toy" / "hold").unlink()
+    driver.communicate()
+    assert driver.returncode == 0
+    assert left() == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("table", "typed", "workers"),
+    [
+        ("driver (search_pk, fence)", None, 1),
+        ("driver (search_pk, fence)", 3, 3),
+        ("driver (search_pk, fence, workers)", 3, 8),
+    ],
+)
+def test_the_time_left_counts_the_workers_of_the_present_driver(
+    table: str, typed: int | None, workers: int
+) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        connection.execute(f"CREATE TABLE {table}")
+        if "workers" in table:
+            connection.execute("INSERT INTO driver VALUES (1, 1, 4), (1, 2, 8), (2, 3, 9)")
+        assert status._workers(connection, {"pk": 1, "workers": typed}) == workers
 
 
 # --- where the output goes, and where the file lies ----------------------------------------------

@@ -1,0 +1,162 @@
+"""How long a search still takes: its exact remaining schedule, simulated with the measured pace.
+
+Pure: the random numbers have a fixed seed, so that the same facts give the same answer.
+"""
+
+import pickle
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from random import Random
+from statistics import fmean, quantiles
+
+from hbtrack.display import duration
+from hbtrack.plan import Plan, Start
+from hbtrack.records import Place
+from hbtrack.schedule import Schedule
+from hbtrack.simulation import distinct_ids, simulate
+
+LATEST = 1000
+"""So many measured evaluations say how long the next ones take; older ones are forgotten."""
+RUNS, FEWEST_RUNS = 20, 5
+STEPS = 20_000
+"""Places that all simulations together may copy or live through: about 0.2 s."""
+LONGER = 0.02
+"""What has run longer than expected is taken to run on for this share of its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Seconds: in about one case of ten it is less than `low`, in one of ten more than `high`."""
+
+    low: float
+    high: float
+
+    def after(self, seconds: float) -> "Range":
+        """What is left of it so many seconds later."""
+        return Range(max(0.0, self.low - seconds), max(0.0, self.high - seconds))
+
+    def __str__(self) -> str:
+        low, high = duration(self.low), duration(self.high)
+        return low if low == high else f"{low} to {high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Seconds of one worker: what every start costs, and every epoch."""
+
+    start: float
+    epoch: float
+
+    def seconds(self, epochs: int, evaluations: int = 1) -> float:
+        """How long so many evaluations with so many epochs in all take one worker."""
+        return evaluations * self.start + epochs * self.epoch
+
+
+class Pace:
+    """How long evaluations took that are done: (epochs trained, seconds) of the latest of them."""
+
+    def __init__(self, measured: Iterable[tuple[int, float]] = ()) -> None:
+        self._measured = deque(measured, LATEST)
+
+    def add(self, epochs: int, seconds: float) -> None:
+        """An evaluation that trained `epochs` took `seconds`."""
+        self._measured.append((epochs, seconds))
+
+    def line(self) -> Line | None:
+        """The straight line through what was measured, by least squares; None without any.
+
+        Its height at 0 is what every start costs, so that short evaluations do not make long ones
+        look long.
+        """
+        if not self._measured:
+            return None
+        mean_x = fmean(epochs for epochs, _ in self._measured)
+        mean_y = fmean(seconds for _, seconds in self._measured)
+        spread = sum((x - mean_x) ** 2 for x, _ in self._measured)
+        common = sum((x - mean_x) * (y - mean_y) for x, y in self._measured)
+        slope = common / spread if spread else 0.0
+        start = mean_y - slope * mean_x
+        if slope <= 0 or start < 0:  # too little seen, or too noisy: all of it is training
+            return Line(0.0, mean_y / mean_x)
+        return Line(start, slope)
+
+    def factors(self, line: Line) -> list[float]:
+        """How far evaluations were off the line, as factors; their mean is 1.
+
+        Without that the many short evaluations, which say little about epochs, could make all
+        long ones look longer than the line says.
+        """
+        ratios = [y / line.seconds(x) for x, y in self._measured if line.seconds(x) > 0]
+        mean = fmean(ratios) if ratios else 0.0
+        return [ratio / mean for ratio in ratios] if mean > 0 else [1.0]
+
+
+def time_left(plan: Plan, workers: int, pace: Pace, elapsed: Mapping[Place, float]) -> Range | None:
+    """How long the rest of `plan` takes with `workers` workers; None before anything is measured.
+
+    `elapsed` says for how many seconds each place of `plan.running` has been running.
+    """
+    evaluations = plan.places_expected - plan.places_done - plan.places_failed
+    if not evaluations:
+        return Range(0.0, 0.0)
+    line = pace.line()
+    if line is None:
+        return None
+    runs = min(RUNS, STEPS // (plan.places_expected + evaluations))
+    if runs < FEWEST_RUNS:
+        gone = sum(elapsed.values())
+        return bound(plan.schedule, evaluations, plan.epochs_left, workers, line, gone)
+    factors = pace.factors(line)
+    stored = pickle.dumps(plan)  # each run changes a copy; copy.deepcopy is five times slower
+    makespans = [
+        _makespan(_copy_of(stored), workers, line, factors, elapsed, seed) for seed in range(runs)
+    ]
+    low, *_, high = quantiles(makespans, n=10, method="inclusive")
+    return Range(low, high)
+
+
+def bound(
+    schedule: Schedule, evaluations: int, epochs: int, workers: int, line: Line, gone: float
+) -> Range:
+    """How long so many evaluations take at most and at least; `gone` seconds of them are over.
+
+    For a search that is too large to simulate. There the workers are busy nearly to the end, so
+    that what is added for the last config on its way to max_epochs is little.
+    """
+    work = max(0.0, line.seconds(epochs, evaluations) - gone)
+    chain = line.seconds(schedule.max_epochs, len(schedule.brackets))
+    return Range(work / workers, min(work, work / workers + chain))
+
+
+def _copy_of(stored: bytes) -> Plan:
+    plan: Plan = pickle.loads(stored)  # noqa: S301 - this module's own bytes
+    return plan
+
+
+def _makespan(
+    plan: Plan,
+    workers: int,
+    line: Line,
+    factors: list[float],
+    elapsed: Mapping[Place, float],
+    seed: int,
+) -> float:
+    """Live once through the rest of `plan`, with losses and durations as they may turn out."""
+    draws = Random(seed)  # noqa: S311 - no secret
+
+    def drawn(start: Start, trained: int) -> float:
+        return line.seconds(start.epochs - trained) * draws.choice(factors)
+
+    def remaining(start: Start, trained: int) -> float:
+        gone = elapsed.get(start.place, 0.0)
+        return max(drawn(start, trained) - gone, LONGER * gone)
+
+    return simulate(
+        plan,
+        workers,
+        sample=lambda pass_: list(distinct_ids(pass_, plan.schedule.configs)),
+        loss=lambda _config_id, _epochs: draws.random(),
+        duration=drawn,
+        remaining=remaining,
+    ).makespan
