@@ -39,15 +39,13 @@ def extend_search(
     Raises UsageError when it would shrink, Conflict when scripts of it are not settled.
     """
     terms = _grown_terms(stored, max_epochs, passes)
-    search = replace(
-        retyped(stored, resources, limits, typed), launch=launch_now(path, stored)
-    )
+    search = replace(retyped(stored, resources, limits, typed), launch=launch_now(path, stored))
     with ExitStack() as stack:
         ownership = own(path, stored, stack)
         probe = same_script(stack, search, settings)
         if terms != stored.terms:
             _grow(path, stored, terms, probe, settings)
-            search = replace(search, terms=terms)
+            search = replace(search, terms=terms, status=SearchStatus.UNFINISHED)
             stored = replace(stored, status=SearchStatus.UNFINISHED)
         return reopen(path, stored, search, probe, ownership, settings)
 
@@ -60,14 +58,10 @@ def _grown_terms(stored: Search, max_epochs: int | None, passes: int | None) -> 
             f"{passes} would be fewer. Nothing was changed."
         )
     grown_schedule = grown(schedule_of(terms), max_epochs or terms.max_epochs)
-    return replace(
-        terms, passes=passes or terms.passes, max_epochs=grown_schedule.max_epochs
-    )
+    return replace(terms, passes=passes or terms.passes, max_epochs=grown_schedule.max_epochs)
 
 
-def _grow(
-    path: Path, stored: Search, terms: Terms, probe: ScriptProbe, settings: Settings
-) -> None:
+def _grow(path: Path, stored: Search, terms: Terms, probe: ScriptProbe, settings: Settings) -> None:
     """Write the larger schedule, with what is sampled for it, in one transaction."""
     with open_file(path, settings) as engine:
         with engine.begin() as connection:
@@ -95,8 +89,9 @@ def require_settled(stored: Search, facts: Facts) -> None:
     """Raise Conflict when attempts are open."""
     if facts.open_attempts:
         raise Conflict(
-            f"{len(facts.open_attempts)} scripts of {stored.run_identity} may still run, so it was "
-            "left as it is. Type `hbtrack resume` to go on with them, or `hbtrack stop` to end them."
+            f"{len(facts.open_attempts)} scripts of {stored.run_identity} may still run, so it "
+            "was left as it is. Type `hbtrack resume` to go on with them, or `hbtrack stop` to end "
+            "them."
         )
 
 
@@ -142,9 +137,7 @@ def retry_failures(
             else:
                 refused.append((failure, "its config has been started for more epochs since"))
         if queued:
-            bring_up_to_date(
-                connection, stored.pk, schedule_of(stored.terms), stored.terms.passes
-            )
+            bring_up_to_date(connection, stored.pk, schedule_of(stored.terms), stored.terms.passes)
             passing("grow.inside")
             catalogue.reopen(connection, stored.pk)
         return Retried(tuple(queued), tuple(refused))

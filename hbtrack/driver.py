@@ -27,8 +27,8 @@ from hbtrack.records import (
     rung_of,
     unix,
 )
-from hbtrack.seams import Executor, Leeway, Observer, Running, Sampler, StopRequest
 from hbtrack.schedule import schedule_of
+from hbtrack.seams import Executor, Leeway, Observer, Running, Sampler, StopRequest
 from hbtrack.settling import Pending, Settling, Step
 from hbtrack.stopping import Stopping
 from hbtrack.store.ledger import Ledger
@@ -73,6 +73,7 @@ class Driver:
         self._clock = clock
         self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
         self._long_wal = LONG_WAL
+        self._occupied: set[str] = set()  # keys of GPUs that another search uses
         self._judged = search.judged
         self._lived = 0.0  # seconds in which earlier drivers lived
         self._begun = self._seen = time.monotonic()
@@ -216,7 +217,7 @@ class Driver:
         self._observer.said("wait", message="the disk is full", seconds=ROOM_SECONDS)
         return True
 
-    def _decide(self, step: _Step) -> None:
+    def _decide(self, step: Step) -> None:
         """Fill the idle workers with what the plan says is next."""
         while self._idle() and not self._lacks_room():
             decision = self.plan.next()
@@ -248,8 +249,11 @@ class Driver:
             gpu = idle[0]
             keys = [gpu.key] if gpu.key else []
             if (worker := self._executor.take_worker(keys, resources.per_gpu)) is not None:
+                self._occupied.discard(gpu.key)
                 return worker, [gpu]
-            if self._admission.occupied(gpu):
+            self._admission.occupied(gpu)
+            if gpu.key not in self._occupied:  # said once until it is ours again
+                self._occupied.add(gpu.key)
                 self._observer.said("wait", message=f"GPU {gpu.name} is used by another search")
         return None
 
@@ -336,7 +340,7 @@ class Driver:
             step.touched.add(rung_of(running.place))
             return
         consequences = self.plan.record(running.config_id, running.epochs, verdict.loss)
-        step.writer.apply(consequences, verdict.finished_at)
+        step.writer.apply(consequences, verdict.finished_at, running.place)
         step.touched |= consequences.rungs()
 
     def _take_back(self, step: Step) -> None:
@@ -360,7 +364,7 @@ class Driver:
             self._observer.said("retry", evaluations=len(taken), reason="gpu")
 
     def _judge_script(self, step: Step) -> None:
-        """Once: if its first evaluations all failed alike, the script is broken, not the configs."""
+        """Once: if the first evaluations all failed alike, not the configs are at fault."""
         if self._judged or self.stop.at is not None:
             return
         first = self.plan.first_failures(FIRST)

@@ -30,7 +30,8 @@ def reached(limits: Limits, plan: Plan, lived: float) -> Reached | None:
         )
     if most is not None and lived >= most:
         return Reached(
-            f"--max-time {duration(most)} is used up: hbtrack has worked on it for {duration(lived)}",
+            f"--max-time {duration(most)} is used up: hbtrack has worked on it for "
+            f"{duration(lived)}",
             "--max-time with a longer total, or none",
         )
     allowed = allowed_failures(limits.max_failures, plan)

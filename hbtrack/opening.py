@@ -78,6 +78,7 @@ def start_search(
 
 
 def open_file(path: Path, settings: Settings) -> AbstractContextManager[Engine]:
+    """The database, for writing, as patiently as the settings say."""
     return writable(path, settings.say, busy_seconds=settings.patience)
 
 
@@ -142,9 +143,7 @@ def resume_search(
 
     It is owned before its script is imported, which may take long: a second one is refused at once.
     """
-    search = replace(
-        retyped(stored, resources, limits, typed), launch=launch_now(path, stored)
-    )
+    search = replace(retyped(stored, resources, limits, typed), launch=launch_now(path, stored))
     with ExitStack() as stack:
         ownership = own(path, stored, stack)
         probe = same_script(stack, search, settings)

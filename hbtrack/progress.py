@@ -38,6 +38,12 @@ _SENTENCES = {  # what a terminal shows above the bar
     "error": "{message}\nNothing new starts; {running} running evaluations are finished first.",
     "stop": "{signal}: {running} scripts were asked to end. Ctrl-C once more ends them at once.",
     "wait": "Waiting: {message}. Scripts that run go on.",
+    "gpu_suspect": "GPU {gpu} may be broken: three evaluations in a row failed on it. One of them "
+    "runs again on another GPU.",
+    "gpu_set_aside": "GPU {gpu} is set aside: what failed on it succeeded on another GPU. It is "
+    "used again when hbtrack is started the next time.",
+    "gpu_cleared": "GPU {gpu} is used again: what failed on it failed elsewhere, too.",
+    "timeout": "{config} at {epochs} epochs took longer than --timeout, and is ended.",
     "long_wal": "{mebibytes} MiB wait in the -wal file beside the database: some program has been "
     "reading it for long. Nothing is lost, but end that program when you can.",
     "script_changed": "The script {script} was changed since the search last ran; "

@@ -29,7 +29,8 @@ FROM rung r JOIN bracket b ON b.pk = r.bracket_pk WHERE b.search_pk = ?"""
 
 _PLACES = """
 SELECT b.pass, b.first_epochs, r.rung, p.slot, p.promoted, e.epochs AS source_epochs,
-    e.config_pk IS p.config_pk AS own_config, e.place_pk IS p.pk AS called, a.status
+    e.config_pk IS p.config_pk AS own_config, e.place_pk IS p.pk AS called,
+    CASE WHEN a.finished_at IS NULL OR a.retried IS NOT NULL THEN 'open' ELSE a.status END AS status
 FROM place p
     JOIN rung r ON r.pk = p.rung_pk
     JOIN bracket b ON b.pk = r.bracket_pk
@@ -40,7 +41,8 @@ WHERE b.search_pk = ?"""
 _ATTEMPTS = """
 SELECT c.config_id, e.epochs, e.attempts, count(*) AS counted, max(a.attempt) AS largest,
     max(a.pk) AS last, e.attempt_pk,
-    sum(a.status IN ('done', 'failed', 'timeout')) AS settled,
+    sum(a.status IN ('done', 'failed', 'timeout') AND a.finished_at IS NOT NULL
+        AND a.retried IS NULL) AS settled,
     sum(a.finished_at IS NULL) AS open
 FROM attempt a
     JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk

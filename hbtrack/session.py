@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from hbtrack.admission import worker_places
 from hbtrack.database.filesystem import is_shared, kind_of
 from hbtrack.database.location import make_search_folder
 from hbtrack.database.upgrade import writable
 from hbtrack.driver import Driver
 from hbtrack.errors import HbtrackError, Unavailable
-from hbtrack.admission import worker_places
 from hbtrack.executors.gpus import Gpu, find_gpus
 from hbtrack.executors.local import LocalExecutor
 from hbtrack.faults import passing

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hbtrack.admission import Admission, Cleared, Outcome, Probe, SetAside
+from hbtrack.admission import Admission
 from hbtrack.causes import Cause, cause_of
 from hbtrack.executors.local import Ended
 from hbtrack.records import AttemptStatus, Limits, RungKey, Verdict
 from hbtrack.seams import Executor, Leeway, Observer, Running, StopRequest
 from hbtrack.store.ledger import Writer
+from hbtrack.suspicion import Cleared, Outcome, Probe, SetAside
 from hbtrack.verdict import Ending, judge
 
 
@@ -109,7 +110,7 @@ class Settling:
         if cause:
             outcome = Outcome.DEVICE_ERROR if cause.is_device_error else Outcome.FAILED
         evaluation = (running.config_id, running.epochs)
-        answer = self._admission.note_end(running.gpu, evaluation, outcome)
+        answer = self._admission.note_end(running.gpu, evaluation, outcome=outcome)
         if isinstance(answer, Probe):
             self._observer.said("gpu_suspect", gpu=answer.gpu)
         elif isinstance(answer, SetAside):

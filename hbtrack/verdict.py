@@ -84,9 +84,7 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
     """The status, loss and error alone."""
     status = ending.exit_status
     if ending.timed_out:
-        return replace(
-            _failed("timeout", _TIMEOUT, ending.stderr), status=AttemptStatus.TIMEOUT
-        )
+        return replace(_failed("timeout", _TIMEOUT, ending.stderr), status=AttemptStatus.TIMEOUT)
     if ending.asked_to_stop:
         return Verdict(AttemptStatus.INTERRUPTED)
     if ending.overflow:

@@ -87,7 +87,7 @@ def test_a_script_without_a_traceback_is_judged_by_the_end_of_what_it_said() -> 
 
 def test_a_fingerprint_is_the_kind_and_the_place_but_not_the_message() -> None:
     def traceback(line: int, message: str) -> Verdict:
-        text = f'Traceback (most recent call last):\n  File "/a.py", line 1, in <module>\n    f()\n'
+        text = 'Traceback (most recent call last):\n  File "/a.py", line 1, in <module>\n    f()\n'
         text += f'  File "/a.py", line {line}, in f\n    raise\nValueError: {message}'
         return failed(error_type="ValueError", error_message=message, error=text, exit_code=1)
 
@@ -426,7 +426,9 @@ print(number)
     assert "1 failed evaluation is queued" in hbtrack("retry", "--error", "UNLUCKY C:0").stderr
     assert hbtrack.rows("SELECT status FROM searches") == [("unfinished",)]
     hbtrack("resume")
-    rows = hbtrack.rows("SELECT config_id, status FROM results WHERE epochs = 3 AND config_id='c:0'")
+    rows = hbtrack.rows(
+        "SELECT config_id, status FROM results WHERE epochs = 3 AND config_id='c:0'"
+    )
     assert rows == [("c:0", "done")]
     assert hbtrack.rows("SELECT count(*) FROM failures WHERE epochs = 3") == [(2,)]
 
@@ -436,9 +438,12 @@ def test_retry_is_refused_while_the_search_runs_or_its_scripts_do(hbtrack: Hbtra
     folder.mkdir()
     (folder / "hold").touch()
     driver = hbtrack.start("run", "--max-epochs", 3, TOY)
-    wait_for(lambda: (folder / "diary.txt").exists())
+    wait_for((folder / "diary.txt").exists)
     assert "Another hbtrack is running" in hbtrack("retry", code=4).stderr
-    assert "Another hbtrack is running" in hbtrack("extend", "--identity", "toy", "--passes", 2, code=4).stderr
+    assert (
+        "Another hbtrack is running"
+        in hbtrack("extend", "--identity", "toy", "--passes", 2, code=4).stderr
+    )
     driver.kill()
     driver.communicate()
     assert "still run" in hbtrack("retry", code=4).stderr

@@ -16,10 +16,9 @@ from hbtrack.database.location import search_folder
 from hbtrack.display import option
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, UsageError
 from hbtrack.limits import Reached
-from hbtrack.progress import Progress
 from hbtrack.ownership import owned
+from hbtrack.progress import Progress
 from hbtrack.reading import connected, rows, state_of
-
 from hbtrack.records import Limits, Resources, Search, SearchStatus
 from hbtrack.seams import Leeway, StopRequest
 from hbtrack.session import Session, Settings
@@ -193,8 +192,8 @@ def settle_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
         raise owned(search.run_identity, state.owner)
     if state.word == "orphaned":
         raise Conflict(
-            f"Scripts of {search.run_identity!r} still run, although their hbtrack is dead. Nothing "
-            "was changed; type `hbtrack resume` to go on with them, or `hbtrack stop` to end them."
+            f"Scripts of {search.run_identity!r} still run, although their hbtrack is dead. "
+            "Nothing was changed; type `hbtrack resume` to go on with them, or `hbtrack stop` to end them."
         )
     if open_attempts:
         session = Session(path, search, None, settings_to_end(0.0))

@@ -36,7 +36,9 @@ def _retry(args: argparse.Namespace) -> int:
     for search in chosen:
         try:
             settle_dead(path, search, args)
-            retried = retry_failures(path, search, lambda one: _is_meant(one, args), settings_to_end(0.0))
+            retried = retry_failures(
+                path, search, lambda one: _is_meant(one, args), settings_to_end(0.0)
+            )
         except HbtrackError as error:
             show_error(error)
             codes.append(error.exit_code)

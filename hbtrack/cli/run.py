@@ -4,7 +4,14 @@ import argparse
 import os
 from pathlib import Path
 
-from hbtrack.cli.driving import drive, limits_of, resources_of, settings_of, show_finished, stoppable
+from hbtrack.cli.driving import (
+    drive,
+    limits_of,
+    resources_of,
+    settings_of,
+    show_finished,
+    stoppable,
+)
 from hbtrack.database.location import database_path
 from hbtrack.launch import make_launch
 from hbtrack.opening import start_search

@@ -19,7 +19,9 @@ _EVALUATION_STATUS = """CASE
         WHEN a.status IN ('failed', 'timeout') AND a.retried IS NULL THEN 'failed'
         ELSE 'waiting' END"""
 
-_HAS_FAILED = "a.status IN ('failed', 'timeout') AND a.finished_at IS NOT NULL AND a.retried IS NULL"
+_HAS_FAILED = (
+    "a.status IN ('failed', 'timeout') AND a.finished_at IS NOT NULL AND a.retried IS NULL"
+)
 
 VIEWS: dict[str, str] = {
     "searches": """
@@ -205,7 +207,8 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "loss": "the loss it printed; NULL unless done",
         "exit_code": "exit status; NULL if a signal ended it or nobody saw it end",
         "signal": "name of the signal that ended it",
-        "gpu": "GPU it was given, as --gpu or (isolated) CUDA_VISIBLE_DEVICES names it; several with --multi_gpu (0,1,2,3)",
+        "gpu": "GPU it was given, as --gpu or (isolated) CUDA_VISIBLE_DEVICES names it; "
+        "several with --multi_gpu (0,1,2,3)",
         "host": "machine it ran on",
         "pid": "process id there; NULL if it never came to start",
         "command": "its command line, quoted for a shell",

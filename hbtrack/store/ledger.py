@@ -57,7 +57,8 @@ _SQL = {
     "end": "UPDATE attempt SET status = :status, watched = :watched, pid = :pid, "
     "exit_code = :exit_code, signal = :signal, loss = :loss, error_type = :error_type, "
     "error_message = :error_message, error = :error, fingerprint = :fingerprint, "
-    "retried = :retried, finished_at = :finished_at, seconds = :seconds WHERE pk = :attempt AND finished_at IS NULL",
+    "retried = :retried, finished_at = :finished_at, seconds = :seconds "
+    "WHERE pk = :attempt AND finished_at IS NULL",
     "output": "INSERT INTO output (attempt_pk, stdout, stderr, log) "
     "VALUES (:attempt, :stdout, :stderr, :log)",
     "config": f"UPDATE config SET seconds = seconds + :seconds, epochs_reached = CASE "
@@ -68,6 +69,14 @@ _SQL = {
     f"AND (best_loss IS NULL OR (:loss, :position) < (best_loss, best_position))",
     "settle": f"UPDATE place SET evaluation_pk = {_EVALUATION} "
     f"WHERE rung_pk = :rung AND slot = :slot",
+    # After a search was extended a place may find its result measured, but nobody's.
+    "owner": f"UPDATE evaluation SET place_pk = "
+    f"(SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = {_EVALUATION}",
+    "owner_best": "UPDATE config SET best_loss = a.loss, best_epochs = e.epochs, "
+    "best_position = :position FROM evaluation e JOIN attempt a ON a.pk = e.attempt_pk "
+    f"WHERE e.pk = {_EVALUATION} AND config.pk = e.config_pk AND a.status = 'done' "
+    "AND (config.best_loss IS NULL "
+    "OR (a.loss, :position) <= (config.best_loss, config.best_position))",
     "drop": "UPDATE place SET promoted = 0 WHERE rung_pk = :rung",
     "promote": "UPDATE place SET promoted = 1 WHERE rung_pk = :rung AND slot = :slot",
     "incumbent": "INSERT INTO incumbent "
@@ -151,7 +160,8 @@ class Ledger:
         `before` is the fence of this process, if it was the driver already: it does not take the
         search from a newer one.
         `workers` is how many it has, None if it only ends what runs; `isolated` if attempts get
-        their GPUs by CUDA_VISIBLE_DEVICES; `command` is the shell-quoted text before and after CONFIG_ID --epochs N --gpu G.
+        their GPUs by CUDA_VISIBLE_DEVICES; `command` is the shell-quoted text before and
+        after CONFIG_ID --epochs N --gpu G.
         """
         facts = {**asdict(launch), **asdict(resources), **asdict(limits), "search": self.search_pk}
         facts |= {"driver_workers": workers, "isolated": isolated}
@@ -295,8 +305,10 @@ class Writer:
         add_configs(self.connection, self._ledger.search_pk, sampled)
         passing("pass.inside")
 
-    def apply(self, consequences: Consequences, now: float) -> None:
-        """What followed from a fact."""
+    def apply(
+        self, consequences: Consequences, now: float, called: Place | None = None
+    ) -> None:
+        """What followed from a fact: from the end of the attempt that was `called` for a place."""
         self._many(
             "enter",
             [
@@ -319,6 +331,18 @@ class Writer:
                 for settled in consequences.settled
             ],
         )
+        owners = [
+            {
+                **self._place(settled.place),
+                "config_id": settled.config_id,
+                "epochs": settled.source_epochs,
+                "position": self._ledger.position(settled.place),
+            }
+            for settled in consequences.settled
+            if not settled.reused and settled.place != called
+        ]
+        self._many("owner", owners)
+        self._many("owner_best", owners)
         for closed in consequences.closed:
             rung = self._ledger.rung_pk(closed.rung)
             _run(self.connection, "drop", {"rung": rung})
@@ -375,9 +399,7 @@ class Writer:
         return {"search": self._ledger.search_pk, "rung": rung, "slot": place.slot}
 
 
-def withdraw(
-    connection: Connection, search_pk: int, config_id: str, epochs: int, why: str
-) -> bool:
+def withdraw(connection: Connection, search_pk: int, config_id: str, epochs: int, why: str) -> bool:
     """Take a failure back, so that the evaluation runs again; False where it cannot be."""
     facts = {"search": search_pk, "config_id": config_id, "epochs": epochs, "why": why}
     return bool(_run(connection, "withdraw", facts).rowcount == 1)
