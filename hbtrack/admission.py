@@ -1,4 +1,4 @@
-"""Whether a script may start just now, and on which GPU."""
+"""Whether a script may start just now, and on which GPUs."""
 
 import os
 import time
@@ -6,46 +6,107 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from hbtrack.errors import HbtrackError
+from hbtrack.executors.gpus import NO_GPU, Gpu, shown
 from hbtrack.executors.worker_files import Record
+from hbtrack.suspicion import Cleared, Outcome, Probe, SetAside, Suspicion
 
 MAX_FAILED_STARTS = 5
 
 ROOM_SECONDS = 5.0
 """How long nothing starts when the disk is full."""
 
+OCCUPIED_SECONDS = 1.0
+"""How long a GPU that another search uses is left alone before it is asked for again."""
+
+
+def worker_places(gpus: Sequence[Gpu], per_gpu: int, workers: int | None) -> list[Gpu]:
+    """The GPU of each worker, in turn; without GPUs as many workers as were asked for, or one."""
+    if not gpus:
+        return [NO_GPU] * (workers or 1)
+    return (list(gpus) * per_gpu)[:workers]
+
 
 class Admission:
     """What the loop asks before each start, and tells after each end.
 
-    `places` are the GPUs of the workers, one entry per worker.
+    `places` are the GPUs of the workers, one entry per worker. What runs is known by the text that
+    is recorded as its GPUs.
     """
 
-    def __init__(self, places: Sequence[str]) -> None:
+    def __init__(self, places: Sequence[Gpu]) -> None:
         self.places = list(places)
+        self._gpus = {shown([gpu]): gpu for gpu in places}
+        self._suspicion = Suspicion(self._gpus)
+        self._occupied: dict[str, float] = {}  # GPU -> until when, monotonic
         # The scripts' parent died: until something ends properly, one at a time, so that a script
         # that kills its parent is told from those that only ran beside it.
         self.one_at_a_time = False
         self.not_before: float | None = None  # monotonic; while set, nothing starts
         self._failed_starts = 0
 
-    def idle_gpu(self, busy: Iterable[str]) -> str | None:
-        """The GPU of an idle worker, if something may start at all; `busy` are those in use."""
-        free = Counter(self.places)
-        free.subtract(busy)
-        working = len(self.places) - free.total()
-        most = 1 if self.one_at_a_time else len(self.places)
-        if self.not_before is not None or working >= most:
+    # --- what may start ---
+
+    def idle(self, busy: Iterable[str]) -> list[Gpu]:
+        """The GPUs on which something may start now, those that do least first.
+
+        `busy` are the GPUs of each attempt that runs.
+        """
+        at_work = Counter(gpu for gpus in busy for gpu in gpus.split(","))
+        if not self._may_start(at_work):
+            return []
+        places = Counter(shown([gpu]) for gpu in self.places)
+        barred = self._suspicion.barred() | self._occupied.keys()
+        idle = [name for name in self._gpus if at_work[name] < places[name] and name not in barred]
+        return [self._gpus[name] for name in sorted(idle, key=lambda name: at_work[name])]
+
+    def all_idle(self, busy: Iterable[str]) -> list[Gpu] | None:
+        """All GPUs, for an evaluation that gets them together, if all of them may be used now.
+
+        Where a script sees what it is given only, it can do without those that are suspect.
+        """
+        at_work = Counter(gpu for gpus in busy for gpu in gpus.split(","))
+        barred = self._suspicion.barred()
+        gpus = {name: gpu for name, gpu in self._gpus.items() if name not in barred}
+        seen = barred and not all(gpu.isolated for gpu in gpus.values())
+        if len(gpus) < 2 or seen or any(gpu.is_instance for gpu in self.places):
             return None
-        return next((gpu for gpu in self.places if free[gpu] > 0), None)
+        if at_work.keys() - barred or self._occupied.keys() & gpus.keys():
+            return None
+        return list(gpus.values()) if self._may_start(at_work) else None
+
+    def _may_start(self, at_work: Counter[str]) -> bool:
+        most = 1 if self.one_at_a_time else len(self.places)
+        return self.not_before is None and at_work.total() < most
+
+    def occupied(self, gpu: Gpu) -> None:
+        """Another search uses a GPU: nothing starts on it for a moment."""
+        self._occupied[shown([gpu])] = time.monotonic() + OCCUPIED_SECONDS
 
     def look_at_the_clock(self) -> None:
         """A rest may be over."""
-        if self.not_before is not None and time.monotonic() >= self.not_before:
+        now = time.monotonic()
+        if self.not_before is not None and now >= self.not_before:
             self.not_before = None
+        self._occupied = {gpu: until for gpu, until in self._occupied.items() if now < until}
+
+    def wake_at(self) -> float | None:
+        """When to look at the clock again (monotonic): the next rest is over then."""
+        moments = [*self._occupied.values()]
+        if self.not_before is not None:
+            moments.append(self.not_before)
+        return min(moments, default=None)
 
     def rest(self, seconds: float) -> None:
         """Nothing starts for so long."""
         self.not_before = time.monotonic() + seconds
+
+    # --- what has ended ---
+
+    def note_end(
+        self, gpu: str, evaluation: tuple[str, int], *, outcome: Outcome
+    ) -> Probe | SetAside | Cleared | None:
+        """An attempt on these GPUs (their recorded text) came to a result: what of the GPU then."""
+        return self._suspicion.note_end(gpu.split(","), evaluation, outcome)
 
     def note_parent(self, record: Record, *, died: bool) -> None:
         """An attempt that ran has ended, with its parent if `died`."""

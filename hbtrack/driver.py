@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hbtrack.admission import ROOM_SECONDS, Admission
 from hbtrack.contract import attempt_argv
 from hbtrack.errors import HbtrackError, Unavailable
+from hbtrack.executors.gpus import Gpu, call_of, shown
 from hbtrack.executors.local import Ended
 from hbtrack.faults import passing
 from hbtrack.plan import Done, OpenPass, Plan, Start, Wait
@@ -45,6 +46,7 @@ class _Pending:
 
     worker: int
     running: Running
+    gpu: Gpu
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ class Driver:
         executor: Executor,
         sampler: Sampler,
         observer: Observer,
-        places: Sequence[str],
+        places: Sequence[Gpu],
         limits: Limits,
         stop: StopRequest,
         clock: Callable[[], float] = time.time,
@@ -152,7 +154,7 @@ class Driver:
 
     def _timeout(self) -> float | None:
         """Seconds until the loop has something to do by itself."""
-        moments = [at for at in (self._kill_at, self._admission.not_before) if at is not None]
+        moments = [at for at in (self._kill_at, self._admission.wake_at()) if at is not None]
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _commit(self, ended: Sequence[Ended], *, watched: bool = True) -> None:
@@ -204,16 +206,25 @@ class Driver:
             elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
                 return
 
-    def _idle_gpu(self) -> str | None:
+    def _idle_gpu(self) -> Gpu | None:
         """The GPU of an idle worker, if something may start at all."""
         if self.stop.at or self._failure:
             return None
-        return self._admission.idle_gpu(running.gpu for running in self.running.values())
+        idle = self._admission.idle(running.gpu for running in self.running.values())
+        return idle[0] if idle else None
 
-    def _record_start(self, step: _Step, start: Start, gpu: str) -> None:
-        worker = self._executor.take_worker()
+    def _record_start(self, step: _Step, start: Start, gpu: Gpu) -> None:
+        worker = self._executor.take_worker([gpu.key])
+        if worker is None:
+            self._admission.occupied(gpu)
+            return
         attempt = step.writer.start(
-            start.place, start.config_id, start.epochs, worker=worker, gpu=gpu, now=self._clock()
+            start.place,
+            start.config_id,
+            start.epochs,
+            worker=worker,
+            gpu=shown([gpu]),
+            now=self._clock(),
         )
         self.plan.start(start.place)
         step.touched.add(rung_of(start.place))
@@ -223,25 +234,26 @@ class Driver:
             start.config_id,
             start.epochs,
             self.plan.rungs[rung_of(start.place)].increment,
-            gpu,
+            shown([gpu]),
             since=time.monotonic(),
             alone=self._admission.one_at_a_time,
         )
         self.running[attempt] = running
-        step.starts.append(_Pending(worker, running))
+        step.starts.append(_Pending(worker, running, gpu))
 
     def _start(self, pending: _Pending) -> None:
         running, launch = pending.running, self.search.launch
+        gpus, environment = call_of([pending.gpu])
         argv = attempt_argv(
             launch.python,
             launch.script,
             running.config_id,
             epochs=running.epochs,
-            gpus=running.gpu.split(","),
+            gpus=gpus,
             script_args=launch.script_args,
         )
         passing("spawn.before")
-        self._executor.start(running.attempt, pending.worker, argv, {})
+        self._executor.start(running.attempt, pending.worker, argv, environment)
         passing("spawn.after")
         self._observer.started(running)
 

@@ -20,8 +20,8 @@ class Executor(Protocol):
     def has_room(self) -> bool:
         """Whether what a new attempt writes would find room."""
 
-    def take_worker(self) -> int:
-        """Reserve a worker for an attempt about to be recorded."""
+    def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
+        """Reserve a worker, and GPUs, for an attempt about to be recorded, or None."""
 
     def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Run a recorded attempt."""

@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from hbtrack.admission import worker_places
 from hbtrack.database.filesystem import is_shared, kind_of
 from hbtrack.database.location import make_search_folder
 from hbtrack.database.upgrade import writable
 from hbtrack.driver import Driver
 from hbtrack.errors import HbtrackError, Unavailable
-from hbtrack.executors.gpus import gpu_places
+from hbtrack.executors.gpus import NO_GPU, Gpu, find_gpus
 from hbtrack.executors.local import LocalExecutor
 from hbtrack.faults import passing
 from hbtrack.launch import command_around
@@ -58,18 +59,16 @@ class Session:
         """Whether nothing is left to do."""
         return self.search.status is SearchStatus.FINISHED
 
-    def places(self) -> list[str]:
+    def places(self) -> list[Gpu]:
         """The GPU of each worker: one per GPU, or `--workers` of them on GPU 0 without GPUs."""
-        gpus = gpu_places(self.search.resources.gpus)
+        gpus = find_gpus(self.search.resources.gpus, isolate=False)
         workers = self.search.resources.workers
-        if not gpus:
-            return ["0"] * (workers or 1)
-        if workers and workers > len(gpus):
+        if gpus and workers and workers > len(gpus):
             self.settings.say(
                 f"{workers} workers were asked for, but there are {len(gpus)} GPUs: {len(gpus)} "
                 "workers run. With --gpus none they would not be counted against GPUs."
             )
-        return gpus[: workers or len(gpus)]
+        return worker_places(gpus, 1, workers)
 
     def drive(
         self,
@@ -82,7 +81,7 @@ class Session:
         `make_observer` gets the search's folder; `on_wake` the descriptor that signal handlers
         write to.
         """
-        places = ["0"] if stop.at is not None else self.places()
+        places = [NO_GPU] if stop.at is not None else self.places()
         folder = make_search_folder(self.path, self.search.pk)
         self._warn_of_shared_disk()
         with ExitStack() as stack:
@@ -160,7 +159,7 @@ class _Owned:
     stop: StopRequest
     fence: int | None = None  # of this process, once it has written to the search
 
-    def go_on(self, places: list[str], on_wake: Callable[[int], None]) -> SearchStatus:
+    def go_on(self, places: list[Gpu], on_wake: Callable[[int], None]) -> SearchStatus:
         """From the facts until the search is finished, stopped or in trouble."""
         session, search = self.session, self.session.search
         with ExitStack() as stack:
@@ -180,7 +179,11 @@ class _Owned:
                 _say_changed(self.observer, search, plan)
             limits = session.settings.limits
             executor = LocalExecutor(
-                self.folder, cwd=search.launch.cwd, token=search.token, max_log=limits.max_log
+                self.folder,
+                cwd=search.launch.cwd,
+                token=search.token,
+                max_log=limits.max_log,
+                holder=f"{search.run_identity}, pid {self.ownership.owner.pid}",
             )
             stack.callback(executor.close)
             executor.end_unknown({attempt.pk for attempt in facts.open_attempts})

@@ -22,6 +22,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.simulation",
         "hbtrack.summary",
         "hbtrack.verdict",
+        "hbtrack.suspicion",
     ],
     "edges": [
         "hbtrack.database.*",

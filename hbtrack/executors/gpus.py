@@ -1,37 +1,197 @@
-"""Which GPUs attempts may use."""
+"""Which GPUs attempts may use, and what a script is told about those that it gets."""
 
 import os
+import re
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+SMI_SECONDS = 30.0
+"""How long nvidia-smi may take; on a machine with a broken GPU it may take for ever."""
+
+MIG = "MIG-"
 
 
-def gpu_places(option: str) -> list[str]:
-    """The GPUs that `--gpus` names: all that are there, none, or a list taken at its word."""
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU, or a MIG instance of one, as scripts reach it from where hbtrack was started."""
+
+    name: str  # what the script gets as --gpu
+    device: str  # CUDA_VISIBLE_DEVICES for this one alone
+    key: str  # by what it is locked: which one it physically is; empty: not locked
+    isolated: bool  # must be reached through CUDA_VISIBLE_DEVICES
+
+    @property
+    def is_instance(self) -> bool:
+        """Whether it is a MIG instance, of which CUDA sees one per process."""
+        return self.device.startswith(MIG)
+
+
+NO_GPU = Gpu("0", "", "", isolated=False)
+"""Where attempts run on a machine without GPUs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A GPU that nvidia-smi lists."""
+
+    index: str
+    uuid: str  # empty where it does not tell
+    instances: tuple[str, ...] | None  # UUIDs of its MIG instances; None where it does not tell
+
+
+def find_gpus(option: str, *, isolate: bool) -> list[Gpu]:
+    """The GPUs that `--gpus` names: all that a script would see, none, or a list of numbers.
+
+    The list is taken at its word: nvidia-smi is then asked only for what they are locked by.
+    """
     if option == "none":
         return []
+    listed, entries = _listed(), _entries()
     if option == "all":
-        return detected_gpus()
-    return list(dict.fromkeys(option.split(",")))
+        found = _visible(listed, entries)
+    else:
+        numbers = dict.fromkeys(map(int, option.split(",")))
+        found = [gpu for number in numbers for gpu in _numbered(number, listed, entries)]
+    # One that has two numbers is still one.
+    once = list({gpu.key: gpu for gpu in reversed(found)}.values())[::-1]
+    isolated = isolate or any(gpu.is_instance for gpu in once)
+    return [replace(gpu, isolated=isolated) for gpu in once]
 
 
-def detected_gpus() -> list[str]:
-    """The numbers that a script may use as --gpu: those nvidia-smi lists.
+def call_of(gpus: Sequence[Gpu]) -> tuple[list[str], dict[str, str]]:
+    """The GPUs by the numbers that an attempt on them uses, and what its environment gets."""
+    if not any(gpu.isolated for gpu in gpus):
+        return [gpu.name for gpu in gpus], {}
+    numbers = [str(number) for number in range(len(gpus))]  # it sees no others
+    return numbers, {"CUDA_VISIBLE_DEVICES": ",".join(gpu.device for gpu in gpus)}
 
-    Where CUDA_VISIBLE_DEVICES hides some, the script counts the visible ones from 0.
-    """
-    try:
-        listing = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],  # noqa: S607 - on the PATH
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        ).stdout.split()
-    except (OSError, subprocess.SubprocessError):
+
+def shown(gpus: Sequence[Gpu]) -> str:
+    """What is recorded as the GPUs of an attempt."""
+    return ",".join(gpu.device if gpu.isolated else gpu.name for gpu in gpus)
+
+
+# --- what CUDA_VISIBLE_DEVICES says --------------------------------------------------------------
+
+
+def _entries() -> list[str] | None:
+    """Its entries up to the first that can mean nothing, where CUDA stops; None if not set."""
+    text = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if text is None:
+        return None
+    entries: list[str] = []
+    for entry in map(str.strip, text.split(",")):
+        if not entry or entry.startswith("-") or entry in entries:
+            break
+        entries.append(entry)
+    return entries
+
+
+def _visible(listed: Sequence[_Listed], entries: Sequence[str] | None) -> list[Gpu]:
+    """All that a script sees; it counts the entries of CUDA_VISIBLE_DEVICES from 0."""
+    if entries is None:
+        return [gpu for one in listed for gpu in _meant(one.index, one.index, listed)]
+    found: list[Gpu] = []
+    for position, entry in enumerate(entries):
+        meant = _meant(entry, str(position), listed)
+        if not meant:  # CUDA stops here as well
+            break
+        found += meant
+    return found
+
+
+def _numbered(number: int, listed: Sequence[_Listed], entries: Sequence[str] | None) -> list[Gpu]:
+    """What a script reaches by a number, whether it is there or not."""
+    name = str(number)
+    device = entries[number] if entries and number < len(entries) else name
+    return _meant(device, name, listed) or [Gpu(name, device, device, isolated=False)]
+
+
+def _meant(entry: str, name: str, listed: Sequence[_Listed]) -> list[Gpu]:
+    """What an entry stands for: a GPU or its MIG instances; nothing if there is no such GPU."""
+    if entry.startswith(MIG):
+        return _instances(_known(entry, listed))
+    found = [gpu for gpu in listed if _is_called(gpu, entry)]
+    if len(found) > 1:  # the beginning of several UUIDs
         return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    count = len(listing)
-    if visible is not None:
-        count = min(
-            count, len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+    if not found:
+        hidden = entry.startswith("GPU-") and any(not gpu.uuid for gpu in listed)
+        return [Gpu(name, entry, entry, isolated=False)] if hidden else []
+    if found[0].instances:
+        return _instances(found[0].instances)
+    return [Gpu(name, entry, found[0].uuid or entry, isolated=False)]
+
+
+def _is_called(gpu: _Listed, entry: str) -> bool:
+    if entry.startswith("GPU-"):
+        return gpu.uuid.startswith(entry)
+    return entry == gpu.index
+
+
+def _known(entry: str, listed: Sequence[_Listed]) -> list[str]:
+    """The MIG instance of that UUID, or of the only one that begins so."""
+    if any(gpu.instances is None for gpu in listed):
+        return [entry]
+    found = [uuid for gpu in listed for uuid in gpu.instances or () if uuid.startswith(entry)]
+    return found if len(found) == 1 else []
+
+
+def _instances(uuids: Sequence[str]) -> list[Gpu]:
+    return [Gpu(uuid, uuid, uuid, isolated=True) for uuid in uuids]
+
+
+# --- what nvidia-smi says ------------------------------------------------------------------------
+
+_GPU_LINE = re.compile(r"GPU (\d+): .*\(UUID: (GPU-[^\s)]+)\)\s*")
+_MIG_LINE = re.compile(r"\s+MIG .*\(UUID: (MIG-[^\s)]+)\)\s*")
+_CSV_LINE = re.compile(r"\s*(\d+)\s*(?:,\s*(GPU-\S+)?.*)?")
+
+
+def _listed() -> list[_Listed]:
+    """The GPUs of this machine; none where nvidia-smi is absent, hangs or fails."""
+    said = _ask("-L")
+    if said is None:
+        return []
+    if listed := _read_list(said):
+        return listed
+    return _read_csv(_ask("--query-gpu=index,uuid", "--format=csv,noheader") or "")
+
+
+def _read_list(said: str) -> list[_Listed]:
+    """The GPUs of `nvidia-smi -L`, each followed by its MIG instances on lines of their own."""
+    listed: list[_Listed] = []
+    for line in said.splitlines():
+        if match := _GPU_LINE.fullmatch(line):
+            listed.append(_Listed(match[1], match[2], ()))
+        elif listed and (match := _MIG_LINE.fullmatch(line)):
+            instances = (*(listed[-1].instances or ()), match[1])
+            listed[-1] = replace(listed[-1], instances=instances)
+    return listed
+
+
+def _read_csv(said: str) -> list[_Listed]:
+    matches = filter(None, map(_CSV_LINE.fullmatch, said.splitlines()))
+    return [_Listed(match[1], match[2] or "", None) for match in matches]
+
+
+def _ask(*words: str) -> str | None:
+    """What nvidia-smi prints; nothing if it fails, None if it is not there or does not answer."""
+    try:
+        asked = subprocess.Popen(
+            ["nvidia-smi", *words],  # noqa: S607 - wherever it lies on the PATH
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
         )
-    return [str(number) for number in range(count)]
+    except OSError:
+        return None
+    try:
+        said, _ = asked.communicate(timeout=SMI_SECONDS)
+    except subprocess.TimeoutExpired:
+        asked.kill()  # not waited for: stuck in the kernel, it would not even die
+        asked.returncode = -1  # so Popen shall not warn
+        return None
+    return said if asked.returncode == 0 else ""

@@ -1,6 +1,7 @@
 """Attempts as processes of this machine, through a warden that outlives the driver."""
 
 import contextlib
+import itertools
 import os
 import selectors
 import signal
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hbtrack.executors import carriers
+from hbtrack.executors import carriers, gpu_locks
 from hbtrack.executors.warden import ROOM, where
 from hbtrack.executors.warden_link import WardenLink
 from hbtrack.executors.worker_files import Output, Record, WorkerFiles
@@ -51,15 +52,18 @@ class LocalExecutor:
     """Starts attempts, adopts those of a dead driver, signals them and tells when they end.
 
     `folder` holds the workers' files, `cwd` is where scripts run, `token` begins their
-    HBTRACK_ATTEMPT, `max_log` is how many bytes of stdout or stderr end a script.
+    HBTRACK_ATTEMPT, `max_log` is how many bytes of stdout or stderr end a script; `holder` is what
+    others are told who use the same GPUs.
     """
 
-    def __init__(self, folder: Path, *, cwd: str, token: str, max_log: int) -> None:
+    def __init__(self, folder: Path, *, cwd: str, token: str, max_log: int, holder: str) -> None:
         self._folder = folder
         self._token = token
         self._max_log = max_log
+        self._holder = holder
         self._running: dict[int, _Running] = {}
-        self._taken: dict[int, int] = {}  # worker number -> its locked lock file, before the start
+        # Worker number -> before the start, its locked lock file and those of its GPUs.
+        self._taken: dict[int, list[int]] = {}
         self._named: set[int] = set()  # attempts that the warden says have ended
         self._selector = selectors.DefaultSelector()
         self._link = WardenLink(folder, cwd, self._selector)
@@ -75,38 +79,51 @@ class LocalExecutor:
         disk = os.statvfs(self._folder)
         return disk.f_bavail * disk.f_frsize >= ROOM
 
-    def take_worker(self) -> int:
-        """Reserve a worker's files for an attempt that is about to be recorded; its number."""
-        number = 0
-        while True:
-            if not self._in_use(number) and (lock := self._files(number).take()) is not None:
-                self._taken[number] = lock
-                return number
-            number += 1
+    def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
+        """Reserve a worker's files, and GPUs, for an attempt that is about to be recorded.
+
+        Its number, or None when one of the GPUs has `per_gpu` evaluations already, of whatever
+        search. An empty key is no GPU.
+        """
+        with contextlib.ExitStack() as undo:
+            number, lock = self._take_files()
+            undo.callback(os.close, lock)
+            locks = [lock]
+            for key in filter(None, keys):
+                gpu = gpu_locks.take(key, per_gpu, self._holder)
+                if gpu is None:
+                    return None
+                undo.callback(os.close, gpu)
+                locks.append(gpu)
+            undo.pop_all()
+        self._taken[number] = locks
+        return number
 
     def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Run `argv` for a recorded attempt on the worker taken for it.
 
-        The lock goes along with the request: a driver that dies right after this line leaves an
-        attempt that is seen to be alive.
+        The locks go along with the request: a driver that dies right after this line leaves an
+        attempt that is seen to be alive, on GPUs that are seen to be in use.
         """
-        files, lock = self._files(worker), self._taken.pop(worker)
-        out, err = files.begin(lock, self.name_of(attempt))
-        passing("spawn.begun")
-        request = {
-            "attempt": attempt,
-            "max_log": self._max_log,
-            "argv": [_bytes_of(word) for word in argv],
-            "env": {
-                key: _bytes_of(value)
-                for key, value in {**env, "HBTRACK_ATTEMPT": self.name_of(attempt)}.items()
-            },
-        }
-        self._running[attempt] = _Running(files, adopted=False)
+        files, name = self._files(worker), self.name_of(attempt)
+        fds = lock, *gpus = self._taken.pop(worker)
         try:
-            self._ask(request, [lock, out, err])
+            streams = files.begin(lock, name)
+            fds = [lock, *streams, *gpus]
+            passing("spawn.begun")
+            request = {
+                "attempt": attempt,
+                "max_log": self._max_log,
+                "fds": len(fds),
+                "argv": [_bytes_of(word) for word in argv],
+                "env": {
+                    key: _bytes_of(value) for key, value in {**env, "HBTRACK_ATTEMPT": name}.items()
+                },
+            }
+            self._running[attempt] = _Running(files, adopted=False)
+            self._ask(request, fds)
         finally:
-            for fd in (lock, out, err):
+            for fd in fds:
                 os.close(fd)
 
     def adopt(self, attempt: int, worker: int) -> None:
@@ -179,7 +196,7 @@ class LocalExecutor:
         """Let the warden go; it stays until its scripts have ended."""
         self._link.close(idle=not self._running)
         self._selector.close()
-        for fd in self._taken.values():
+        for fd in itertools.chain(*self._taken.values()):
             os.close(fd)
         self._wake_end.close()
         self._woken_end.close()
@@ -196,6 +213,14 @@ class LocalExecutor:
 
     def _files(self, number: int) -> WorkerFiles:
         return WorkerFiles(self._folder, number)
+
+    def _take_files(self) -> tuple[int, int]:
+        """The first worker that nobody uses, and its locked lock file."""
+        number = 0
+        while True:
+            if not self._in_use(number) and (lock := self._files(number).take()) is not None:
+                return number, lock
+            number += 1
 
     def _in_use(self, number: int) -> bool:
         running = any(run.files.number == number for run in self._running.values())

@@ -4,9 +4,10 @@ Run by path with `python -S -I`, so this file imports the standard library only.
 is asked to, waits for it, ends what it left behind, and appends the exit record to the attempt's
 lock file. Scripts whose driver has died are finished all the same; then the warden ends too.
 
-Requests come over a stream socket: four bytes of length, then JSON; a start carries three file
-descriptors (lock, stdout, stderr). Answers are the attempt's number on a line of its own: its
-lock file has something new to say. The lock file is the truth, the answers only wake the driver:
+Requests come over a stream socket: four bytes of length, then JSON; a start carries file
+descriptors, and says how many: lock, stdout, stderr, and the locks of its GPUs (gpu_locks.py).
+Answers are the attempt's number on a line of its own: its lock file has something new to say. The
+lock file is the truth, the answers only wake the driver:
 
     attempt NAME         written by the driver before it asks: its HBTRACK_ATTEMPT
     pid P WHERE          written here once the script runs; P says something in WHERE only
@@ -19,7 +20,7 @@ lock file has something new to say. The lock file is the truth, the answers only
 
 A line without its newline does not exist. The script inherits the lock (a flock on the open file),
 and so does this process until the exit record is written: a free lock without a record means that
-nobody is left.
+nobody is left. The locks of its GPUs, of which it knows nothing, are held in the same way.
 """
 
 import contextlib
@@ -37,6 +38,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 LOCK_FD = 9  # where the script inherits the lock
+MOST_FDS = 253  # with a request: Linux carries no more
 PR_SET_CHILD_SUBREAPER = 36
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 SWEEPS = 40  # times 5 ms for what was killed to vanish and show its own children
@@ -51,6 +53,7 @@ class Child(NamedTuple):
     attempt: int
     token: bytes  # its HBTRACK_ATTEMPT
     lock: int
+    gpus: list[int]  # the locks of its GPUs
     streams: tuple[int, int]  # stdout and stderr
     max_log: int  # bytes that each of them may have
     started: float  # monotonic
@@ -91,7 +94,7 @@ class Warden:
         flags = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
         fds: list = []  # type: ignore[type-arg]
         try:
-            head, fds, _, _ = socket.recv_fds(self.connection, 4, 3, flags)
+            head, fds, _, _ = socket.recv_fds(self.connection, 4, MOST_FDS, flags)
             for fd in fds:
                 os.set_inheritable(fd, False)
             head += self.read(4 - len(head))
@@ -102,12 +105,11 @@ class Warden:
             return False
         if "signal" in request:
             self.signal(request["attempt"], request["signal"])
-        elif len(fds) == 3:
-            self.start(request, *fds)
+        elif len(fds) == request["fds"]:
+            lock, out, err, *gpus = fds
+            self.start(request, lock, (out, err), gpus)
         else:  # too many files are open here: the first, if any, is the lock
-            for fd in fds[1:]:
-                os.close(fd)
-            self.close(request["attempt"], fds[:1], f"failed {errno.EMFILE}\n")
+            self.close(request["attempt"], fds[:1], fds[1:], f"failed {errno.EMFILE}\n")
         return True
 
     def read(self, size: int) -> bytes:
@@ -121,41 +123,64 @@ class Warden:
             size -= len(part)
         return b"".join(parts)
 
-    def start(self, request: dict, lock: int, out: int, err: int) -> None:  # type: ignore[type-arg]
+    def start(
+        self,
+        request: dict,  # type: ignore[type-arg]
+        lock: int,
+        streams: tuple[int, int],
+        gpus: list[int],
+    ) -> None:
         """Start a script in a session of its own."""
         argv = [text.encode("latin-1") for text in request["argv"]]
         extra = {k.encode("latin-1"): v.encode("latin-1") for k, v in request["env"].items()}
         passing("warden.spawn.before")
         try:
-            pid = os.posix_spawn(
+            pid = self.spawn(argv, {**os.environb, **extra}, lock, streams, gpus)
+        except OSError as error:
+            held = [*streams, *gpus]
+            self.close(request["attempt"], [lock], held, f"failed {error.errno}\n")
+            return
+        self.children[pid] = Child(
+            request["attempt"],
+            extra[b"HBTRACK_ATTEMPT"],
+            lock,
+            gpus,
+            streams,
+            request["max_log"],
+            time.monotonic(),
+        )
+        passing("warden.spawn.after")
+        append(lock, f"pid {pid} {self.where}\n")
+
+    def spawn(
+        self,
+        argv: list[bytes],
+        environment: dict[bytes, bytes],
+        lock: int,
+        streams: tuple[int, int],
+        gpus: list[int],
+    ) -> int:
+        """The pid of a new process. It inherits the locks: of its GPUs under whatever number."""
+        for fd in gpus:  # none is 0, 1, 2 or LOCK_FD: those were taken before it came
+            os.set_inheritable(fd, True)
+        try:
+            return os.posix_spawn(
                 argv[0],
                 argv,
-                {**os.environb, **extra},
+                environment,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, self.null, 0),
-                    (os.POSIX_SPAWN_DUP2, out, 1),
-                    (os.POSIX_SPAWN_DUP2, err, 2),
+                    (os.POSIX_SPAWN_DUP2, streams[0], 1),
+                    (os.POSIX_SPAWN_DUP2, streams[1], 2),
                     (os.POSIX_SPAWN_DUP2, lock, LOCK_FD),
                 ],
                 setsid=True,
                 # Python ignores these two for itself; the script shall find them as usual.
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
             )
-        except OSError as error:
-            os.close(out)
-            os.close(err)
-            self.close(request["attempt"], [lock], f"failed {error.errno}\n")
-            return
-        self.children[pid] = Child(
-            request["attempt"],
-            extra[b"HBTRACK_ATTEMPT"],
-            lock,
-            (out, err),
-            request["max_log"],
-            time.monotonic(),
-        )
-        passing("warden.spawn.after")
-        append(lock, f"pid {pid} {self.where}\n")
+        finally:
+            for fd in gpus:
+                os.set_inheritable(fd, False)
 
     def signal(self, attempt: int, number: int) -> None:
         """Signal the group of a script. It is not reaped yet, so the number is still its own."""
@@ -209,7 +234,7 @@ class Warden:
         self.answers = [answer for answer in self.answers if answer[0] > now]
         for _, child, record in due:
             passing("warden.record.before")
-            self.close(child.attempt, [child.lock], record)
+            self.close(child.attempt, [child.lock], child.gpus, record)
 
     def circumstances(self, child: Child, code: int) -> str:
         """What besides its exit status bears on what the end of a script means."""
@@ -257,12 +282,17 @@ class Warden:
         before, self.oom_kills = self.oom_kills, _oom_kills()
         return self.oom_kills > before
 
-    def close(self, attempt: int, locks: list[int], record: str) -> None:
-        """Write the last line of a lock file, let the lock go and tell the driver."""
-        for lock in locks:
-            append(lock, record)
+    def close(self, attempt: int, lock: list[int], rest: list[int], record: str) -> None:
+        """Write the last line of a lock file, let the lock go and tell the driver.
+
+        `lock` has one descriptor, or none if it did not come in. The rest goes before it: who finds
+        it free may use the GPUs.
+        """
+        for fd in lock:
+            append(fd, record)
             passing("warden.record.after")
-            os.close(lock)
+        for fd in [*rest, *lock]:
+            os.close(fd)
         with contextlib.suppress(OSError):  # nobody may be listening any more
             self.connection.sendall(b"%d\n" % attempt)
 
