@@ -19,6 +19,7 @@ from hbtrack.database.engine import open_engine
 from hbtrack.database.upgrade import copy_database, prepare_for_writing
 from hbtrack.driver import Driver
 from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable
+from hbtrack.executors.gpus import Gpu
 from hbtrack.executors.local import Ended
 from hbtrack.executors.worker_files import Output, Record
 from hbtrack.plan import Plan, rebuild
@@ -34,7 +35,7 @@ from hbtrack.records import (
 )
 from hbtrack.replay import check_database
 from hbtrack.schedule import make_schedule, parse_eta
-from hbtrack.seams import Limits, Running, StopRequest
+from hbtrack.seams import Leeway, Running, StopRequest
 from hbtrack.store.catalogue import create_search, read_searches
 from hbtrack.store.ledger import Ledger
 from hbtrack.summary import summarise_search
@@ -179,7 +180,8 @@ class SimulatedExecutor:
     def has_room(self) -> bool:
         return self.machine.room
 
-    def take_worker(self) -> int:
+    def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
+        assert (set(keys), per_gpu) == ({""}, 1)
         self.before("take_worker")
         locked = {process.worker for process in self.machine.alive.values()}
         used = self.taken | locked | set(self.running.values())
@@ -351,7 +353,7 @@ class Stage:
         """One driver, from taking the search over to its end."""
         engine = open_engine(self.path)
         self.executor = SimulatedExecutor(self.machine, before)
-        self.gpus = [str(number) for number in range(workers)]
+        self.gpus = [Gpu(str(number), str(number), "", isolated=False) for number in range(workers)]
         try:
             search = read_searches(engine)[0]
             ledger = Ledger(engine, search.pk)
@@ -364,7 +366,7 @@ class Stage:
                 sampler=LateIds(self.shape.ids, self.broken_from),
                 observer=self.observer,
                 places=self.gpus,
-                limits=Limits(grace, max_lost, max_log=2**31),
+                leeway=Leeway(grace, max_lost, max_log=2**31),
                 stop=self.stop,
                 clock=lambda: self.machine.now,
             )

@@ -22,7 +22,9 @@ from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, Record, Wor
 
 @pytest.fixture
 def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
-    made = LocalExecutor(tmp_path, cwd=str(tmp_path), token=secrets.token_hex(6), max_log=2**30)
+    made = LocalExecutor(
+        tmp_path, cwd=str(tmp_path), token=secrets.token_hex(6), max_log=2**30, holder="x"
+    )
     yield made
     for attempt in range(1, 10):
         carriers.kill_all(made._traces(attempt, _Running(WorkerFiles(tmp_path, 0), adopted=True)))
@@ -37,7 +39,9 @@ def run(executor: LocalExecutor, code: str, *words: str, attempt: int = 1) -> En
 
 
 def start(executor: LocalExecutor, code: str, *words: str, attempt: int = 1) -> None:
-    executor.start(attempt, executor.take_worker(), [sys.executable, "-c", code, *words], {})
+    worker = executor.take_worker()
+    assert worker is not None
+    executor.start(attempt, worker, [sys.executable, "-c", code, *words], {})
 
 
 def wait(executor: LocalExecutor) -> list[Ended]:
@@ -181,7 +185,7 @@ def test_no_descriptor_leaks_into_scripts_but_the_lock(executor: LocalExecutor) 
 
 
 def test_what_cannot_be_started_says_why(executor: LocalExecutor) -> None:
-    executor.start(1, executor.take_worker(), ["/no/such/python", "x"], {})
+    executor.start(1, executor.take_worker() or 0, ["/no/such/python", "x"], {})
     (ended,) = wait(executor)
     assert (ended.record.failed, ended.record.pid) == (errno.ENOENT, None)
 
@@ -258,7 +262,7 @@ def test_an_attempt_of_another_executor_is_adopted_and_harvested(
         "import time\nwhile not __import__('os').path.exists('go'): time.sleep(.01)\nprint(3)",
     )
     wait_for(lambda: WorkerFiles(tmp_path, 0).record(executor.name_of(1)).pid)
-    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token, max_log=1)
+    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token, max_log=1, holder="x")
     other.adopt(1, 0)
     assert other.wait(0) == []
     assert other.take_worker() == 1, "a worker at work is not taken"
@@ -302,7 +306,7 @@ def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
     pid = files.record(executor.name_of(1)).pid
     assert pid
     wait_for(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"))
-    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token, max_log=1)
+    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token, max_log=1, holder="x")
     other.adopt(1, 0)
     traces = carriers.Traces(executor.name_of(1), pid, files.lock)
     assert not carriers.all_gone(traces)
@@ -353,7 +357,7 @@ def test_fault_111_a_stop_signal_that_hits_the_parent_of_the_scripts_is_in_their
 def test_fault_37_a_script_that_prints_more_than_it_may_is_ended_and_that_is_in_its_record(
     tmp_path: Path,
 ) -> None:
-    executor = LocalExecutor(tmp_path, cwd=str(tmp_path), token="t", max_log=10**6)
+    executor = LocalExecutor(tmp_path, cwd=str(tmp_path), token="t", max_log=10**6, holder="x")
     flood = run(executor, "while True: print('x' * 10**5)", attempt=1)
     assert (flood.record.overflow, flood.record.exit_status) == (True, -signal.SIGKILL)
     executor.clear(flood)

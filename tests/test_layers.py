@@ -23,6 +23,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.estimate",
         "hbtrack.summary",
         "hbtrack.verdict",
+        "hbtrack.suspicion",
     ],
     "edges": [
         "hbtrack.database.*",
