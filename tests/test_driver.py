@@ -26,6 +26,7 @@ from hbtrack.plan import Plan, rebuild
 from hbtrack.records import (
     Facts,
     Launch,
+    Limits,
     Resources,
     Sampled,
     SearchStatus,
@@ -43,7 +44,7 @@ from hbtrack.summary import summarise_search
 Row = tuple[Any, ...]
 
 LAUNCH = Launch("/s.py", "0" * 64, (), "python", "/")
-RESOURCES = Resources(None, "none")
+RESOURCES = Resources(None, "none", multi_gpu="never")
 
 DUMP = {
     "results": "pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused",
@@ -181,7 +182,7 @@ class SimulatedExecutor:
         return self.machine.room
 
     def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
-        assert (set(keys), per_gpu) == ({""}, 1)
+        assert (any(keys), per_gpu) == (False, 1)
         self.before("take_worker")
         locked = {process.worker for process in self.machine.alive.values()}
         used = self.taken | locked | set(self.running.values())
@@ -336,6 +337,7 @@ class Stage:
                 terms=terms,
                 launch=LAUNCH,
                 resources=RESOURCES,
+                limits=Limits(),
                 schedule=self.schedule,
                 summary=summarise_search(Plan(self.schedule, self.shape.passes)),
                 now=self.machine.now,
@@ -384,6 +386,9 @@ class Stage:
             pid=1,
             launch=LAUNCH,
             resources=RESOURCES,
+            limits=Limits(),
+            workers=1,
+            isolated=False,
             command=("python /s.py", ""),
             now=self.machine.now,
         )
@@ -722,7 +727,7 @@ def test_only_a_second_hurried_request_cuts_the_grace_period_short(
 def test_a_script_that_cannot_even_be_killed_does_not_keep_the_driver_for_ever(
     stage: MakeStage, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hbtrack.driver.KILL_SECONDS", 0.02)
+    monkeypatch.setattr("hbtrack.stopping.KILL_SECONDS", 0.02)
     search = stage()
 
     def stop() -> None:

@@ -18,12 +18,14 @@ LAYERS: dict[str, list[str]] = {
     "rules": [
         "hbtrack.schedule",
         "hbtrack.contract",
+        "hbtrack.causes",
         "hbtrack.plan",
         "hbtrack.simulation",
         "hbtrack.estimate",
         "hbtrack.summary",
         "hbtrack.verdict",
         "hbtrack.suspicion",
+        "hbtrack.limits",
     ],
     "edges": [
         "hbtrack.database.*",
@@ -40,10 +42,13 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.growth",
         "hbtrack.seams",
         "hbtrack.admission",
+        "hbtrack.settling",
+        "hbtrack.stopping",
         "hbtrack.driver",
         "hbtrack.progress",
         "hbtrack.session",
         "hbtrack.opening",
+        "hbtrack.changing",
     ],
     "commands": ["hbtrack.cli.*", "hbtrack.__main__"],
 }

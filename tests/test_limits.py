@@ -295,9 +295,7 @@ def test_max_time_counts_the_lives_of_all_drivers_and_a_larger_one_goes_on(
 
 def test_the_life_of_a_killed_driver_counts_as_far_as_it_was_seen(hbtrack: Hbtrack) -> None:
     driver = hbtrack.start("run", "--max-epochs", 3, TOY, "--epoch_seconds", 600)
-    wait_for(
-        lambda: hbtrack.database.exists() and hbtrack.rows("SELECT 1 FROM attempts WHERE gpu = '0'")
-    )
+    wait_for((hbtrack.folder / "toy" / "diary.txt").exists)
     driver.kill()
     driver.communicate()
     with closing(sqlite3.connect(hbtrack.database)) as connection, connection:

@@ -34,6 +34,7 @@ from hbtrack.errors import Superseded
 from hbtrack.plan import Done, OpenPass, Plan, Start, Wait, rebuild
 from hbtrack.records import (
     AttemptStatus,
+    Limits,
     Place,
     RungKey,
     Sampled,
@@ -192,6 +193,9 @@ class Driver:
                 pid=1,
                 launch=LAUNCH,
                 resources=RESOURCES,
+                limits=Limits(),
+                workers=1,
+                isolated=False,
                 command=("python /s.py", ""),
                 now=self.world.now(),
             )
@@ -290,7 +294,7 @@ class Driver:
     def stop(self, attempts: Sequence[int]) -> None:
         """Nothing that these say counts any more, whatever they still do."""
         with self.transaction() as writer:
-            writer.stopping(attempts)
+            writer.ending(attempts, AttemptStatus.STOPPING)
         self.world.stopped |= set(attempts)
         for attempt in attempts:
             self.running[attempt].stopping = True
@@ -390,6 +394,7 @@ class Folder:
                 terms=Terms(case.max_epochs, str(case.eta), 0, case.passes, FAILURE_LOSS),
                 launch=LAUNCH,
                 resources=RESOURCES,
+                limits=Limits(),
                 schedule=case.schedule,
                 summary=summarise_search(Plan(case.schedule, case.passes)),
                 now=0.0,

@@ -193,8 +193,8 @@ def settle_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
     if state.word == "orphaned":
         raise Conflict(
             f"Scripts of {search.run_identity!r} still run, although their hbtrack is dead. "
-            "Nothing was changed; type `hbtrack resume` to go on with them, or `hbtrack stop` to end "
-            "them."
+            "Nothing was changed; type `hbtrack resume` to go on with them, or `hbtrack stop` to "
+            "end them."
         )
     if open_attempts:
         session = Session(path, search, None, settings_to_end(0.0))

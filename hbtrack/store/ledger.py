@@ -305,9 +305,7 @@ class Writer:
         add_configs(self.connection, self._ledger.search_pk, sampled)
         passing("pass.inside")
 
-    def apply(
-        self, consequences: Consequences, now: float, called: Place | None = None
-    ) -> None:
+    def apply(self, consequences: Consequences, now: float, called: Place | None = None) -> None:
         """What followed from a fact: from the end of the attempt that was `called` for a place."""
         self._many(
             "enter",
