@@ -20,7 +20,7 @@ from hbtrack.simulation import distinct_ids, simulate
 LATEST = 1000
 """So many measured evaluations say how long the next ones take; older ones are forgotten."""
 RUNS, FEWEST_RUNS = 20, 5
-STEPS = 20_000
+STEPS = 15_000
 """Places that all simulations together may copy or live through: about 0.2 s."""
 LONGER = 0.02
 """What has run longer than expected is taken to run on for this share of its time."""
