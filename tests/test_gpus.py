@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, wait_for
 
 from hbtrack.errors import HbtrackError
-from hbtrack.executors import carriers, gpu_locks
+from hbtrack.executors import carriers, gpu_locks, gpus
 from hbtrack.executors.gpus import NO_GPU, Gpu, call_of, find_gpus, shown
 from hbtrack.executors.local import Ended, LocalExecutor
 from hbtrack.executors.worker_files import WorkerFiles
@@ -110,6 +110,15 @@ def test_nvidia_smi_is_understood_or_there_are_no_gpus(
 ) -> None:
     smi(said, csv, status, csv_status)
     assert find_gpus("all", isolate=False) == [whole(index, index, key) for index, key in found]
+
+
+def test_an_nvidia_smi_that_hangs_is_not_waited_for(
+    smi: Smi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi(THREE)
+    (tmp_path / "bin" / "nvidia-smi").write_text("#!/bin/sh\nexec /bin/sleep 1000\n")
+    monkeypatch.setattr(gpus, "SMI_SECONDS", 0.05)
+    assert find_gpus("all", isolate=False) == []
 
 
 @pytest.mark.parametrize(
@@ -237,8 +246,8 @@ def test_an_isolated_attempt_sees_its_gpus_only_and_counts_them_from_0(
     smi(THREE)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
     found = find_gpus("all", isolate=isolate)
-    gpus = [found[number] for number in which]
-    assert (call_of(gpus), shown(gpus)) == (call, text)
+    given = [found[number] for number in which]
+    assert (call_of(given), shown(given)) == (call, text)
 
 
 def test_without_gpus_scripts_are_told_0_and_nothing_else() -> None:
