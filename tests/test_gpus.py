@@ -380,7 +380,9 @@ def start(
     worker = executor.take_worker(keys, per_gpu)
     assert worker is not None
     executor.start(attempt, worker, [sys.executable, "-c", code], {})
-    return WorkerFiles(executor._folder, worker)
+    files = WorkerFiles(executor._folder, worker)
+    wait_for(lambda: files.record(executor.name_of(attempt)).pid)  # so that it can be ended
+    return files
 
 
 def wait(executor: LocalExecutor) -> Ended:
@@ -459,8 +461,7 @@ def test_a_gpu_is_in_use_as_long_as_the_script_lives_although_its_parent_was_kil
     make: Make, tmp_path: Path
 ) -> None:
     executor = make()
-    files = start(executor, UNTIL_GO, A)
-    wait_for(lambda: files.record(executor.name_of(1)).pid)
+    start(executor, UNTIL_GO, A)
     assert executor._link.process
     executor._link.process.kill()
     executor._link.process.wait()
