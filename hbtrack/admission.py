@@ -36,6 +36,7 @@ class Admission:
     def __init__(self, places: Sequence[Gpu]) -> None:
         self.places = list(places)
         self._gpus = {shown([gpu]): gpu for gpu in places}
+        self._room = Counter(shown([gpu]) for gpu in places)
         self._suspicion = Suspicion(self._gpus)
         self._occupied: dict[str, float] = {}  # GPU -> until when, monotonic
         # The scripts' parent died: until something ends properly, one at a time, so that a script
@@ -54,9 +55,10 @@ class Admission:
         at_work = Counter(gpu for gpus in busy for gpu in gpus.split(","))
         if not self._may_start(at_work):
             return []
-        places = Counter(shown([gpu]) for gpu in self.places)
         barred = self._suspicion.barred() | self._occupied.keys()
-        idle = [name for name in self._gpus if at_work[name] < places[name] and name not in barred]
+        idle = [
+            name for name in self._gpus if at_work[name] < self._room[name] and name not in barred
+        ]
         return [self._gpus[name] for name in sorted(idle, key=lambda name: at_work[name])]
 
     def all_idle(self, busy: Iterable[str]) -> list[Gpu] | None:

@@ -191,7 +191,17 @@ def _ask(*words: str) -> str | None:
     try:
         said, _ = asked.communicate(timeout=SMI_SECONDS)
     except subprocess.TimeoutExpired:
-        asked.kill()  # not waited for: stuck in the kernel, it would not even die
-        asked.returncode = -1  # so Popen shall not warn
+        _give_up(asked)
         return None
     return said if asked.returncode == 0 else ""
+
+
+def _give_up(asked: subprocess.Popen[str]) -> None:
+    """Kill it. Stuck in the kernel it does not even die, so that is not waited for very long."""
+    asked.kill()
+    if asked.stdout:
+        asked.stdout.close()
+    try:
+        asked.wait(1.0)
+    except subprocess.TimeoutExpired:
+        asked.returncode = -1  # left behind on purpose: Popen shall not warn

@@ -198,6 +198,7 @@ class LocalExecutor:
         self._selector.close()
         for fd in itertools.chain(*self._taken.values()):
             os.close(fd)
+        self._taken.clear()
         self._wake_end.close()
         self._woken_end.close()
 

@@ -1,0 +1,544 @@
+"""Which GPUs there are, and that no two evaluations use one at once."""
+
+import errno
+import json
+import os
+import resource
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, wait_for
+
+from hbtrack.errors import HbtrackError
+from hbtrack.executors import carriers, gpu_locks, gpus
+from hbtrack.executors.gpus import NO_GPU, Gpu, call_of, find_gpus, shown
+from hbtrack.executors.local import Ended, LocalExecutor
+from hbtrack.executors.worker_files import WorkerFiles
+
+A, B, C = (f"GPU-{letter * 8}-0000-1111-2222-333333333333" for letter in "abc")
+ALIKE = "GPU-abababab-0000-1111-2222-333333333333"
+MIG_1, MIG_2 = (f"MIG-{digit * 8}-0000-1111-2222-333333333333" for digit in "12")
+
+
+def listing(*uuids: str) -> str:
+    return "".join(
+        f"GPU {number}: NVIDIA A100-SXM4-40GB (rev 2) (UUID: {uuid})\n"
+        for number, uuid in enumerate(uuids)
+    )
+
+
+def with_instances(*uuids: str) -> str:
+    return "".join(
+        f"  MIG 1g.5gb      Device  {number}: (UUID: {uuid})\n" for number, uuid in enumerate(uuids)
+    )
+
+
+THREE = listing(A, B, C)
+SPLIT = listing(A) + with_instances(MIG_1, MIG_2) + listing(A, B).splitlines()[1] + "\n"
+
+Smi = Callable[..., None]
+
+
+@pytest.fixture
+def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Smi:
+    """Put an nvidia-smi on the PATH that prints this; without it there is none."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def write(said: str, csv: str = "", status: int = 0, csv_status: int = 0) -> None:
+        (folder / "list").write_text(said)
+        (folder / "csv").write_text(csv)
+        program = folder / "nvidia-smi"
+        program.write_text(
+            "#!/bin/sh\n"
+            f"say() {{ while IFS= read -r line; do echo \"$line\"; done < '{folder}'/$1; }}\n"
+            f'[ "$*" = -L ] && {{ say list; exit {status}; }}\n'
+            '[ "$*" = "--query-gpu=index,uuid --format=csv,noheader" ] &&'
+            f" {{ say csv; exit {csv_status}; }}\n"
+            "exit 9\n"
+        )
+        program.chmod(0o755)
+
+    return write
+
+
+def whole(name: str, device: str, key: str) -> Gpu:
+    return Gpu(name, device, key, isolated=False)
+
+
+def instance(uuid: str) -> Gpu:
+    return Gpu(uuid, uuid, uuid, isolated=True)
+
+
+# --- which there are -----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("smi")
+def test_without_nvidia_smi_there_are_no_gpus_but_those_named() -> None:
+    assert find_gpus("all", isolate=False) == []
+    assert find_gpus("none", isolate=False) == []
+    assert find_gpus("0,3,0", isolate=False) == [whole("0", "0", "0"), whole("3", "3", "3")]
+
+
+@pytest.mark.parametrize(
+    ("said", "csv", "status", "csv_status", "found"),
+    [
+        (THREE, "", 0, 0, [("0", A), ("1", B), ("2", C)]),
+        ("", "", 9, 9, []),
+        (THREE, "", 1, 1, []),
+        ("No devices were found\n", "No devices were found\n", 0, 0, []),
+        ("GPU 0: strange\n", f"0, {A}\n1, {B}\n", 0, 0, [("0", A), ("1", B)]),
+        ("", f"0, {A}\n", 6, 0, [("0", A)]),
+        ("", "0\n1\n", 6, 0, [("0", "0"), ("1", "1")]),
+        ("", "0, [N/A]\n", 6, 0, [("0", "0")]),
+    ],
+)
+def test_nvidia_smi_is_understood_or_there_are_no_gpus(
+    smi: Smi,
+    said: str,
+    csv: str,
+    status: int,
+    csv_status: int,
+    found: list[tuple[str, str]],
+) -> None:
+    smi(said, csv, status, csv_status)
+    assert find_gpus("all", isolate=False) == [whole(index, index, key) for index, key in found]
+
+
+def test_an_nvidia_smi_that_hangs_is_not_waited_for(
+    smi: Smi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi(THREE)
+    (tmp_path / "bin" / "nvidia-smi").write_text("#!/bin/sh\nexec /bin/sleep 1000\n")
+    monkeypatch.setattr(gpus, "SMI_SECONDS", 0.05)
+    assert find_gpus("all", isolate=False) == []
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        ("", []),
+        ("-1", []),
+        ("NoDevFiles", []),
+        ("1", [("1", B)]),
+        ("2,0", [("2", C), ("0", A)]),
+        (" 2 , 0 ", [("2", C), ("0", A)]),
+        ("1,-1,0", [("1", B)]),
+        ("1,,0", [("1", B)]),
+        ("1,7,0", [("1", B)]),
+        ("1,1", [("1", B)]),
+        (f"{B},0", [(B, B), ("0", A)]),
+        ("GPU-cccc", [("GPU-cccc", C)]),
+        ("GPU-dddd,0", []),
+        ("1,GPU-bbbb", [("1", B)]),
+        ("MIG-1,0", []),
+    ],
+)
+def test_a_script_counts_the_visible_gpus_from_0_up_to_the_first_that_is_not_there(
+    smi: Smi, monkeypatch: pytest.MonkeyPatch, visible: str, found: list[tuple[str, str]]
+) -> None:
+    smi(THREE)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    expected = [whole(str(number), *pair) for number, pair in enumerate(found)]
+    assert find_gpus("all", isolate=False) == expected
+
+
+def test_the_beginning_of_two_uuids_is_none_of_them(
+    smi: Smi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi(listing(A, ALIKE))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a")
+    assert find_gpus("all", isolate=False) == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-ab")
+    assert find_gpus("all", isolate=False) == [whole("0", "GPU-ab", ALIKE)]
+
+
+def test_a_uuid_is_believed_where_nvidia_smi_tells_none(
+    smi: Smi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi("", "0\n1\n", status=1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", f"{B},1,{MIG_1}")
+    found = find_gpus("all", isolate=True)
+    assert [(gpu.device, gpu.key) for gpu in found] == [(B, B), ("1", "1"), (MIG_1, MIG_1)]
+
+
+@pytest.mark.parametrize(
+    ("visible", "option", "found"),
+    [
+        (None, "1", [whole("1", "1", B)]),
+        (None, "2,0,00", [whole("2", "2", C), whole("0", "0", A)]),
+        (None, "0,5", [whole("0", "0", A), whole("5", "5", "5")]),
+        ("2,0", "1", [whole("1", "0", A)]),
+        ("2,0", "0,1", [whole("0", "2", C), whole("1", "0", A)]),
+        (B, "0", [whole("0", B, B)]),
+        ("1", "0,4", [whole("0", "1", B), whole("4", "4", "4")]),
+        ("1", "0,1", [whole("0", "1", B)]),
+        ("GPU-dddd", "0", [whole("0", "GPU-dddd", "GPU-dddd")]),
+        ("", "1", [whole("1", "1", B)]),
+    ],
+)
+def test_numbers_are_positions_among_what_is_visible_and_taken_at_their_word(
+    smi: Smi,
+    monkeypatch: pytest.MonkeyPatch,
+    visible: str | None,
+    option: str,
+    found: list[Gpu],
+) -> None:
+    smi(THREE)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert find_gpus(option, isolate=False) == found
+
+
+@pytest.mark.parametrize(
+    ("visible", "option", "found"),
+    [
+        (None, "all", [instance(MIG_1), instance(MIG_2), Gpu("1", "1", B, isolated=True)]),
+        (MIG_2, "all", [instance(MIG_2)]),
+        (f"{MIG_2},1", "all", [instance(MIG_2), Gpu("1", "1", B, isolated=True)]),
+        ("MIG-1", "all", [instance(MIG_1)]),
+        ("MIG-3,1", "all", []),
+        ("1", "all", [whole("0", "1", B)]),
+        (None, "0", [instance(MIG_1), instance(MIG_2)]),
+        (f"{MIG_1},{MIG_2}", "1", [instance(MIG_2)]),
+    ],
+)
+def test_mig_instances_stand_for_their_gpu_and_are_reached_by_the_environment_only(
+    smi: Smi,
+    monkeypatch: pytest.MonkeyPatch,
+    visible: str | None,
+    option: str,
+    found: list[Gpu],
+) -> None:
+    smi(SPLIT)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert find_gpus(option, isolate=False) == found
+
+
+# --- what scripts are told -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("isolate", "which", "call", "text"),
+    [
+        (False, [1], (["1"], {}), "1"),
+        (False, [0, 1], (["0", "1"], {}), "0,1"),
+        (True, [1], (["0"], {"CUDA_VISIBLE_DEVICES": "0"}), "0"),
+        (True, [0, 1], (["0", "1"], {"CUDA_VISIBLE_DEVICES": "2,0"}), "2,0"),
+    ],
+)
+def test_an_isolated_attempt_sees_its_gpus_only_and_counts_them_from_0(
+    smi: Smi,
+    monkeypatch: pytest.MonkeyPatch,
+    isolate: bool,
+    which: list[int],
+    call: tuple[list[str], dict[str, str]],
+    text: str,
+) -> None:
+    smi(THREE)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
+    found = find_gpus("all", isolate=isolate)
+    given = [found[number] for number in which]
+    assert (call_of(given), shown(given)) == (call, text)
+
+
+def test_without_gpus_scripts_are_told_0_and_nothing_else() -> None:
+    assert (call_of([NO_GPU]), shown([NO_GPU])) == ((["0"], {}), "0")
+
+
+# --- locks ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "locks"
+    monkeypatch.setenv("HBTRACK_LOCKS", str(folder))
+    return folder
+
+
+def take(key: str, per_gpu: int = 1, holder: str = "x") -> int:
+    lock = gpu_locks.take(key, per_gpu, holder)
+    assert lock is not None
+    return lock
+
+
+def test_a_gpu_is_given_once_and_again_when_it_is_let_go() -> None:
+    lock = take(A)
+    assert gpu_locks.take(A, 1, "y") is None
+    os.close(take(B))
+    os.close(lock)
+    os.close(take(A))
+
+
+@pytest.mark.parametrize("key", ["../../etc", "a b\n", "é" * 300, "0.1"])
+def test_any_text_may_be_a_key(locks: Path, key: str) -> None:
+    lock = take(key)
+    assert gpu_locks.take(key, 1, "y") is None
+    os.close(take("0"))
+    assert {file.parent for file in locks.rglob("*")} == {locks}
+    os.close(lock)
+
+
+def test_what_a_search_that_allows_more_has_on_a_gpu_counts_for_one_that_allows_less() -> None:
+    first, second = take(A, 2), take(A, 2)
+    assert gpu_locks.take(A, 2, "y") is None
+    os.close(first)
+    assert gpu_locks.take(A, 1, "y") is None, "one is still there, in the second place"
+    first = take(A, 2)
+    os.close(second)
+    os.close(first)
+    os.close(take(A, 1))
+
+
+def test_who_holds_a_gpu_is_told_in_one_line() -> None:
+    assert gpu_locks.holder_of(A) is None
+    lock = take(A, holder="model:resnet\n, pid 123456789")
+    assert gpu_locks.holder_of(A) == "model:resnet , pid 123456789"
+    os.close(lock)
+    assert gpu_locks.holder_of(A) is None
+    lock = take(A, holder="b")
+    assert gpu_locks.holder_of(A) == "b"
+    os.close(lock)
+
+
+def test_the_lock_is_as_new_whenever_it_is_taken(locks: Path) -> None:
+    os.close(take(A))
+    (file,) = locks.iterdir()
+    os.utime(file, (0, 0))
+    os.close(take(A))
+    assert file.stat().st_mtime > 10**9
+    assert (file.stat().st_mode & 0o777, locks.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_a_folder_that_others_could_have_made_is_refused(locks: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    locks.symlink_to("real")
+    with pytest.raises(HbtrackError, match=r"is a link .*set HBTRACK_LOCKS"):
+        gpu_locks.take(A, 1, "x")
+    locks.unlink()
+    locks.write_text("")
+    with pytest.raises(HbtrackError, match="cannot be used: File exists"):
+        gpu_locks.take(A, 1, "x")
+    locks.unlink()
+    locks.mkdir()
+    locks.chmod(0o777)
+    with pytest.raises(HbtrackError, match="chmod 700"):
+        gpu_locks.take(A, 1, "x")
+
+
+def test_a_lock_file_behind_a_link_is_not_opened(locks: Path, tmp_path: Path) -> None:
+    os.close(take(A))
+    (file,) = locks.iterdir()
+    file.unlink()
+    file.symlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="symbolic links"):
+        gpu_locks.take(A, 1, "x")
+    assert not (tmp_path / "other").exists()
+
+
+# --- attempts that hold them ---------------------------------------------------------------------
+
+UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(.01)\n"
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[[], LocalExecutor]]:
+    """Make executors, each of a search of its own; their scripts are ended with the test."""
+    made: list[LocalExecutor] = []
+
+    def make_one() -> LocalExecutor:
+        folder = tmp_path / f"search{len(made)}"
+        folder.mkdir()
+        token = secrets.token_hex(6)
+        made.append(
+            LocalExecutor(folder, cwd=str(tmp_path), token=token, max_log=2**30, holder=token)
+        )
+        return made[-1]
+
+    yield make_one
+    for executor in made:
+        for attempt in range(1, 5):
+            name = executor.name_of(attempt)
+            carriers.kill_all(carriers.Traces(name, None, tmp_path / "none"))
+        executor.close()
+
+
+Make = Callable[[], LocalExecutor]
+
+
+def start(
+    executor: LocalExecutor, code: str, *keys: str, attempt: int = 1, per_gpu: int = 1
+) -> WorkerFiles:
+    worker = executor.take_worker(keys, per_gpu)
+    assert worker is not None
+    executor.start(attempt, worker, [sys.executable, "-c", code], {})
+    files = WorkerFiles(executor._folder, worker)
+    wait_for(lambda: files.record(executor.name_of(attempt)).pid)  # so that it can be ended
+    return files
+
+
+def wait(executor: LocalExecutor) -> Ended:
+    found: list[Ended] = []
+    wait_for(lambda: found.extend(executor.wait(0.05)) or found)
+    (ended,) = found
+    return ended
+
+
+def is_free(key: str) -> bool:
+    return gpu_locks.holder_of(key) is None
+
+
+def test_two_searches_do_not_take_one_gpu_and_a_refusal_takes_nothing(make: Make) -> None:
+    one, other = make(), make()
+    assert one.take_worker([A]) == 0
+    assert other.take_worker([B, A]) is None
+    assert is_free(B)
+    assert other.take_worker([B, C]) == 0, "neither was the worker taken"
+    assert one.take_worker(["", ""]) == 1
+
+
+def test_what_was_taken_and_never_started_is_given_back(make: Make) -> None:
+    executor = make()
+    executor.take_worker([A, B])
+    assert not is_free(A)
+    executor.close()
+    assert is_free(A)
+    assert is_free(B)
+
+
+def test_a_gpu_is_in_use_until_its_attempt_has_ended_and_free_when_that_is_heard(
+    make: Make, tmp_path: Path
+) -> None:
+    executor = make()
+    start(executor, UNTIL_GO, A, B)
+    assert executor.take_worker([B]) is None
+    (tmp_path / "go").touch()
+    assert wait(executor).record.exit_status == 0
+    assert executor.take_worker([B, A]) == 0
+
+
+def test_sixteen_gpus_go_to_one_attempt(make: Make) -> None:
+    executor = make()
+    keys = [f"GPU-{number}" for number in range(16)]
+    code = "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"
+    start(executor, code, *keys)
+    ended = wait(executor)
+    numbers = json.loads(executor.output(ended).last_line)
+    assert len([number for number in numbers if number > 2]) == 16 + 1 + 1  # its lock, the listing
+    assert all(map(is_free, keys))
+
+
+def test_other_scripts_do_not_inherit_the_locks_of_a_gpu(make: Make) -> None:
+    executor = make()
+    start(executor, "import time; time.sleep(1000)", A, attempt=1)
+    start(executor, "import time; time.sleep(1000)", B, attempt=2)
+    executor.signal(1, signal.SIGKILL)
+    wait(executor)
+    assert is_free(A)
+    assert not is_free(B)
+
+
+def test_a_script_that_closes_all_files_still_has_its_gpu(make: Make, tmp_path: Path) -> None:
+    executor = make()
+    close_all = "import os\nos.closerange(3, 1000)\nopen('closed', 'w').close()\n"
+    start(executor, close_all + UNTIL_GO, A)
+    wait_for((tmp_path / "closed").exists)
+    assert not is_free(A)
+    (tmp_path / "go").touch()
+    wait(executor)
+    assert is_free(A)
+
+
+def test_a_gpu_is_in_use_as_long_as_the_script_lives_although_its_parent_was_killed(
+    make: Make, tmp_path: Path
+) -> None:
+    executor = make()
+    start(executor, UNTIL_GO, A)
+    assert executor._link.process
+    executor._link.process.kill()
+    executor._link.process.wait()
+    assert not is_free(A)
+    (tmp_path / "go").touch()
+    wait(executor)
+    wait_for(lambda: is_free(A))
+
+
+def test_a_gpu_is_in_use_after_the_search_was_closed_until_the_script_ends(
+    make: Make, tmp_path: Path
+) -> None:
+    one, other = make(), make()
+    start(one, UNTIL_GO, A)
+    one.close()
+    assert other.take_worker([A]) is None
+    (tmp_path / "go").touch()
+    wait_for(lambda: other.take_worker([A]) is not None)
+
+
+def test_fault_a_killed_driver_leaves_its_gpus_in_use_until_the_script_ends(
+    make: Make, tmp_path: Path
+) -> None:
+    driver = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from hbtrack.executors.local import LocalExecutor\n"
+        "executor = LocalExecutor(Path('.'), cwd='.', token='t', max_log=9**9, holder='driver')\n"
+        f"worker = executor.take_worker([{A!r}])\n"
+        f"executor.start(1, worker, [sys.executable, '-c', {UNTIL_GO!r}], {{}})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", driver]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    killed = subprocess.run(command, cwd=tmp_path, env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    assert gpu_locks.holder_of(A) == "driver"
+    assert make().take_worker([A]) is None
+    (tmp_path / "go").touch()
+    wait_for(lambda: WorkerFiles(tmp_path, 0).record("t-1").ended)
+    wait_for(lambda: is_free(A))
+
+
+def test_two_evaluations_share_a_gpu_that_may_have_two(make: Make) -> None:
+    executor, other = make(), make()
+    start(executor, "import time; time.sleep(1000)", A, attempt=1, per_gpu=2)
+    assert other.take_worker([A], per_gpu=1) is None
+    start(executor, "import time; time.sleep(1000)", A, attempt=2, per_gpu=2)
+    assert other.take_worker([A], per_gpu=2) is None
+    assert other.take_worker([A], per_gpu=3) == 0
+
+
+def test_what_cannot_be_started_lets_its_gpus_go(make: Make) -> None:
+    executor = make()
+    worker = executor.take_worker([A, B])
+    assert worker is not None
+    executor.start(1, worker, ["/no/such/python"], {})
+    assert wait(executor).record.failed
+    assert is_free(A)
+    assert is_free(B)
+
+
+def test_a_start_for_which_too_many_files_are_open_fails_and_lets_its_gpus_go(
+    make: Make, tmp_path: Path
+) -> None:
+    executor = make()
+    start(executor, UNTIL_GO, attempt=1)
+    assert executor._link.process
+    pid = executor._link.process.pid
+    limit = max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 6  # room for some, not for all
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
+    keys = [f"GPU-{number}" for number in range(16)]
+    worker = executor.take_worker(keys)
+    assert worker is not None
+    executor.start(2, worker, [sys.executable, "-c", "pass"], {})
+    ended = wait(executor)
+    assert (ended.attempt, ended.record.failed) == (2, errno.EMFILE)
+    assert all(map(is_free, keys))
+    (tmp_path / "go").touch()
+    assert wait(executor).attempt == 1
