@@ -327,6 +327,7 @@ def run_for(path: Path, world: World, commits: int) -> None:
         for attempt in list(world.alive)[:2]:
             world.end(attempt)
         driver.commit(driver.ended(), 3)
+        assert query(path, "SELECT * FROM results WHERE status = 'running' AND reused") == []
         commits -= 1
     assert problems(path) == []
     assert known_state(driver.plan) == known_state(running_plan(path, driver))
