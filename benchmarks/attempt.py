@@ -38,7 +38,7 @@ def main() -> None:
         script = folder / "script.py"
         script.write_text("print(0.5)\n")
         command = [sys.executable, str(script)]
-        executor = LocalExecutor(folder, cwd=name, token="bench", max_log=2**31)
+        executor = LocalExecutor(folder, cwd=name, token="bench", max_log=2**31, holder="bench")
         count = 0
 
         def bare() -> None:

@@ -97,7 +97,8 @@ class Hbtrack:
 
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name != "HBTRACK_DB"}
-        return {**kept, "PYTHONPATH": str(ROOT), **(extra or {})}
+        own = {"PYTHONPATH": str(ROOT), "HBTRACK_LOCKS": str(self.folder / "locks")}
+        return {**kept, **own, **(extra or {})}
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.database)) as connection:

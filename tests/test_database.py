@@ -33,7 +33,8 @@ SEARCH = ("run", "--max-epochs", 9, "--passes", 2, TOY, "--space", 12, "--fail",
 VIEWS = {
     "searches": "run_identity, status, script, script_args, max_epochs, eta, seed, passes, "
     "failure_loss, evaluations_planned, evaluations_done, evaluations_failed, epochs_planned, "
-    "epochs_done, best_loss, best_config_id, best_epochs, created_at, finished_at",
+    "epochs_done, best_loss, best_config_id, best_epochs, created_at, finished_at, stop_reason, "
+    "timeout, retries, max_failures, max_time, target_loss",
     "brackets": "run_identity, pass, bracket, status, configs, rungs, evaluations_planned, "
     "evaluations_done, best_loss",
     "rungs": "run_identity, pass, bracket, rung, epochs, configs_planned, configs_entered, done, "
@@ -42,9 +43,9 @@ VIEWS = {
     "promoted, reused, attempts, gpu, host, started_at, finished_at, seconds, error",
     "attempts": "run_identity, config_id, epochs, attempt, status, loss, exit_code, signal, gpu, "
     "host, pid, command, script_sha256, started_at, finished_at, seconds, error, stdout_tail, "
-    "stderr_tail",
+    "stderr_tail, retried",
     "failures": "run_identity, config_id, epochs, bracket, rung, error_type, error_message, "
-    "error, attempts, finished_at",
+    "error, attempts, finished_at, fingerprint",
     "leaderboard": "run_identity, rank, config_id, loss, epochs, epochs_reached, bracket, seconds",
     "incumbents": "run_identity, finished_at, epochs_spent, config_id, epochs, loss",
     "params": "run_identity, config_id, name, value",
@@ -230,7 +231,8 @@ _ATTEMPT = (
         pytest.param(_ATTEMPT.format("'done', NULL", "started_at", "'failed'"), id="no-loss"),
         pytest.param(
             "INSERT INTO attempt SELECT 10000, evaluation_pk, attempt, driver_pk, worker, gpu, "
-            "'lost', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, started_at, started_at, NULL "
+            "'lost', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, started_at, started_at, NULL, "
+            "NULL, NULL "
             "FROM attempt LIMIT 1",
             id="same-attempt-number",
         ),

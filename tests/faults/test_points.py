@@ -44,6 +44,7 @@ class Scene:
     before: Callable[[Hbtrack], None]
     command: tuple[object, ...]
     points: tuple[str, ...]
+    again: tuple[object, ...] = ("resume", "--workers", 2)  # to the end, after the fault
 
 
 def nothing(_hbtrack: Hbtrack) -> None:
@@ -68,6 +69,14 @@ def searched_a_little(hbtrack: Hbtrack) -> None:
     hbtrack(*SEARCH, env={"HBTRACK_FAULT": "commit.after:5:stop"}, code=75)
 
 
+def searched_less(hbtrack: Hbtrack) -> None:
+    """A search of one pass has ended."""
+    hbtrack(*(1 if word == 2 and SEARCH[number - 1] == "--passes" else word
+              for number, word in enumerate(SEARCH)))
+
+
+EXTEND = ("extend", "--identity", "toy", "--passes", 2, "--workers", 2)
+
 SCENES = {
     "run": Scene(nothing, SEARCH, ()),
     "resume": Scene(driver_killed_over_scripts, ("resume", "--workers", 2), ("adopt.after",)),
@@ -77,6 +86,7 @@ SCENES = {
         ("stop.before", "stop.after", "stop.signalled"),
     ),
     "backup": Scene(searched_a_little, ("db", "backup", "copy.db"), ("backup.copied",)),
+    "extend": Scene(searched_less, EXTEND, ("grow.inside",), EXTEND),
 }
 
 
@@ -117,7 +127,7 @@ def act_and_go_on(hbtrack: Hbtrack, scene: Scene, fault: str) -> None:
     # How many commits there are depends a little on what ends in one moment.
     assert (hbtrack.folder / "acted").exists() or (code == 0 and ":1:" not in fault)
     assert code in ENDS, fault
-    if hbtrack("resume", "--workers", 2, code=None).returncode:  # not even begun
+    if hbtrack(*scene.again, code=None).returncode:  # not even begun
         hbtrack(*SEARCH)
 
 
@@ -163,11 +173,16 @@ def test_fault_1_2_3_4_5_7_8_9_10_11_12_one_search_killed_at_every_point_in_turn
     words = ("run", "--max-epochs", 9, "--passes", 3, "--workers", 2, TOY, "--space", 30)
     undisturbed = once()
     undisturbed(*words)
+    words = tuple(2 if word == 3 else word for word in words)  # passes, until it is extended
     begun = False
     hold, hurry = (hbtrack.folder / "toy" / name for name in ("hold", "hurry"))
+    extend = ("extend", "--identity", "toy", "--passes", 3)
     for point in POINTS:
         command: tuple[object, ...] = ("resume",) if begun else (*words, "--epoch_seconds", 0.1)
-        if scene_of(point) != "run":
+        if scene_of(point) == "extend":
+            hbtrack("stop", "--grace", 0)
+            command = extend
+        elif scene_of(point) != "run":
             hold.touch()  # scripts do not end, so that there is something to adopt and to stop
             orphan(hbtrack)
             command = SCENES[scene_of(point)].command
@@ -175,14 +190,18 @@ def test_fault_1_2_3_4_5_7_8_9_10_11_12_one_search_killed_at_every_point_in_turn
         hold.unlink(missing_ok=True)
         begun = begun or point == "create.after"
     hurry.touch()
-    hbtrack("resume")
+    hbtrack(*extend)
     check(hbtrack, undisturbed.dump(), "warden.")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("action", ["kill", "raise", "stop"])
-@pytest.mark.parametrize("name", SCENES)
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    ("name", "point"),
+    # What an extended search does then, the others do as well.
+    [(name, point) for name in SCENES for point in POINTS if name != "extend"]
+    + [("extend", point) for point in SCENES["extend"].points],
+)
 def test_whatever_happens_at_any_passage_of_any_point_changes_nothing(
     once: Callable[[], Hbtrack],
     golden: list[tuple[object, ...]],
