@@ -72,6 +72,7 @@ def reconcile(
             key: frozenset(rung.closed.promoted) for key, rung in plan.rungs.items() if rung.closed
         },
         settled=settled,
+        callable=plan.callable(),
         recorded=tuple(plan.recorded()),
         summary=summarise(plan, plan.rungs),
     )

@@ -246,6 +246,10 @@ class Plan:
             for slot, config_id in rung.members.items():
                 yield Place(*key, slot), config_id
 
+    def callable(self) -> set[Place]:
+        """The places that the script is called for, or may be at once."""
+        return self.running.union(self._ready)
+
     def recorded(self) -> Iterator[tuple[str, int, Loss]]:
         """Every recorded evaluation, orphans too: config_id, epochs, loss."""
         for config_id, config in self._configs.items():

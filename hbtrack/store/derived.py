@@ -39,6 +39,7 @@ class Derived:
     positions: dict[Place, int]
     promoted: dict[RungKey, frozenset[int]]  # of each rung that is settled
     settled: dict[Place, Settled]
+    callable: set[Place]  # what the script is called for, or may be at once
     recorded: tuple[tuple[str, int, Loss], ...]  # config_id, epochs, loss
     summary: Summary  # of all brackets and rungs
 
@@ -67,7 +68,7 @@ FROM rung r JOIN bracket b ON b.pk = r.bracket_pk WHERE b.search_pk = ?"""
 # would have all evaluations looked through for one that refers to it.
 _AIDS = {
     "follows": "CREATE TEMP TABLE follows (rung_pk INTEGER, slot INTEGER, config_pk INTEGER, "
-    "position INTEGER, promoted INTEGER, source INTEGER, reused INTEGER, "
+    "position INTEGER, promoted INTEGER, source INTEGER, reused INTEGER, callable INTEGER, "
     "PRIMARY KEY (rung_pk, slot)) WITHOUT ROWID",
     "owned": "CREATE INDEX temp.owned ON follows (config_pk, source) WHERE NOT reused",
     "recorded": "CREATE TEMP TABLE recorded (config_pk INTEGER, epochs INTEGER, loss REAL, "
@@ -94,7 +95,10 @@ _PLACES = (
     "SELECT rung_pk, slot, config_pk, position, promoted FROM follows WHERE true "
     "ON CONFLICT (rung_pk, slot) DO UPDATE "
     "SET position = excluded.position, promoted = excluded.promoted",
-    # An evaluation without a result keeps the place that it was called for.
+    # An evaluation without a result keeps the place that it was called for, if it is to be called
+    # for that one again and not for an earlier one that is open again.
+    "UPDATE evaluation SET place_pk = NULL WHERE place_pk IN (SELECT p.pk FROM follows f "
+    "JOIN place p ON p.rung_pk = f.rung_pk AND p.slot = f.slot WHERE NOT f.callable)",
     "UPDATE evaluation SET place_pk = (SELECT p.pk FROM follows f "
     "JOIN place p ON p.rung_pk = f.rung_pk AND p.slot = f.slot "
     "WHERE f.config_pk = evaluation.config_pk AND f.source = evaluation.epochs AND NOT f.reused) "
@@ -192,8 +196,9 @@ def _say_what_follows(
         key, settled = rung_of(place), derived.settled.get(place)
         promoted = int(place.slot in derived.promoted[key]) if key in derived.promoted else None
         row = (rungs[key], place.slot, configs[config_id], derived.positions[place], promoted)
-        rows.append((*row, *((settled.source_epochs, settled.reused) if settled else (None, None))))
-    _insert(connection, "INSERT INTO follows VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        taken = (settled.source_epochs, settled.reused) if settled else (None, None)
+        rows.append((*row, *taken, place in derived.callable))
+    _insert(connection, "INSERT INTO follows VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     results = [(configs[config_id], *result) for config_id, *result in derived.recorded]
     _insert(connection, "INSERT INTO recorded VALUES (?, ?, ?)", results)
 
