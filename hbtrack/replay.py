@@ -66,7 +66,9 @@ FROM config c LEFT JOIN (
 WHERE c.search_pk = ?"""
 
 _INCUMBENTS = """
-SELECT i.loss, i.epochs_spent, i.finished_at, a.loss AS measured, a.finished_at AS ended
+SELECT i.loss, i.epochs_spent, i.finished_at, a.loss AS measured, a.finished_at AS ended,
+    EXISTS (SELECT * FROM attempt t JOIN driver d ON d.pk = t.driver_pk
+        WHERE d.search_pk = i.search_pk AND t.retried IS NOT NULL) AS taken_back
 FROM incumbent i LEFT JOIN evaluation e ON e.pk = i.evaluation_pk
     LEFT JOIN attempt a ON a.pk = e.attempt_pk
 WHERE i.search_pk = ? ORDER BY i.pk"""
@@ -185,7 +187,9 @@ def _check_incumbents(incumbents: list[Row], search: Row) -> Iterator[str]:
     best, spent = float("inf"), 0
     for row in incumbents:
         same = (row["loss"], row["finished_at"]) == (row["measured"], row["ended"])
-        grown = spent <= row["epochs_spent"] <= search["epochs_done"]
+        # What was taken back had its epochs counted.
+        most = float("inf") if row["taken_back"] else search["epochs_done"]
+        grown = spent <= row["epochs_spent"] <= most
         if not (same and grown and row["loss"] < best):
             yield f"the incumbent with loss {row['loss']!r} does not follow from the results"
         best, spent = row["loss"], row["epochs_spent"]

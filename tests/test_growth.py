@@ -25,7 +25,6 @@ from hbtrack.records import Consequences, Launch, Place, Settled
 from hbtrack.replay import check_database
 from hbtrack.schedule import Schedule, grown, make_schedule
 from hbtrack.script.probe import Grown, ScriptProbe, check_given
-from hbtrack.store import ledger
 from hbtrack.store.facts import Rows, load_facts
 
 DISTINCT = 10**9  # so many ids that none is sampled twice
@@ -281,37 +280,6 @@ def test_a_failure_that_nothing_was_decided_with_may_be_taken_back() -> None:
 
 
 # --- the file ------------------------------------------------------------------------------------
-
-# What the ledger must do with each result since there are orphans.
-OWN = """UPDATE evaluation SET place_pk =
-(SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = """
-OWN_BEST = """UPDATE config SET best_loss = a.loss, best_epochs = :epochs, best_position = :position
-FROM evaluation e JOIN attempt a ON a.pk = e.attempt_pk AND a.status = 'done'
-WHERE config.pk = e.config_pk AND (a.loss, :position) < (config.best_loss, config.best_position)
-AND e.pk = """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def owning() -> Iterator[None]:
-    """The ledger with these statements."""
-    apply, start = ledger.Writer.apply, ledger._SQL["evaluation"]
-
-    def apply_and_own(writer: ledger.Writer, consequences: Consequences, now: float) -> None:
-        apply(writer, consequences, now)
-        for taken in consequences.settled:
-            if not taken.reused:
-                facts = {**writer._place(taken.place), "config_id": taken.config_id}
-                facts |= {"epochs": taken.source_epochs}
-                facts |= {"position": writer._ledger.position(taken.place)}
-                for sql in (OWN, OWN_BEST):
-                    writer._connection.exec_driver_sql(sql + ledger._EVALUATION, facts)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger.Writer, "apply", apply_and_own)
-        attempts = "attempts = attempts + 1"
-        owned = start.replace(attempts, f"{attempts}, place_pk = excluded.place_pk")
-        patch.setitem(ledger._SQL, "evaluation", owned)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,8 @@ FROM attempt a
 WHERE {_HAS_FAILED}""",
     "leaderboard": """
 SELECT s.run_identity,
-    row_number() OVER (PARTITION BY c.search_pk ORDER BY c.best_loss, c.best_position) AS rank,
+    row_number() OVER (PARTITION BY c.search_pk ORDER BY c.best_loss, c.best_position, c.config_id)
+        AS rank,
     c.config_id, c.best_loss AS loss, c.best_epochs AS epochs, c.epochs_reached,
     b.rungs - 1 AS bracket, c.seconds
 FROM config c

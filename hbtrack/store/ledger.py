@@ -43,7 +43,8 @@ _SQL = {
     f"VALUES (:rung, :slot, {_CONFIG}, :position)",
     "evaluation": f"INSERT INTO evaluation (config_pk, epochs, place_pk, attempts) "
     f"VALUES ({_CONFIG}, :epochs, (SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot), 1)"
-    " ON CONFLICT (config_pk, epochs) DO UPDATE SET attempts = attempts + 1"
+    " ON CONFLICT (config_pk, epochs) DO UPDATE SET attempts = attempts + 1, "
+    "place_pk = excluded.place_pk"
     " RETURNING pk, attempts",
     # The key is the time, not the next number: an older copy of the file that is put back shall not
     # use a number again whose lock file, or script, is still there.

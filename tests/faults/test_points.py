@@ -71,8 +71,12 @@ def searched_a_little(hbtrack: Hbtrack) -> None:
 
 def searched_less(hbtrack: Hbtrack) -> None:
     """A search of one pass has ended."""
-    hbtrack(*(1 if word == 2 and SEARCH[number - 1] == "--passes" else word
-              for number, word in enumerate(SEARCH)))
+    hbtrack(
+        *(
+            1 if word == 2 and SEARCH[number - 1] == "--passes" else word
+            for number, word in enumerate(SEARCH)
+        )
+    )
 
 
 EXTEND = ("extend", "--identity", "toy", "--passes", 2, "--workers", 2)
