@@ -58,7 +58,8 @@ def test_every_query_of_the_sql_page_gives_rows(searched: Hbtrack, query: str) -
 )
 def test_every_command_of_the_readme_works(searched: Hbtrack, command: str) -> None:
     words = shlex.split(re.sub(r"\[(.*?)\]", r"\1", command))
-    searched(*words)
+    code = searched(*words, code=None).returncode
+    assert code == 0 or (words[0] == "retry" and code == 4)  # all of its rungs have promoted
 
 
 def test_every_relative_link_leads_somewhere() -> None:
