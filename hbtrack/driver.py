@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from hbtrack.admission import ROOM_SECONDS, Admission
 from hbtrack.contract import attempt_argv
 from hbtrack.errors import HbtrackError, Unavailable
+from hbtrack.executors.gpu_locks import holder_of
 from hbtrack.executors.gpus import Gpu, call_of, shown
 from hbtrack.executors.local import Ended
 from hbtrack.faults import passing
@@ -254,7 +255,8 @@ class Driver:
             self._admission.occupied(gpu)
             if gpu.key not in self._occupied:  # said once until it is ours again
                 self._occupied.add(gpu.key)
-                self._observer.said("wait", message=f"GPU {gpu.name} is used by another search")
+                by = holder_of(gpu.key) or "another search"
+                self._observer.said("wait", message=f"GPU {gpu.name} is used by {by}")
         return None
 
     def _record_start(self, step: Step, start: Start, worker: int, gpus: list[Gpu]) -> None:
@@ -374,7 +376,6 @@ class Driver:
         found = [step.writer.fingerprint(*evaluation) for evaluation in first or ()]
         fingerprint, error = found[0] if found else (None, None)
         if fingerprint and {one for one, _ in found} == {fingerprint}:
-            step.writer.judged()
             self.stop.reach(broken(fingerprint, error or ""), self._clock())
 
     def _is_to_be_seen(self) -> bool:

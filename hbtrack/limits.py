@@ -17,6 +17,7 @@ class Reached:
     reason: str
     to_go_on: str
     failure: bool = False  # exit status 1, not 0
+    once: bool = False  # it does not stop the search again
 
 
 def reached(limits: Limits, plan: Plan, lived: float) -> Reached | None:
@@ -61,4 +62,5 @@ def broken(fingerprint: str, error: str) -> Reached:
         f"({fingerprint}): {last[0]}",
         "",
         failure=True,
+        once=True,
     )

@@ -13,6 +13,7 @@ from hbtrack.database.location import make_search_folder
 from hbtrack.database.upgrade import writable
 from hbtrack.driver import Driver
 from hbtrack.errors import HbtrackError, Unavailable
+from hbtrack.executors.gpu_locks import holder_of
 from hbtrack.executors.gpus import Gpu, find_gpus
 from hbtrack.executors.local import LocalExecutor
 from hbtrack.faults import passing
@@ -63,6 +64,8 @@ class Session:
         """The GPU of each worker: --per-gpu of them on each, or --workers without GPUs."""
         resources = self.search.resources
         gpus = find_gpus(resources.gpus, isolate=resources.isolate_gpus)
+        for gpu in gpus:
+            holder_of(gpu.key)  # where locks cannot be kept, that is said before anything starts
         places = worker_places(gpus, resources.per_gpu, resources.workers)
         if resources.workers and resources.workers > len(places):
             self.settings.say(
@@ -205,7 +208,12 @@ class _Owned:
             status = driver.run(facts)
             passing("release.before")
             stopped = status is SearchStatus.UNFINISHED and self.stop.for_good
-            ledger.release(time.time(), stopped_by=self.stop.name if stopped else None)
+            reached = self.stop.reached
+            ledger.release(
+                time.time(),
+                stopped_by=self.stop.name if stopped else None,
+                judged=bool(stopped and reached and reached.once),
+            )
             return status
 
     def _own(self, ledger: Ledger, places: list[Gpu]) -> Facts:

@@ -377,6 +377,26 @@ def test_a_broken_script_is_judged_once(hbtrack: Hbtrack, script: Callable[[str]
     assert hbtrack.rows("SELECT status, evaluations_done FROM searches") == [("finished", 0)]
 
 
+def test_a_broken_script_is_judged_again_if_nobody_was_told(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(BROKEN)
+    killed = {"HBTRACK_FAULT": "release.before:1:kill"}
+    hbtrack("run", "--max-epochs", 9, "script.py", code=-9, env=killed)
+    assert "plainly broken" in hbtrack("resume", code=1).stderr
+
+
+def test_what_was_spent_before_the_best_never_shrinks_when_failures_are_taken_back(
+    hbtrack: Hbtrack,
+) -> None:
+    toy = (TOY, "--fail", 0.45)
+    killed = {"HBTRACK_FAULT": "settle.after:8:kill"}
+    hbtrack("run", "--max-epochs", 9, "--seed", 4, *toy, code=-9, env=killed)
+    hbtrack("retry")
+    assert "sound" in hbtrack("db", "check").stderr
+    hbtrack("resume")
+
+
 def test_a_search_of_fewer_than_ten_evaluations_is_never_called_broken(
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:

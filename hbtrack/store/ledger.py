@@ -82,7 +82,9 @@ _SQL = {
     "promote": "UPDATE place SET promoted = 1 WHERE rung_pk = :rung AND slot = :slot",
     "incumbent": "INSERT INTO incumbent "
     "(search_pk, evaluation_pk, finished_at, epochs_spent, loss) "
-    f"VALUES (:search, {_EVALUATION}, :finished_at, :epochs_spent, :loss)",
+    # What was taken back since was spent all the same.
+    f"VALUES (:search, {_EVALUATION}, :finished_at, max(:epochs_spent, "
+    "coalesce((SELECT max(epochs_spent) FROM incumbent WHERE search_pk = :search), 0)), :loss)",
     "rung_summary": "UPDATE rung SET configs_entered = :configs_entered, done = :done, "
     "failed = :failed, promoted = :promoted, best_loss = :best_loss, cutoff_loss = :cutoff_loss "
     "WHERE pk = :rung",
@@ -206,9 +208,14 @@ class Ledger:
         except FileNotFoundError:
             return 0
 
-    def release(self, now: float, stopped_by: str | None = None) -> None:
-        """This driver has come to its end; its attempts too, or the next one adopts them."""
+    def release(self, now: float, stopped_by: str | None = None, *, judged: bool = False) -> None:
+        """This driver has come to its end; its attempts too, or the next one adopts them.
+
+        `judged` if the search was found to be broken, which is said once.
+        """
         with self.transaction() as writer:
+            if judged:
+                writer.change("judged", {"search": self.search_pk})
             if stopped_by:
                 writer.status(SearchStatus.STOPPED, now, stopped_by)
             writer.change("release", {"driver": self._driver_pk, "now": iso(now)})
@@ -375,10 +382,6 @@ class Writer:
     def seen(self, now: float) -> None:
         """This driver lives."""
         self.change("seen", {"driver": self._ledger.driver_pk, "now": iso(now)})
-
-    def judged(self) -> None:
-        """The search was stopped as plainly broken, which is done once."""
-        self.change("judged", {"search": self._ledger.search_pk})
 
     def change(self, name: str, facts: dict[str, Any]) -> None:
         """Run a statement that must change exactly one row."""
