@@ -308,22 +308,25 @@ class Plan:
         """Why this failed result must not be taken back, as a sentence's end; None if it may.
 
         What was decided with it stands: a rung that uses it and has promoted others, and whatever
-        its config did after. Raises KeyError when there is no such failure.
+        its config did after.
         """
         config = self._configs[config_id]
         if (epochs, None) not in zip(config.budgets, config.losses, strict=True):
-            raise KeyError((config_id, epochs))
+            return "it is no failure that counts"
+        using = [
+            key
+            for key in self._settled_rungs(config)
+            if config.source_for(self.rungs[key].epochs) == epochs
+        ]
+        for key in using:
+            if (closed := self.rungs[key].closed) and closed.promoted:
+                s = next(b.s for b in self.schedule.brackets if b.first_epochs == key.first_epochs)
+                return f"pass {key.pass_}, bracket {s}, rung {key.rung} has promoted configs"
         if config.budgets[-1] > epochs:
             return f"it has a result at {config.budgets[-1]} epochs"
         if any(self.rungs[rung_of(at)].members[at.slot] == config_id for at in self.running):
             return "it is running"
-        for key in self._settled_rungs(config):
-            rung = self.rungs[key]
-            promoted = rung.closed.promoted if rung.closed else ()
-            if promoted and config.source_for(rung.epochs) == epochs:
-                s = next(b.s for b in self.schedule.brackets if b.first_epochs == key.first_epochs)
-                return f"pass {key.pass_}, bracket {s}, rung {key.rung} has promoted configs"
-        return None
+        return None if using else "no place uses it any more"
 
     # --- consequences ---
 

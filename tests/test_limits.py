@@ -428,6 +428,16 @@ def test_a_failure_whose_rung_has_promoted_is_not_queued_and_that_rung_is_named(
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
 
 
+def test_a_failure_that_no_place_uses_any_more_is_not_queued(hbtrack: Hbtrack) -> None:
+    toy = (TOY, "--fail", 0.4)
+    hbtrack("run", "-q", "--max-epochs", 4, "--eta", 2, "--seed", 10, *toy)
+    hbtrack("extend", "-q", "--identity", "toy", "--max-epochs", 8)
+    orphans = hbtrack.rows("SELECT config_id FROM failures WHERE bracket IS NULL")
+    assert orphans
+    refused = hbtrack("retry", "--config", orphans[0][0], code=None)
+    assert "no place uses it any more" in refused.stderr
+
+
 def test_retry_takes_only_what_is_meant(hbtrack: Hbtrack, script: Callable[[str], Path]) -> None:
     script(
         keeps("""
