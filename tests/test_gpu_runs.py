@@ -337,6 +337,34 @@ def test_fault_24_a_gpu_that_breaks_is_set_aside_and_what_failed_on_it_runs_agai
     assert hbtrack.dump() == undisturbed(*search)
 
 
+@pytest.mark.xfail(reason="the probe's loss closes the rung before the others are taken back")
+def test_fault_24_what_failed_on_a_bad_gpu_counts_for_no_rung_that_its_probe_closes(
+    hbtrack: Hbtrack, machine: Machine, undisturbed: Callable[..., list[Row]]
+) -> None:
+    search = ("--max-epochs", 9, RECORDER)
+    machine.hold()  # six of the nine; the other three fail, and the last of them is the probe
+    driver = hbtrack.start("run", *search, "--bad", 1, env=machine.env(7))
+    says(hbtrack, "event=gpu_suspect gpu=1")
+    machine.let_go()
+    ends(driver)
+    assert hbtrack.dump() == undisturbed(*search)
+
+
+@pytest.mark.xfail(reason="a new driver does not know what failed on a GPU before", strict=True)
+def test_fault_24_what_failed_on_a_bad_gpu_runs_again_although_the_driver_was_killed(
+    hbtrack: Hbtrack, machine: Machine, undisturbed: Callable[..., list[Row]]
+) -> None:
+    search, env = ("--max-epochs", 9, RECORDER), machine.env(3)
+    machine.hold()
+    driver = hbtrack.start("run", *search, "--bad", 1, env=env)
+    says(hbtrack, "event=gpu_suspect gpu=1")
+    driver.kill()
+    driver.communicate()
+    machine.let_go()
+    hbtrack("resume", env=env)
+    assert hbtrack.dump() == undisturbed(*search)
+
+
 def test_fault_24_failures_that_follow_a_config_to_every_gpu_stand(
     hbtrack: Hbtrack, machine: Machine, undisturbed: Callable[..., list[Row]]
 ) -> None:
