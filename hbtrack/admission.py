@@ -110,6 +110,10 @@ class Admission:
         """An attempt on these GPUs (their recorded text) came to a result: what of the GPU then."""
         return self._suspicion.note_end(gpu.split(","), evaluation, outcome)
 
+    def forgive(self) -> None:
+        """A new driver begins: GPUs that were set aside are tried again."""
+        self._suspicion.forgive()
+
     def note_parent(self, record: Record, *, died: bool) -> None:
         """An attempt that ran has ended, with its parent if `died`."""
         if record.pid is not None:

@@ -122,6 +122,7 @@ class Driver:
 
     def _take_over(self, facts: Facts) -> None:
         """Watch over what an earlier driver started; what has ended is found by the first wait."""
+        self._settling.remember(self._ledger.recent_ends() if self._workers > 1 else [])
         for open_attempt in facts.open_attempts:
             place = self.plan.place_of(open_attempt.config_id, open_attempt.epochs)
             self.plan.start(place)
@@ -188,7 +189,6 @@ class Driver:
             for end in ended:
                 self._settle(step, end, watched=watched)
                 passing("settle.after")
-            self._take_back(step)
             self._judge_script(step)
             if watched:
                 self._decide(step)
@@ -321,6 +321,7 @@ class Driver:
         running = self.running.pop(end.attempt)
         verdict = self._settling.judge(step, running, end, watched=watched)
         again = self._settling.why_again(step, running, verdict)
+        self._take_back(step)  # before what this one came to closes the rung of those
         step.verdicts.append((running, verdict))
         step.writer.end(end.attempt, verdict, again)
         step.writer.result(
@@ -350,6 +351,8 @@ class Driver:
 
         A fact goes, so the plan is made anew from those that are left.
         """
+        if not step.withdrawn:
+            return
         busy = {running.config_id for running in self.running.values()}
         taken = [
             (config_id, epochs)
@@ -358,6 +361,7 @@ class Driver:
             and self.plan.withdrawal_problem(config_id, epochs) is None
             and step.writer.withdraw(config_id, epochs, "gpu")
         ]
+        step.withdrawn.clear()
         if taken:
             terms = self.search.terms
             self.plan = bring_up_to_date(

@@ -59,7 +59,7 @@ def broken(fingerprint: str, error: str) -> Reached:
     last = error.strip().splitlines()[-1:] or ["no error text"]
     return Reached(
         f"the script is plainly broken: the first {FIRST} evaluations all failed in the same way "
-        f"({fingerprint}): {last[0]}",
+        f"({fingerprint}): {last[0].rstrip('.')}",
         "",
         failure=True,
         once=True,

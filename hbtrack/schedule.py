@@ -121,7 +121,7 @@ def grown(schedule: Schedule, max_epochs: int) -> Schedule:
     raise UsageError(
         f"max_epochs grows from {schedule.max_epochs} by whole powers of eta ({eta}), so that all "
         f"that was measured can be used again, not to {max_epochs}: "
-        + (f"choose one of {steps}." if steps else "no larger one is a whole number in range.")
+        + (f"choose one of {steps}" if steps else "no larger one is a whole number in range.")
     )
 
 

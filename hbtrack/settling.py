@@ -1,6 +1,6 @@
 """What attempts that have ended came to: the verdict, and whether a failure is the result yet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from hbtrack.admission import Admission
@@ -91,25 +91,31 @@ class Settling:
         """Why a failure is not the result yet and the evaluation runs again; None if it is."""
         if verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
             return None
-        cause = None if verdict.status is AttemptStatus.DONE else cause_of(verdict)
-        if self._suspects_gpu(step, running, cause):
+        if self._suspects_gpu(step, running, verdict):
             return "gpu"
-        if cause and self._is_retried(cause):
+        if verdict.status is not AttemptStatus.DONE and self._is_retried(cause_of(verdict)):
             used = step.writer.times_retried(running.attempt)
             return "automatic" if used < self._limits.retries else None
         return None
+
+    def remember(self, ends: Iterable[tuple[int, str, str, int, Verdict]]) -> None:
+        """Know what earlier drivers knew of the GPUs: from driver, GPU, config, epochs, verdict."""
+        before = None
+        for driver, gpu, config_id, epochs, verdict in ends:
+            if driver != before:
+                self._admission.forgive()
+            before = driver
+            self._admission.note_end(gpu, (config_id, epochs), outcome=_outcome_of(verdict))
+        self._admission.forgive()
 
     def _is_retried(self, cause: Cause) -> bool:
         if self._limits.retries == 0 or cause is Cause.CONFIG:
             return False
         return cause is not Cause.TIMEOUT or self._limits.retry_timeouts
 
-    def _suspects_gpu(self, step: Step, running: Running, cause: Cause | None) -> bool:
+    def _suspects_gpu(self, step: Step, running: Running, verdict: Verdict) -> bool:
         """Tell the GPUs' keeper what ended; whether it wants to see the same on another GPU."""
-        outcome = Outcome.DONE
-        if cause:
-            outcome = Outcome.DEVICE_ERROR if cause.is_device_error else Outcome.FAILED
-        evaluation = (running.config_id, running.epochs)
+        evaluation, outcome = (running.config_id, running.epochs), _outcome_of(verdict)
         answer = self._admission.note_end(running.gpu, evaluation, outcome=outcome)
         if isinstance(answer, Probe):
             self._observer.said("gpu_suspect", gpu=answer.gpu)
@@ -119,3 +125,9 @@ class Settling:
         elif isinstance(answer, Cleared):
             self._observer.said("gpu_cleared", gpu=answer.gpu)
         return isinstance(answer, Probe)
+
+
+def _outcome_of(verdict: Verdict) -> Outcome:
+    if verdict.status is AttemptStatus.DONE:
+        return Outcome.DONE
+    return Outcome.DEVICE_ERROR if cause_of(verdict).is_device_error else Outcome.FAILED

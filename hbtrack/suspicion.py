@@ -72,6 +72,11 @@ class Suspicion:
         """The GPUs on which nothing may start: suspect or set aside."""
         return {gpu for gpu, past in self._past.items() if past.barred()}
 
+    def forgive(self) -> None:
+        """A new driver begins: what was set aside is tried again."""
+        for past in self._past.values():
+            past.set_aside = False
+
     def note_end(
         self, gpus: Sequence[str], evaluation: Evaluation, outcome: Outcome
     ) -> Probe | SetAside | Cleared | None:

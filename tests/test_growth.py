@@ -141,7 +141,7 @@ def test_a_grown_schedule_keeps_every_bracket_and_rung_and_none_shrinks(
     [
         (27, "3", 100, "choose one of 81, 243, 729, ..."),
         (27, "3", 9, "not to 9"),
-        (10, "2.5", 63, "choose one of 25."),
+        (10, "2.5", 63, "choose one of 25"),
         (7, "2.5", 17, "no larger one"),
     ],
 )
@@ -172,6 +172,7 @@ def test_a_search_that_grew_selects_what_a_fresh_one_does_and_measures_nothing_t
     assert after.plan.best is None if not losses else after.plan.best[0] == min(losses)
 
 
+@pytest.mark.slow
 @given(cases([1, 3, 8, 20, 60]), STEPS)
 @examples(150)
 def test_with_repeated_ids_growing_again_and_again_asks_no_config_for_less_than_it_has(
@@ -359,6 +360,7 @@ def grow_file(path: Path, before: SlotCase, after: SlotCase) -> None:
 SMALL_SIZES = [(1, 3, 2), (3, 3, 1), (9, 3, 1), (4, 2, 1), (4, 2.5, 1)]
 
 
+@pytest.mark.slow
 @given(case=cases([DISTINCT], SMALL_SIZES), commits=st.sampled_from([0, 1, 5, UNTIL_THE_END]))
 @examples(25)
 def test_the_file_of_a_search_that_grew_says_what_that_of_a_fresh_one_does(

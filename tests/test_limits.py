@@ -148,6 +148,7 @@ def test_fault_25_a_script_that_hangs_is_ended_by_its_timeout_whatever_it_prints
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
 
 
+@pytest.mark.slow
 def test_a_script_that_ignores_the_end_of_its_time_is_killed_after_the_grace_period(
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:
@@ -164,6 +165,7 @@ print(number)
     assert hbtrack.rows("SELECT status, signal FROM attempts") == [("timeout", "SIGKILL")]
 
 
+@pytest.mark.slow
 def test_an_adopted_script_has_only_what_is_left_of_its_time(
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:
@@ -216,6 +218,7 @@ def test_what_is_not_the_configs_doing_is_run_again_and_every_attempt_is_kept(
     assert best == [("c:0", 3)]  # it was run again before its rung closed
 
 
+@pytest.mark.slow
 def test_retries_come_to_an_end(hbtrack: Hbtrack, script: Callable[[str], Path]) -> None:
     script(SOMETIMES_FULL)
     hbtrack("run", "--max-epochs", 3, "--retries", 1, "script.py")
@@ -274,6 +277,7 @@ def test_a_target_loss_stops_a_search_with_exit_0_and_a_smaller_one_goes_on(
     assert hbtrack.rows("SELECT status, target_loss FROM searches") == [("finished", None)]
 
 
+@pytest.mark.slow
 def test_max_time_counts_the_lives_of_all_drivers_and_a_larger_one_goes_on(
     hbtrack: Hbtrack, another: Callable[[], Hbtrack]
 ) -> None:
@@ -370,6 +374,7 @@ def test_a_mended_script_is_retried_and_comes_to_what_it_would_have_come_to(
     assert hbtrack.dump() == whole.dump()
 
 
+@pytest.mark.slow
 def test_a_broken_script_is_judged_once(hbtrack: Hbtrack, script: Callable[[str], Path]) -> None:
     script(BROKEN)
     hbtrack("run", "--max-epochs", 9, "script.py", code=1)
@@ -386,6 +391,7 @@ def test_a_broken_script_is_judged_again_if_nobody_was_told(
     assert "plainly broken" in hbtrack("resume", code=1).stderr
 
 
+@pytest.mark.slow
 def test_what_was_spent_before_the_best_never_shrinks_when_failures_are_taken_back(
     hbtrack: Hbtrack,
 ) -> None:
@@ -405,6 +411,7 @@ def test_a_search_of_fewer_than_ten_evaluations_is_never_called_broken(
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
 
 
+@pytest.mark.slow
 def test_failures_of_different_places_do_not_mean_that_the_script_is_broken(
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:
@@ -428,6 +435,7 @@ def test_a_failure_whose_rung_has_promoted_is_not_queued_and_that_rung_is_named(
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
 
 
+@pytest.mark.slow
 def test_a_failure_that_no_place_uses_any_more_is_not_queued(hbtrack: Hbtrack) -> None:
     toy = (TOY, "--fail", 0.4)
     hbtrack("run", "-q", "--max-epochs", 4, "--eta", 2, "--seed", 10, *toy)
@@ -461,6 +469,7 @@ print(number)
     assert hbtrack.rows("SELECT count(*) FROM failures WHERE epochs = 3") == [(2,)]
 
 
+@pytest.mark.slow
 def test_retry_is_refused_while_the_search_runs_or_its_scripts_do(hbtrack: Hbtrack) -> None:
     folder = hbtrack.folder / "toy"
     folder.mkdir()

@@ -115,7 +115,9 @@ _SQL = {
     "JOIN attempt own ON own.evaluation_pk = e.pk "
     "WHERE own.pk = :attempt AND a.status = 'lost' AND a.watched",
     "retried": "SELECT count(*) FROM attempt a JOIN attempt own "
-    "ON own.evaluation_pk = a.evaluation_pk WHERE own.pk = :attempt AND a.retried = 'automatic'",
+    "ON own.evaluation_pk = a.evaluation_pk WHERE own.pk = :attempt AND a.retried = 'automatic' "
+    "AND a.attempt > coalesce((SELECT max(b.attempt) FROM attempt b "
+    "WHERE b.evaluation_pk = own.evaluation_pk AND b.retried = 'asked'), 0)",
     # Not where the config has been trained for more since: it is never asked for less.
     "withdraw": f"UPDATE attempt SET retried = :why WHERE pk = (SELECT attempt_pk FROM evaluation "
     f"WHERE pk = {_EVALUATION}) AND status IN ('failed', 'timeout') AND finished_at IS NOT NULL "
@@ -123,6 +125,11 @@ _SQL = {
     "fingerprint": f"SELECT a.fingerprint, a.error FROM evaluation e "
     f"JOIN attempt a ON a.pk = e.attempt_pk WHERE e.pk = {_EVALUATION}",
     "fence": "SELECT fence FROM search WHERE pk = :search",
+    "ends": "SELECT a.finished_at, a.driver_pk, a.gpu, c.config_id, e.epochs, a.status, "
+    "a.error_type, a.error_message, a.error FROM attempt a JOIN driver d ON d.pk = a.driver_pk "
+    "JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk "
+    "WHERE d.search_pk = :search AND d.host = :host AND a.finished_at IS NOT NULL "
+    "AND a.status IN ('done', 'failed', 'timeout') ORDER BY a.pk DESC LIMIT 200",
     "rungs": "SELECT b.pass, b.first_epochs, r.rung, r.pk FROM rung r "
     "JOIN bracket b ON b.pk = r.bracket_pk WHERE b.search_pk = :search",
 }
@@ -141,6 +148,7 @@ class Ledger:
         self._engine = engine
         self._fence = -1
         self._driver_pk = -1
+        self._host = ""
         self._rungs: dict[RungKey, int] = {}
         self._order: dict[int, int] = {}  # a bracket's first budget -> its number in the pass
 
@@ -169,6 +177,7 @@ class Ledger:
         facts = {**asdict(launch), **asdict(resources), **asdict(limits), "search": self.search_pk}
         facts |= {"driver_workers": workers, "isolated": isolated}
         facts["script_args"] = json.dumps(launch.script_args)
+        self._host = host
         facts |= {"host": host, "pid": pid, "now": iso(now)}
         facts |= {"command_head": command[0], "command_tail": command[1]}
         with self._engine.begin() as connection:
@@ -200,6 +209,22 @@ class Ledger:
                 "Another hbtrack has taken this search over, so this one stops; "
                 "nothing of what it did since is recorded. `hbtrack status` names the other."
             )
+
+    def recent_ends(self) -> list[tuple[int, str, str, int, Verdict]]:
+        """The last attempts on this host, as they ended: driver, GPU, config_id, epochs, verdict.
+
+        Of the verdicts only what tells why they failed.
+        """
+        with self._engine.begin() as connection:
+            facts = {"search": self.search_pk, "host": self._host}
+            rows = sorted(tuple(row) for row in _run(connection, "ends", facts))
+        return [
+            (
+                *where,
+                Verdict(AttemptStatus(status), error_type=kind, error_message=message, error=error),
+            )
+            for _, *where, status, kind, message, error in rows
+        ]
 
     def wal_bytes(self) -> int:
         """The length of the file that commits go to first; it shrinks when no reader needs it."""
