@@ -4,9 +4,10 @@ Facts change, the plan is recomputed from them, and every row that follows is ma
 transaction. Nothing may run meanwhile: the search is owned, and all its attempts are settled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from hbtrack.errors import Conflict, UsageError
@@ -14,7 +15,7 @@ from hbtrack.faults import passing
 from hbtrack.growth import bring_up_to_date, grow
 from hbtrack.opening import launch_now, open_file, own, reopen, retyped, same_script
 from hbtrack.plan import rebuild
-from hbtrack.records import Facts, Limits, Resources, Search, SearchStatus, Terms
+from hbtrack.records import Facts, Limits, Place, Resources, Search, SearchStatus, Terms
 from hbtrack.schedule import grown, schedule_of
 from hbtrack.script.probe import ScriptProbe
 from hbtrack.session import Session, Settings
@@ -74,15 +75,26 @@ def _grow(path: Path, stored: Search, terms: Terms, probe: ScriptProbe, settings
             passing("grow.inside")
             catalogue.reopen(connection, stored.pk)
     if more.differing:
-        named = ", ".join(
-            f"pass {place.pass_} first budget {place.first_epochs} slot {place.slot}"
-            for place in more.differing[:5]
-        )
         settings.say(
-            f"{len(more.differing)} slots hold other configs than a search begun with "
-            f"--max-epochs {terms.max_epochs} would have, for configs repeat themselves: {named}"
-            + (", ..." if len(more.differing) > 5 else ".")
+            f"{len(more.differing)} slots hold other configs than those of a search begun with "
+            f"--max-epochs {terms.max_epochs}, for configs repeat themselves here: "
+            f"{_named(more.differing)}."
         )
+
+
+def _named(places: Iterable[Place]) -> str:
+    """Slots by their brackets, neighbours together: pass 1, first budget 3: 0, 4-7."""
+    texts = []
+    for (pass_, first_epochs), slots in groupby(sorted(places), key=lambda place: place[:2]):
+        runs: list[list[int]] = []
+        for place in slots:
+            if runs and place.slot == runs[-1][-1] + 1:
+                runs[-1].append(place.slot)
+            else:
+                runs.append([place.slot])
+        found = ", ".join(f"{r[0]}-{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs)
+        texts.append(f"pass {pass_}, first budget {first_epochs}: {found}")
+    return "; ".join(texts)
 
 
 def require_settled(stored: Search, facts: Facts) -> None:

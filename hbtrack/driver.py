@@ -38,6 +38,9 @@ from hbtrack.summary import summarise
 SEEN_SECONDS = 60.0
 """Between two notes that the driver lives: --max-time counts a killed one's time from them."""
 
+SEEN_ON_THE_WAY = 1.0
+"""The same, where something is committed anyway."""
+
 LONG_WAL = 256 * 1024**2
 """Bytes of the -wal file at which the user is told, and again each time it has doubled."""
 
@@ -192,7 +195,7 @@ class Driver:
             self._judge_script(step)
             if watched:
                 self._decide(step)
-            if self._is_to_be_seen():
+            if self._is_to_be_seen(after=SEEN_ON_THE_WAY):
                 self._seen = time.monotonic()
                 writer.seen(self._clock())
             if step.touched:
@@ -382,5 +385,5 @@ class Driver:
         if fingerprint and {one for one, _ in found} == {fingerprint}:
             self.stop.reach(broken(fingerprint, error or ""), self._clock())
 
-    def _is_to_be_seen(self) -> bool:
-        return time.monotonic() - self._seen >= SEEN_SECONDS
+    def _is_to_be_seen(self, after: float = SEEN_SECONDS) -> bool:
+        return time.monotonic() - self._seen >= after

@@ -285,6 +285,7 @@ def test_max_time_counts_the_lives_of_all_drivers_and_a_larger_one_goes_on(
     begun = time.monotonic()
     stopped = hbtrack("run", "--max-epochs", 9, "--max-time", "1.5", *toy).stderr
     assert "--max-time 0:00:02 is used up" in stopped
+    assert "stopped: --max-time 0:00:02 is used up" in hbtrack("report").stdout
     again = time.monotonic()
     assert "is used up" in hbtrack("resume").stderr
     assert time.monotonic() - again < again - begun + 1
@@ -520,3 +521,38 @@ def test_more_configs_than_the_first_bracket_has_slots_are_refused(hbtrack: Hbtr
     own = [word for number in range(4) for word in ("--config", f"x:{number}")]
     assert "room for 3" in hbtrack("run", "--max-epochs", 3, *own, TOY, code=2).stderr
     assert not hbtrack.database.exists()
+
+
+# --- hbtrack extend ------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 8])
+def test_27_epochs_extended_to_81_are_a_fresh_search_of_81_and_train_only_what_is_missing(
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack], workers: int
+) -> None:
+    def trained(search: Hbtrack) -> list[str]:
+        diary = (search.folder / "toy" / "diary.txt").read_text().splitlines()
+        assert not [line for line in diary if line.startswith(("RACE", "BELOW"))]
+        return sorted(line for line in diary if line.startswith("epoch "))
+
+    hbtrack("run", "-q", "--max-epochs", 27, "--workers", workers, TOY)
+    small = trained(hbtrack)
+    grow = ("extend", "-q", "--identity", "toy", "--max-epochs", 81, "--workers", workers)
+    hbtrack(*grow, env={"HBTRACK_FAULT": "settle.after:30:kill"}, code=-9)
+    hbtrack("resume", "-q")
+    fresh = another()
+    fresh("run", "-q", "--max-epochs", 81, "--workers", 2, TOY)
+    assert hbtrack.dump() == fresh.dump()
+    whole = trained(hbtrack)
+    assert len(set(whole)) == len(whole)
+    assert set(whole) - set(small) <= set(trained(fresh))
+    assert set(trained(fresh)) <= set(whole)
+
+
+def test_slots_that_differ_from_a_fresh_search_are_all_named(hbtrack: Hbtrack) -> None:
+    toy = (TOY, "--space", 6)
+    hbtrack("run", "-q", "--max-epochs", 3, *toy)
+    said = hbtrack("extend", "--identity", "toy", "--max-epochs", 9).stderr
+    assert "slots hold other configs" in said
+    assert "pass 1, first budget 1: " in said

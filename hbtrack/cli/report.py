@@ -79,6 +79,8 @@ def _headline(report: dict[str, Any]) -> list[str]:
         f"{ended}/{search['evaluations_planned']} evaluations, "
         f"{search['evaluations_failed']} failed"
     ]
+    if search["stop_reason"]:
+        lines.append(f"stopped: {printable(search['stop_reason'])}")
     if search["best_loss"] is None:
         return [*lines, "no evaluation has a loss yet"]
     best = f"best {tables.rounded(search['best_loss'])} at {search['best_epochs']} epochs: "
