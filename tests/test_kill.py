@@ -23,7 +23,7 @@ def survive(hbtrack: Hbtrack, kinds: str, workers: int, kills: int) -> Report:
     return report
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_fault_6_71_killed_drivers_lose_nothing_and_train_no_epoch_twice(
     hbtrack: Hbtrack, workers: int
 ) -> None:
@@ -48,7 +48,7 @@ def test_a_long_kill_loop_changes_nothing(
     survive(hbtrack, kinds, workers, kills=-(-request.config.getoption("--kills") // 6))
 
 
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_a_script_that_kills_its_parent_fails_alone(hbtrack: Hbtrack, workers: int) -> None:
     script = TOY.with_name("kills_its_parent.py")
     env = {"HBTRACK_MAX_LOST": "2"}

@@ -136,6 +136,7 @@ def test_fault_16_a_frozen_driver_keeps_its_search_and_goes_on_when_it_thaws(
     driver.stderr.close()
 
 
+@pytest.mark.slow
 def test_scripts_that_a_restored_copy_does_not_know_are_ended_before_anything_starts(
     hbtrack: Hbtrack, golden: list[tuple[object, ...]]
 ) -> None:
@@ -158,6 +159,7 @@ def test_scripts_that_a_restored_copy_does_not_know_are_ended_before_anything_st
     assert epochs_trained(hbtrack)
 
 
+@pytest.mark.slow
 def test_no_number_of_an_attempt_is_used_again_after_an_older_copy_is_put_back(
     hbtrack: Hbtrack, golden: list[tuple[object, ...]]
 ) -> None:

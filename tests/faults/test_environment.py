@@ -263,6 +263,7 @@ def test_fault_103_a_clock_that_jumps_by_years_spoils_no_duration_and_no_result(
         hbtrack(*words, env=env)
 
 
+@pytest.mark.slow
 def test_fault_103_a_clock_set_back_while_scripts_are_stopped_makes_no_answer_count(
     hbtrack: Hbtrack, script: Script, start: Start, preload: Callable[[str], Environment]
 ) -> None:
@@ -308,7 +309,7 @@ def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         pytest.param({"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
         pytest.param({"LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0"}, marks=pytest.mark.slow),
-        {"LC_ALL": "tr_TR.UTF-8", "TZ": "America/St_Johns"},
+        pytest.param({"LC_ALL": "tr_TR.UTF-8", "TZ": "America/St_Johns"}, marks=pytest.mark.slow),
     ],
     ids=lambda env: " ".join(env.values()),
 )
@@ -350,6 +351,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_fault_115_a_loss_comes_back_with_every_bit(hbtrack: Hbtrack, script: Script) -> None:
     hbtrack("run", "--max-epochs", 9, script(FLOATS))
     losses = dict(hbtrack.rows("SELECT DISTINCT config_id, loss FROM results"))
@@ -377,6 +379,7 @@ if __name__ == "__main__":
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 def test_fault_105_no_descriptor_leaks_however_many_evaluations(
     hbtrack: Hbtrack, script: Script
@@ -646,7 +649,11 @@ def test_fault_112_ctrl_z_stops_hbtrack_but_no_script_and_fg_takes_what_ended(
 # --- schedulers ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("deaf", [False, True], ids=["scripts that die", "scripts that do not"])
+@pytest.mark.parametrize(
+    "deaf",
+    [pytest.param(False, marks=pytest.mark.slow), True],
+    ids=["scripts that die", "scripts that do not"],
+)
 def test_fault_111_a_job_that_is_warned_ended_killed_and_requeued_comes_to_the_same_end(
     hbtrack: Hbtrack, another: Callable[[], Hbtrack], script: Script, start: Start, deaf: bool
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TOY, Hbtrack, wait_for
 
+from hbtrack.executors.worker_files import WorkerFiles
 from hbtrack.faults import POINTS
 from hbtrack.replay import check_database
 
@@ -148,7 +149,26 @@ def check(hbtrack: Hbtrack, golden: list[tuple[object, ...]], fault: str) -> Non
 
 
 def orphan(hbtrack: Hbtrack) -> None:
-    """Leave scripts running whose driver is dead."""
+    """Leave scripts running whose driver is dead, at least one that nobody asked to end."""
+    kill_a_driver(hbtrack)
+    while not works(hbtrack):  # the driver was killed before its start came to be a process
+        kill_a_driver(hbtrack)
+
+
+def works(hbtrack: Hbtrack) -> bool:
+    """Whether a script of an attempt that counts is at work."""
+    running = hbtrack.rows(
+        "SELECT worker, token || '-' || a.pk FROM attempt a, search WHERE a.status = 'running'"
+    )
+    for worker, name in running:
+        files = WorkerFiles(hbtrack.folder / "hbtrack.db.d" / "1", int(str(worker)))
+        if files.held() and files.record(str(name)).pid:
+            return True
+    return False
+
+
+def kill_a_driver(hbtrack: Hbtrack) -> None:
+    """Let a driver begin, and kill it as soon as something runs."""
     log = hbtrack.folder / "hbtrack.db.d" / "1" / "log"
     begun = len(log.read_text())
     driver = hbtrack.start("resume")

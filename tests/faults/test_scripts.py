@@ -400,9 +400,18 @@ HANGS = {
     "has a bare daemon": "daemonise(closes=True, clears=True); ready(); time.sleep(1000)",
 }
 
+SLOWER = ("answers by a new process", "imports slowly", "has a daemon", "has a cleared daemon")
+
 
 @linux
-@pytest.mark.parametrize("code", HANGS.values(), ids=HANGS)
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(code, marks=pytest.mark.slow if name in SLOWER else ())
+        for name, code in HANGS.items()
+    ],
+    ids=HANGS,
+)
 def test_fault_26_41_a_stop_ends_a_script_whatever_it_does_and_nothing_it_says_counts(
     hbtrack: Hbtrack, script: Callable[[str], Path], code: str
 ) -> None:
@@ -434,7 +443,14 @@ def stored(hbtrack: Hbtrack) -> list[str]:
         return list(connection.iterdump())
 
 
-@pytest.mark.parametrize("broken", ["missing", "not readable", "not Python"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param("missing", marks=pytest.mark.slow),
+        "not readable",
+        pytest.param("not Python", marks=pytest.mark.slow),
+    ],
+)
 def test_fault_47_a_script_that_broke_is_refused_at_run_and_resume_with_nothing_written(
     hbtrack: Hbtrack, script: Callable[[str], Path], broken: str
 ) -> None:
