@@ -256,6 +256,14 @@ class Plan:
             for epochs, loss in zip(config.budgets, config.losses, strict=True):
                 yield config_id, epochs, loss
 
+    def facts(self) -> Facts:
+        """The facts that this plan follows from; what is running is no part of them."""
+        sampled: dict[int, list[str]] = {}
+        for place, config_id in self.places():
+            if place.rung == 0:
+                sampled.setdefault(place.pass_, []).append(config_id)
+        return Facts(tuple(map(tuple, sampled.values())), tuple(self.recorded()), frozenset(), ())
+
     def bracket_rungs(self, pass_: int, bracket: Bracket) -> list[RungState]:
         """The rungs of a bracket, the cheapest first."""
         return [
