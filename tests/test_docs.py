@@ -71,7 +71,7 @@ def test_every_relative_link_leads_somewhere() -> None:
 def test_the_readme_names_every_module() -> None:
     text = (ROOT / "README.md").read_text()
     modules = {path.stem for path in (ROOT / "hbtrack").rglob("*.py")} - {"__init__", "__main__"}
-    cli = {path.stem for path in (ROOT / "hbtrack" / "cli").glob("*.py")}
+    cli = {path.stem for path in (ROOT / "hbtrack" / "cli").rglob("*.py")}
     assert not [
         name for name in modules - cli if f"`{name}" not in text and f"{name}.py" not in text
     ]

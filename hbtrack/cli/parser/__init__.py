@@ -1,0 +1,38 @@
+"""What can be typed. Loads nothing but argparse; the commands are imported when they are called."""
+
+import argparse
+from collections.abc import Sequence
+
+from hbtrack import __version__
+from hbtrack.cli.parser import asking, searching
+from hbtrack.cli.parser.pieces import Parser
+from hbtrack.cli.parser.script_args import script_args, split_at_script, typed_options
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one command; `command` is what to call with them. Raises UsageError."""
+    parser, commands = _make_parser()
+    tail: list[str] = []
+    if argv[:1] == ["run"]:
+        head, tail = split_at_script(commands["run"], argv[1:])
+        argv = ["run", *head]
+    args = parser.parse_args(argv)
+    if args.verb == "run":
+        args.script_args = script_args(commands["run"], tail)
+    args.typed = typed_options(commands.get(args.verb), argv[1:])
+    return args
+
+
+def _make_parser() -> tuple[Parser, dict[str, Parser]]:
+    parser = Parser(
+        prog="hbtrack",
+        description="Hyperband over your own training script, in one SQLite file, resumed exactly.",
+        epilog="Start here: hbtrack run --max-epochs 81 myexp.py --model resnet",
+    )
+    parser.add_argument("--version", action="version", version=f"hbtrack {__version__}")
+    verbs = parser.add_subparsers(
+        dest="verb", metavar="COMMAND", required=True, parser_class=Parser
+    )
+    searching.add(verbs)
+    asking.add(verbs)
+    return parser, verbs.choices

@@ -1,0 +1,58 @@
+"""The pieces that the parsers of several commands share."""
+
+import argparse
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hbtrack.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    Verbs = argparse._SubParsersAction["Parser"]
+    Group = argparse._ArgumentGroup | argparse.ArgumentParser
+
+Command = Callable[[argparse.Namespace], int]
+
+FORMATS = ("simple", "github", "csv", "tsv", "json", "html", "latex")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose complaints are ours: one sentence, exit status 2."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})  # type: ignore[arg-type]
+
+    def error(self, message: str) -> "NoReturn":
+        """Raise UsageError."""
+        raise UsageError(f"{message}. Type `{self.prog} --help` for what can be typed.")
+
+
+def common(parser: argparse.ArgumentParser, module: str) -> None:
+    """--db, and the module of the command."""
+    parser.add_argument(
+        "--db", metavar="PATH", help="the database; default HBTRACK_DB, else ./hbtrack.db"
+    )
+    parser.set_defaults(command=command(module))
+
+
+def identity(parser: argparse.ArgumentParser) -> None:
+    """--identity, for one search or several."""
+    parser.add_argument(
+        "--identity", metavar="ID", help="one search, or several by a shell pattern: 'model:*'"
+    )
+
+
+def format_option(parser: argparse.ArgumentParser) -> None:
+    """--format, for what is a table."""
+    parser.add_argument("--format", choices=FORMATS, default="simple", help="default simple")
+
+
+def command(module: str) -> Command:
+    """The function `main` of a command's module, imported when it is called."""
+
+    def call(args: argparse.Namespace) -> int:
+        return int(importlib.import_module(f"hbtrack.cli.{module}").main(args))
+
+    return call

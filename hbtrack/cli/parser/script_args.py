@@ -1,0 +1,56 @@
+"""Which words of `hbtrack run` are hbtrack's, and which the script's."""
+
+import argparse
+from collections.abc import Sequence
+
+from hbtrack.contract import RESERVED_OPTIONS
+from hbtrack.errors import UsageError
+
+
+def split_at_script(
+    parser: argparse.ArgumentParser, argv: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """What is hbtrack's (SCRIPT its last word) and what comes after it."""
+    options = _options(parser)
+    position = 0
+    while position < len(argv):
+        word = argv[position]
+        if word == "--":
+            return [*argv[: position + 2]], list(argv[position + 2 :])
+        if not word.startswith("-"):
+            return list(argv[: position + 1]), list(argv[position + 1 :])
+        action = options.get(word)
+        position += 2 if action and action.nargs is None and "=" not in word else 1
+    return list(argv), []
+
+
+def script_args(parser: argparse.ArgumentParser, tail: Sequence[str]) -> list[str]:
+    """The script's own arguments; refuses what hbtrack would have taken before SCRIPT."""
+    own = {*_options(parser), *RESERVED_OPTIONS}
+    before = tail[: tail.index("--")] if "--" in tail else tail
+    for word in before:
+        name = word.split("=")[0] if word.startswith("--") else word
+        if name in RESERVED_OPTIONS:
+            raise UsageError(
+                f"{name} stands after the script, but hbtrack passes {name} to it by itself. "
+                f"Leave it out, or if the script means something else, write: SCRIPT -- {word}"
+            )
+        if name in own:
+            raise UsageError(
+                f"{name} stands after the script. For hbtrack write it before the script: "
+                f"hbtrack run {word} ... SCRIPT; for the script, after a --: SCRIPT -- {word}"
+            )
+    if "--" not in tail:
+        return list(tail)
+    return [*before, *tail[len(before) + 1 :]]
+
+
+def typed_options(parser: argparse.ArgumentParser | None, argv: Sequence[str]) -> set[str]:
+    """The destinations of the options that the user gave."""
+    options = _options(parser) if parser else {}
+    names = (word.split("=")[0] for word in argv if word.startswith("-"))
+    return {options[name].dest for name in names if name in options}
+
+
+def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    return {name: action for action in parser._actions for name in action.option_strings}

@@ -1,0 +1,213 @@
+"""The commands that search, and those that change what is searched."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from hbtrack.cli.parser.pieces import command, common, format_option, identity
+from hbtrack.cli.parser.values import failures, finite, gpus, or_none, seconds, size, time, whole
+
+if TYPE_CHECKING:
+    from hbtrack.cli.parser.pieces import Group, Verbs
+
+
+def add(verbs: "Verbs") -> None:
+    """Add these commands to the verbs."""
+    for add_command in (_run, _resume, _retry, _extend, _stop, _plan):
+        add_command(verbs)
+
+
+def _run(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "run",
+        help="search a script's hyperparameters, or go on with its search",
+        usage="hbtrack run [options] SCRIPT [the script's own arguments]",
+        description="Search SCRIPT's hyperparameters with Hyperband. A search is known by what the "
+        "script's run_identity says; one that exists is gone on with.",
+        epilog="Example: hbtrack run --max-epochs 27 dummy.py --model resnet\n"
+        "Options of hbtrack stand before SCRIPT; all that follows it is the script's.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("script", metavar="SCRIPT", help="a Python file that keeps the contract")
+    search = parser.add_argument_group("the search (fixed when it first starts)")
+    search.add_argument("--max-epochs", type=whole(1), default=81, metavar="R", help="default 81")
+    search.add_argument("--eta", default="3", metavar="E", help="keep one in E configs; default 3")
+    search.add_argument("--seed", type=whole(0, 2**32 - 1), default=0, help="default 0")
+    search.add_argument("--passes", type=whole(1), default=1, metavar="P", help="default 1")
+    search.add_argument(
+        "--failure-loss", type=finite, default=100.0, metavar="LOSS", help="default 100"
+    )
+    search.add_argument(
+        "--config",
+        dest="configs",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a config of your own, tried first; may be repeated",
+    )
+    running = parser.add_argument_group("how it runs")
+    _running_options(running)
+    _limit_options(parser)
+    running.add_argument("--python", metavar="PATH", help="the script's interpreter; default: ours")
+    common(parser, "run")
+
+
+def _resume(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "resume",
+        help="go on with every search that is not finished",
+        description="Go on exactly where searches stopped, with all that the database knows: "
+        "script, arguments, interpreter, working directory.",
+        epilog="Example: hbtrack resume --identity model:resnet",
+    )
+    identity(parser)
+    _running_options(parser)
+    _limit_options(parser)
+    common(parser, "resume")
+
+
+def _retry(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "retry",
+        help="queue failed evaluations again; resume runs them",
+        description="Take failures back, where no rung that uses them has promoted a config yet; "
+        "`hbtrack resume` then runs these evaluations again.",
+        epilog="Example: hbtrack retry --identity model:resnet --error 'out of memory'",
+    )
+    identity(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--config", metavar="ID", help="only failures of this config")
+    which.add_argument("--error", metavar="TEXT", help="only failures whose error contains TEXT")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+    common(parser, "retry")
+
+
+def _extend(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "extend",
+        help="make a search larger, and go on with it",
+        description="Give a search more passes, or a larger --max-epochs (times a power of eta). "
+        "Both are new totals. All that was measured is used again.",
+        epilog="Example: hbtrack extend --identity model:resnet --max-epochs 243",
+    )
+    parser.add_argument("--identity", required=True, metavar="ID", help="one search")
+    parser.add_argument("--passes", type=whole(1), metavar="P", help="the new number of passes")
+    parser.add_argument("--max-epochs", type=whole(1), metavar="R", help="the new largest budget")
+    _running_options(parser)
+    _limit_options(parser)
+    common(parser, "extend")
+
+
+def _stop(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "stop",
+        help="end the searches that run, and all their scripts",
+        description="End every search that is not finished: its hbtrack if one runs, here or in "
+        "another terminal, its scripts and what they started. Everything finished is kept, and "
+        "resume goes on.",
+        epilog="Example: hbtrack stop --identity model:resnet",
+    )
+    identity(parser)
+    _grace(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+    common(parser, "stop")
+
+
+def _plan(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "plan",
+        help="show the brackets that a search would have; writes nothing",
+        description="The brackets as Algorithm 1 gives them, and what they cost.",
+        epilog="Example: hbtrack plan --max-epochs 81 --workers 4",
+    )
+    parser.add_argument("--max-epochs", type=whole(1), default=81, metavar="R", help="default 81")
+    parser.add_argument("--eta", default="3", metavar="E", help="default 3")
+    parser.add_argument("--passes", type=whole(1), default=1, metavar="P", help="default 1")
+    parser.add_argument("--workers", type=whole(1), metavar="N", help="also simulate N workers")
+    format_option(parser)
+    parser.set_defaults(command=command("plan"))
+
+
+def _running_options(parser: "Group") -> None:
+    parser.add_argument("--workers", type=whole(1), metavar="N", help="default: one per GPU, or 1")
+    parser.add_argument(
+        "--gpus", type=gpus, default="all", metavar="all|none|0,2", help="default all"
+    )
+    parser.add_argument(
+        "--per-gpu", type=whole(1), default=1, metavar="K", help="at once on each GPU; default 1"
+    )
+    parser.add_argument(
+        "--isolate-gpus",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="give each script its GPU by CUDA_VISIBLE_DEVICES, and --gpu 0",
+    )
+    parser.add_argument(
+        "--multi-gpu",
+        choices=("auto", "never"),
+        default="auto",
+        help="auto: the last evaluation that is left gets all GPUs; default auto",
+    )
+    _grace(parser)
+    parser.add_argument(
+        "--max-log",
+        type=size,
+        default="2GiB",
+        metavar="SIZE",
+        help="bytes of stdout or stderr at which a script is ended; default 2GiB",
+    )
+    parser.add_argument(
+        "--import-timeout",
+        type=seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="for importing the script and asking it; default 300",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+
+
+def _limit_options(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits (stored; what is typed later replaces them)")
+    limits.add_argument(
+        "--timeout", type=or_none(time), metavar="TIME", help="of an attempt: 90, 30m, 2h, none"
+    )
+    limits.add_argument(
+        "--retries",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="of an evaluation for which memory ran out or the GPU was lost; default 0",
+    )
+    limits.add_argument(
+        "--retry-timeouts",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="--retries counts for timeouts, too",
+    )
+    limits.add_argument(
+        "--max-failures",
+        type=or_none(failures),
+        metavar="N|P%",
+        help="stop when more evaluations than that have failed; or none",
+    )
+    limits.add_argument(
+        "--max-time",
+        type=or_none(time),
+        metavar="TIME",
+        help="stop when hbtrack has worked on it for so long in all: 8h, or none",
+    )
+    limits.add_argument(
+        "--target-loss",
+        type=or_none(finite),
+        metavar="LOSS",
+        help="stop when a loss is not larger; or none",
+    )
+
+
+def _grace(parser: "Group") -> None:
+    parser.add_argument(
+        "--grace",
+        type=seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="between asking scripts to end and killing them; default 10",
+    )
