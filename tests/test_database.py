@@ -43,12 +43,13 @@ VIEWS = {
     "promoted, reused, attempts, gpu, host, started_at, finished_at, seconds, error",
     "attempts": "run_identity, config_id, epochs, attempt, status, loss, exit_code, signal, gpu, "
     "host, pid, command, script_sha256, started_at, finished_at, seconds, error, stdout_tail, "
-    "stderr_tail, retried",
+    "stderr_tail, retried, worker",
     "failures": "run_identity, config_id, epochs, bracket, rung, error_type, error_message, "
     "error, attempts, finished_at, fingerprint",
     "leaderboard": "run_identity, rank, config_id, loss, epochs, epochs_reached, bracket, seconds",
     "incumbents": "run_identity, finished_at, epochs_spent, config_id, epochs, loss",
     "params": "run_identity, config_id, name, value",
+    "drivers": "run_identity, driver, host, pid, workers, started_at, seen_at, ended_at",
 }
 
 

@@ -38,6 +38,7 @@ LAYERS: dict[str, list[str]] = {
     ],
     "loop": [
         "hbtrack.reading",
+        "hbtrack.remaining",
         "hbtrack.replay",
         "hbtrack.growth",
         "hbtrack.seams",

@@ -25,7 +25,8 @@ from typing import Any
 import pytest
 from conftest import ROOT, TOY, Hbtrack
 
-from hbtrack.cli import main, status
+from hbtrack import remaining
+from hbtrack.cli import main
 from hbtrack.database.upgrade import prepare_for_writing
 
 Row = dict[str, Any]
@@ -1041,8 +1042,8 @@ def test_status_of_a_search_without_a_driver_says_no_time_left(finished: Hbtrack
 def test_status_of_a_large_search_does_not_rebuild_it(
     live: Hbtrack, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "LARGE", 0)
-    monkeypatch.setattr(status, "rebuild", None)
+    monkeypatch.setattr(remaining, "LARGE", 0)
+    monkeypatch.setattr(remaining, "rebuild", None)
     begun, unknown = json.loads(ask(live, "status", "--format", "json").out)["searches"]
     assert 0 <= begun["left_low"] <= begun["left_high"] < 600
     assert unknown["left_low"] is None
@@ -1070,22 +1071,23 @@ def test_status_follows_the_same_search_to_its_end(hbtrack: Hbtrack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "typed", "workers"),
+    ("rows", "typed", "workers"),
     [
-        ("driver (search_pk, fence)", None, 1),
-        ("driver (search_pk, fence)", 3, 3),
-        ("driver (search_pk, fence, workers)", 3, 8),
+        ("", None, 1),
+        ("", 3, 3),
+        ("(1, 1, 4), (1, 2, 8), (2, 3, 9)", 3, 8),
+        ("(1, 1, 4), (1, 2, NULL)", 3, 3),
     ],
 )
 def test_the_time_left_counts_the_workers_of_the_present_driver(
-    table: str, typed: int | None, workers: int
+    rows: str, typed: int | None, workers: int
 ) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.row_factory = sqlite3.Row
-        connection.execute(f"CREATE TABLE {table}")
-        if "workers" in table:
-            connection.execute("INSERT INTO driver VALUES (1, 1, 4), (1, 2, 8), (2, 3, 9)")
-        assert status._workers(connection, {"pk": 1, "workers": typed}) == workers
+        connection.execute("CREATE TABLE driver (search_pk, fence, workers)")
+        if rows:
+            connection.execute(f"INSERT INTO driver VALUES {rows}")
+        assert remaining._workers(connection, {"pk": 1, "workers": typed}) == workers
 
 
 # --- where the output goes, and where the file lies ----------------------------------------------

@@ -10,7 +10,7 @@ from hbtrack.database.locker import holder_of
 from hbtrack.errors import Conflict, HbtrackError, Unavailable
 
 APPLICATION_ID = 0x48425452  # "HBTR": tells our files from other programs' SQLite files
-REVISION = "0002"  # the newest revision in migrations/versions
+REVISION = "0003"  # the newest revision in migrations/versions
 
 
 def migrations_folder() -> Path:

@@ -72,7 +72,7 @@ SELECT s.run_identity, c.config_id, e.epochs, a.attempt, a.status, a.loss, a.exi
         || d.command_tail AS command,
     d.script_sha256, a.started_at, a.finished_at, a.seconds, a.error,
     substr(o.stdout, -{TAIL}) AS stdout_tail, substr(o.stderr, -{TAIL}) AS stderr_tail,
-    a.retried
+    a.retried, a.worker
 FROM attempt a
     JOIN evaluation e ON e.pk = a.evaluation_pk
     JOIN config c ON c.pk = e.config_pk
@@ -113,6 +113,10 @@ FROM incumbent i
     "params": """
 SELECT s.run_identity, c.config_id, m.name, m.value
 FROM param m JOIN config c ON c.pk = m.config_pk JOIN search s ON s.pk = c.search_pk""",
+    "drivers": """
+SELECT s.run_identity, d.fence AS driver, d.host, d.pid, d.workers, d.started_at, d.seen_at,
+    d.ended_at
+FROM driver d JOIN search s ON s.pk = d.search_pk""",
 }
 
 _TIME = "UTC, ISO 8601 with microseconds and Z"
@@ -222,6 +226,7 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "stderr_tail": f"the last {TAIL} characters of stderr",
         "retried": "why the evaluation runs again after this failure: automatic (--retries), gpu "
         "(to see whether the GPU is at fault), asked (hbtrack retry); NULL if it does not",
+        "worker": "number of the worker it ran on, from 0",
     },
     "failures": {
         "run_identity": _IDENTITY,
@@ -260,6 +265,16 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "config_id": _CONFIG_ID,
         "name": "name of a parameter, from get_config or from the id itself",
         "value": "its value, a number where it is one",
+    },
+    "drivers": {
+        "run_identity": _IDENTITY,
+        "driver": "number of the hbtrack process that owned the search, growing",
+        "host": "machine it ran on",
+        "pid": "its process id there",
+        "workers": "with how many workers; NULL if it only ended what ran",
+        "started_at": f"when it took the search; {_TIME}",
+        "seen_at": f"when it was last known to live; {_TIME}",
+        "ended_at": f"when it let the search go; {_TIME}; NULL: it lives, or died without a word",
     },
     "data_dictionary": {
         "view": "name of a public view",

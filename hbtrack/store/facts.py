@@ -1,6 +1,6 @@
 """Read back all that is recorded of a search."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from hbtrack.records import AttemptStatus, Facts, OpenAttempt, Place, unix
@@ -21,6 +21,13 @@ FROM config c
 WHERE c.search_pk = ? AND a.status IN ('done', 'failed', 'timeout')
     AND a.finished_at IS NOT NULL AND a.retried IS NULL"""
 
+_MEASURED = """
+SELECT e.epochs - coalesce((SELECT max(below.epochs) FROM evaluation below
+        WHERE below.config_pk = e.config_pk AND below.epochs < e.epochs), 0), a.seconds
+FROM attempt a JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk
+WHERE c.search_pk = ? AND a.status = 'done' AND a.seconds IS NOT NULL
+ORDER BY a.pk DESC"""
+
 _OPEN_ATTEMPTS = """
 SELECT a.pk, c.config_id, e.epochs, a.status, a.worker, a.gpu, d.host, a.started_at
 FROM attempt a
@@ -40,6 +47,19 @@ Rows = Callable[[str, tuple[int]], Iterable[Sequence[Any]]]
 """Runs a query with one value: SQLAlchemy's exec_driver_sql and sqlite3's execute both do."""
 
 
+def open_attempts(query: Rows, search_pk: int) -> list[OpenAttempt]:
+    """The attempts that nobody has settled yet, in the order of their starts."""
+    return [
+        OpenAttempt(pk, config_id, epochs, AttemptStatus(status), *where)
+        for pk, config_id, epochs, status, *where in query(_OPEN_ATTEMPTS, (search_pk,))
+    ]
+
+
+def measured(query: Rows, search_pk: int) -> Iterator[tuple[int, float]]:
+    """(epochs trained, seconds) of the evaluations that are done, the last first."""
+    return ((epochs, seconds) for epochs, seconds in query(_MEASURED, (search_pk,)))
+
+
 def load_facts(query: Rows, search_pk: int) -> Facts:
     """All that is recorded of a search and bears on what it does next."""
 
@@ -52,10 +72,7 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
         passes=tuple(_passes(places)),
         results=tuple((row[0], row[1], row[2]) for row in rows(_RESULTS)),
         entered=frozenset(places),
-        open_attempts=tuple(
-            OpenAttempt(pk, config_id, epochs, AttemptStatus(status), *where)
-            for pk, config_id, epochs, status, *where in rows(_OPEN_ATTEMPTS)
-        ),
+        open_attempts=tuple(open_attempts(query, search_pk)),
         lived=sum(max(0.0, seconds) for seconds in lives),
     )
 
