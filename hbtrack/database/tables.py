@@ -169,6 +169,7 @@ config = Table(
         "search_pk",
         "best_loss",
         "best_position",
+        "config_id",
         sqlite_where=text("best_loss IS NOT NULL"),
     ),
 )
@@ -196,6 +197,7 @@ place = Table(
     Column("position", Integer, nullable=False),  # pass, bracket, rung, slot packed: sorts so
     UniqueConstraint("rung_pk", "slot"),
     Index("ix_place_evaluation_pk", "evaluation_pk"),
+    Index("ix_place_config_pk", "config_pk"),
     CheckConstraint("promoted IS NULL OR promoted IN (0, 1)", name="promoted"),
 )
 
