@@ -39,6 +39,7 @@ LAYERS: dict[str, list[str]] = {
     "loop": [
         "hbtrack.reading",
         "hbtrack.remaining",
+        "hbtrack.report.*",
         "hbtrack.replay",
         "hbtrack.growth",
         "hbtrack.seams",
