@@ -100,12 +100,12 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def write(text: str) -> None:
+def write(text: str, end: str = "\n") -> None:
     """A result, on stdout, in whatever encoding that has."""
     if sys.stdout is None:  # closed: >&-
         return
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + end)
 
 
 def _alignment(cells: Sequence[object]) -> str:
