@@ -110,7 +110,8 @@ def _at_limit(reached: Reached, options: str) -> int:
     """Say why the search stopped; the exit status."""
     complain(f"Stopped: {reached.reason}. Everything finished is kept.")
     if reached.to_go_on:
-        complain(f"To go on: hbtrack resume {options}, and {reached.to_go_on}.")
+        first = f"hbtrack retry {options}, then " if reached.once else ""
+        complain(f"To go on: {first}hbtrack resume {options}, and {reached.to_go_on}.")
     else:
         complain(
             "When the script is mended: hbtrack retry "

@@ -27,6 +27,8 @@ def main(args: argparse.Namespace) -> int:
         path = existing_database(args.db)
         search = _meant(path, args)
         require_dead(path, search, args)
+        if not args.yes:
+            _require_terminal()
         complain(_what_goes(path, search, args))
         if not (args.yes or _is_wanted(search)):
             raise HbtrackError("Nothing was removed.")
@@ -51,19 +53,22 @@ def _what_goes(path: Path, search: Search, args: argparse.Namespace) -> str:
     with connected(args.db) as connection:
         (count,) = rows(connection, _COUNTS, [search.run_identity])
     return (
-        f"{search.run_identity}: {count['evaluations']} evaluations, {count['attempts']} attempts "
-        f"with their output, and {search_folder(path, search.pk)} are removed for good.\n"
-        f"What its script {search.launch.script} saved itself, checkpoints too, stays; it ran in "
-        f"{search.launch.cwd}"
+        f"This removes {search.run_identity} for good: {count['evaluations']} evaluations, "
+        f"{count['attempts']} attempts with their output, and {search_folder(path, search.pk)}\n"
+        f"What its script {search.launch.script} has saved itself stays, checkpoints too; it ran "
+        f"in {search.launch.cwd}"
     )
 
 
-def _is_wanted(search: Search) -> bool:
-    """Whether the user says so, on a terminal."""
+def _require_terminal() -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
             "There is no terminal to ask on, so nothing was removed. With --yes it is not asked."
         )
+
+
+def _is_wanted(search: Search) -> bool:
+    """Whether the user says so."""
     sys.stderr.write("Type y to remove it: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() in ("y", "yes", search.run_identity)
