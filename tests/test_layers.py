@@ -39,6 +39,7 @@ LAYERS: dict[str, list[str]] = {
     "loop": [
         "hbtrack.reading",
         "hbtrack.remaining",
+        "hbtrack.report.*",
         "hbtrack.replay",
         "hbtrack.growth",
         "hbtrack.seams",
@@ -50,6 +51,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.session",
         "hbtrack.opening",
         "hbtrack.changing",
+        "hbtrack.removing",
     ],
     "commands": ["hbtrack.cli.*", "hbtrack.__main__"],
 }
@@ -80,7 +82,8 @@ LIBRARIES: dict[str, list[str]] = {
     "tabulate": ["hbtrack.cli.tables"],
     "sqlalchemy": [
         *("hbtrack.database.engine", "hbtrack.database.tables", "hbtrack.database.upgrade"),
-        *("hbtrack.store.catalogue", "hbtrack.store.ledger", "hbtrack.opening"),
+        *("hbtrack.store.catalogue", "hbtrack.store.ledger", "hbtrack.store.removal"),
+        "hbtrack.opening",
     ],
 }
 LAZY = ["alembic", "numpy", "rich", "tabulate"]
