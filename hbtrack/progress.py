@@ -157,6 +157,12 @@ class Progress:
             self._log.close()
 
 
+def can_redraw(stream: TextIO | None) -> bool:
+    """Whether it is a terminal on which what was drawn can be drawn over."""
+    dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return stream is not None and stream.isatty() and not dumb
+
+
 def event_line(event: str, **facts: object) -> str:
     """What happened, now, as key=value."""
     words = [f"{key}={field(value)}" for key, value in facts.items()]

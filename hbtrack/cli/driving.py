@@ -17,7 +17,7 @@ from hbtrack.display import option
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, UsageError
 from hbtrack.limits import Reached
 from hbtrack.ownership import owned
-from hbtrack.progress import Progress
+from hbtrack.progress import Progress, can_redraw
 from hbtrack.reading import connected, rows, state_of
 from hbtrack.records import Limits, Resources, Search, SearchStatus
 from hbtrack.seams import Leeway, StopRequest
@@ -102,8 +102,7 @@ def shown_as(progress: str) -> str:
     """What `--progress` means here: live, lines or off."""
     if progress != "auto":
         return progress
-    movable = sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
-    return "live" if movable else "lines"
+    return "live" if can_redraw(sys.stderr) else "lines"
 
 
 def resources_of(args: argparse.Namespace) -> Resources:

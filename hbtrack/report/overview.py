@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hbtrack.display import printable
 from hbtrack.errors import NotFound
 from hbtrack.reading import Row, rows
 from hbtrack.records import unix
@@ -190,7 +191,7 @@ def _read(
 ) -> Overview:
     found = rows(connection, _SEARCH, [run_identity])
     if not found:
-        raise NotFound(f"There is no search called {run_identity!r} any more.")
+        raise NotFound(f"There is no search called {printable(repr(run_identity))} any more.")
     search = found[0]
     brackets, places = _brackets(connection, run_identity)
     attempts = rows(connection, _ATTEMPTS, [run_identity])
