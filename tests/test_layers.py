@@ -176,7 +176,15 @@ def test_every_import_of_our_own_is_a_module_that_exists() -> None:
 
 
 def test_every_name_in_the_tables_is_a_module_that_exists() -> None:
-    tables = [*LAYERS.values(), *STRANGERS.values(), *LIBRARIES.values(), STRANGERS, LATE, ALONE, SEEDED]
+    tables = [
+        *LAYERS.values(),
+        *STRANGERS.values(),
+        *LIBRARIES.values(),
+        STRANGERS,
+        LATE,
+        ALONE,
+        SEEDED,
+    ]
     for pattern in [pattern for names in tables for pattern in names]:
         assert any(matches(module, [pattern]) for module in MODULES), pattern
 

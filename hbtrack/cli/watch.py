@@ -145,7 +145,7 @@ def _draw(screen: "Screen", overviews: list[Overview]) -> bool:
     going_on = any(overview.state in UNDER_WAY for overview in overviews)
     hint = HINT if going_on else ""
     several = len(overviews) > 1
-    canvas = screen.canvas()
+    canvas = screen.canvas(last=not going_on)
     screen.draw(
         draw_several(overviews, canvas, hint) if several else draw(overviews[0], canvas, hint)
     )

@@ -43,7 +43,8 @@ class LiveView:
         self._said: SimpleQueue[str | None] = SimpleQueue()  # None: it is over
         self._overview: Overview | None = None
         self._thread = Thread(target=self._run, name="live view", daemon=True)
-        self._thread.start()
+        with contextlib.suppress(RuntimeError):  # no memory for a thread: no picture, then
+            self._thread.start()
 
     def say(self, text: str) -> None:
         """Show a sentence above the picture."""
@@ -52,7 +53,8 @@ class LiveView:
     def close(self) -> None:
         """Leave the last picture on the screen."""
         self._said.put(None)
-        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the driver's
@@ -94,7 +96,8 @@ class LiveView:
             self._overview = self._read(state)
         if self._overview:
             hint = _HINTS.get(self._overview.state, "")
-            screen.draw(draw(self._overview, screen.canvas(), hint))
+            canvas = screen.canvas(last=state is None)
+            screen.draw(draw(self._overview, canvas, hint))
 
     def _read(self, state: str | None) -> Overview:
         uri = f"file:{quote(str(self._path))}?mode=ro"

@@ -8,6 +8,8 @@ from rich.text import Text
 
 from hbtrack.report.canvas import Canvas
 
+LAST_HEIGHT = 40
+
 
 class Screen:
     """The lines at the bottom of a terminal. What is said appears above them.
@@ -27,13 +29,14 @@ class Screen:
         self._live.start()
         self._console.show_cursor()  # whoever kills us must not be left without one
 
-    def canvas(self) -> Canvas:
+    def canvas(self, *, last: bool = False) -> Canvas:
         """What may be drawn on now: the terminal may have been resized.
 
         One column is left free, for a full line followed by what is typed would wrap, and one line,
-        so that nothing scrolls.
+        so that nothing scrolls: only the last picture may.
         """
         width, height = self._console.size
+        height = max(height, LAST_HEIGHT) if last else height
         return Canvas(max(1, width - 1), max(1, height - 1), self._console.encoding)
 
     def draw(self, lines: list[Text]) -> None:
