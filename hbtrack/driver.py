@@ -206,6 +206,8 @@ class Driver:
             self._executor.clear(end)
         for running, verdict in step.verdicts:
             self._observer.ended(running, verdict)
+        for closed in step.closed:
+            self._observer.promoted(self.plan, closed)
         for pending in step.starts:
             self._start(pending)
         self._observer.progressed(self.plan, len(self.running), self._workers)
@@ -310,6 +312,7 @@ class Driver:
         step.writer.open_pass(sampled)
         step.writer.apply(consequences, self._clock())
         step.touched |= consequences.rungs()
+        step.closed += consequences.closed
         return True
 
     def _fail(self, error: HbtrackError) -> None:
@@ -348,6 +351,7 @@ class Driver:
         consequences = self.plan.record(running.config_id, running.epochs, verdict.loss)
         step.writer.apply(consequences, verdict.finished_at, running.place)
         step.touched |= consequences.rungs()
+        step.closed += consequences.closed
 
     def _take_back(self, step: Step) -> None:
         """The failures of a GPU that was found to be at fault are none, where that is still open.

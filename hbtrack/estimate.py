@@ -5,7 +5,7 @@ Pure: the random numbers have a fixed seed, so that the same facts give the same
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from statistics import fmean, quantiles
@@ -21,6 +21,8 @@ LATEST = 1000
 RUNS, FEWEST_RUNS = 20, 5
 STEPS = 15_000
 """Places that all simulations together may copy or live through: about 0.2 s."""
+ESTIMATE_SECONDS = 10.0
+"""A countdown asks for a new estimate at most once in this time."""
 LONGER = 0.02
 """What has run longer than expected is taken to run on for this share of its time."""
 
@@ -39,6 +41,32 @@ class Range:
     def __str__(self) -> str:
         low, high = duration(self.low), duration(self.high)
         return low if low == high else f"{low} to {high}"
+
+
+class Countdown:
+    """The time left, estimated now and then; in between it counts down.
+
+    `now` is in seconds of whatever clock the caller has.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[Range, float] | None = None  # and when it was estimated
+
+    def at(self, now: float) -> Range | None:
+        """What is left, as far as it is known."""
+        if self._known is None:
+            return None
+        left, since = self._known
+        return left.after(now - since)
+
+    def renewed(
+        self, now: float, estimate: Callable[[], Range | None], *, at_once: bool = False
+    ) -> Range | None:
+        """The same, estimated again if that was long ago, or `at_once`."""
+        if at_once or self._known is None or now - self._known[1] >= ESTIMATE_SECONDS:
+            left = estimate()
+            self._known = (left, now) if left else None
+        return self.at(now)
 
 
 @dataclass(frozen=True, slots=True)

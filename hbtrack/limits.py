@@ -6,8 +6,12 @@ from hbtrack.display import duration
 from hbtrack.plan import Plan
 from hbtrack.records import Limits
 
+BROKEN = "the script is plainly broken"
 FIRST = 10
 """So many evaluations that all fail alike mean that the script is broken, not the configs."""
+
+
+TOO_MANY = "--max-failures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,21 @@ def reached(limits: Limits, plan: Plan, lived: float) -> Reached | None:
     allowed = allowed_failures(limits.max_failures, plan)
     if allowed is not None and failed > allowed:
         return Reached(
-            f"--max-failures {limits.max_failures} is exceeded: {failed} evaluations failed",
+            f"{TOO_MANY} {limits.max_failures} is exceeded: {failed} evaluations failed",
             "--max-failures with a larger number, or none",
             failure=True,
         )
     return None
+
+
+def failed_by(stop_reason: str) -> bool:
+    """Whether a search with this reason was stopped by its failures: exit status 1, not 0."""
+    return stop_reason.startswith((TOO_MANY, BROKEN))
+
+
+def at_limit(stop_reason: str) -> bool:
+    """Whether it was stopped by one of its limits, and not by somebody."""
+    return stop_reason.startswith("--") or failed_by(stop_reason)
 
 
 def allowed_failures(text: str | None, plan: Plan) -> float | None:
@@ -65,7 +79,7 @@ def broken(fingerprint: str, error: str) -> Reached:
         )
     last = error.strip().splitlines()[-1:] or ["no error text"]
     return Reached(
-        f"the script is plainly broken: the first {FIRST} evaluations all failed in the same way "
+        f"{BROKEN}: the first {FIRST} evaluations all failed in the same way "
         f"({fingerprint}): {last[0].rstrip('.')}",
         "",
         failure=True,

@@ -95,6 +95,21 @@ def owner_of(folder: Path) -> Owner | None:
     return None
 
 
+def wait_for_owner(folder: Path) -> None:
+    """Return when the search has no driver: sleeps in the kernel until its lock falls free.
+
+    Those who look do not notice, nor does a driver that comes next.
+    """
+    try:
+        lock = os.open(_lock_path(folder), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    finally:
+        os.close(lock)
+
+
 def signal_owner(folder: Path, number: signal.Signals) -> bool:
     """Signal the live owner of a search; False if it has none.
 

@@ -1,4 +1,4 @@
-"""What a running search shows: one line that moves on a terminal, lines of key=value elsewhere.
+"""What a running search shows: a screen on a terminal, lines of key=value elsewhere.
 
 Every line also goes to the search's log. A terminal that has gone away does not stop a search.
 """
@@ -9,21 +9,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from hbtrack.display import field, printable
-from hbtrack.estimate import Pace, Range, time_left
+from hbtrack.display import field
+from hbtrack.estimate import Countdown, Pace, Range, time_left
 from hbtrack.plan import Plan
-from hbtrack.records import AttemptStatus, Place, Verdict, iso
+from hbtrack.records import AttemptStatus, Closed, Place, RungKey, Verdict, iso
+from hbtrack.report.live import LiveView
 from hbtrack.seams import Running
-
-if TYPE_CHECKING:  # rich is loaded only where there is a terminal
-    from rich.console import Group
 
 LINE_SECONDS = 60.0
 """At most one progress line in this time; every start and end has its own line."""
-ESTIMATE_SECONDS = 10.0
-"""The time left is estimated at most once in this time, and counts down in between."""
 
 _EVENTS = {
     AttemptStatus.DONE: "done",
@@ -34,7 +30,7 @@ _EVENTS = {
 }
 
 
-_SENTENCES = {  # what a terminal shows above the bar
+_SENTENCES = {  # what is said where there are no lines
     "error": "{message}\nNothing new starts; {running} running evaluations are finished first.",
     "stop": "{signal}: {running} scripts were asked to end. Ctrl-C once more ends them at once.",
     "wait": "Waiting: {message}. Scripts that run go on.",
@@ -52,19 +48,30 @@ _SENTENCES = {  # what a terminal shows above the bar
 
 
 class Progress:
-    """Shows one search. `live` draws on a terminal, `lines` prints, neither keeps to the log."""
+    """Shows one search, and keeps its log.
 
-    def __init__(self, folder: Path, identity: str, *, live: bool, lines: bool) -> None:
+    `lines` prints what the log gets; `live` is the database that a screen is drawn from; without
+    either, `say` gets the sentences that a user should see all the same.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: str,
+        *,
+        lines: bool = False,
+        live: Path | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         log = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._log = os.fdopen(log, "w", encoding="utf-8", errors="backslashreplace")
-        self._identity = identity
         self._lines = lines
-        self._bar = _Bar() if live else None
         self._last_line = time.monotonic()
         self._pace = Pace()
         self._since: dict[Place, float] = {}  # when what runs was started, or found to be alive
-        self._estimate: Range | None = None
-        self._estimated_at = 0.0
+        self._countdown = Countdown()
+        self._view = LiveView(live, identity, self._countdown) if live else None
+        self._say = self._view.say if self._view else say
 
     def started(self, running: Running) -> None:
         """An attempt has started or was adopted."""
@@ -86,11 +93,27 @@ class Progress:
             facts["seconds"] = f"{verdict.seconds:.3f}"
         self.said(_EVENTS[verdict.status], **facts)
 
+    def promoted(self, plan: Plan, closed: Closed) -> None:
+        """A rung was settled. One line for all that it promoted: each of them has a start line."""
+        if not closed.promoted:
+            return
+        key = closed.rung
+        above = plan.rungs[RungKey(key.pass_, key.first_epochs, key.rung + 1)]
+        self.said(
+            "promote",
+            **{"pass": key.pass_},
+            bracket=next(b.s for b in plan.schedule.brackets if b.first_epochs == key.first_epochs),
+            rung=key.rung,
+            configs=f"{len(closed.promoted)}/{len(plan.rungs[key].members)}",
+            epochs=plan.rungs[key].epochs,
+            to=above.epochs,
+            cutoff_loss=closed.cutoff_loss,
+        )
+
     def progressed(self, plan: Plan, busy: int, workers: int) -> None:
         """Something was recorded; so many of the workers are busy now."""
-        if self._bar:
-            left = shown(self._left(plan, workers))
-            self._bar.draw(self._identity, plan, f"{busy}/{workers} workers busy", left)
+        if self._view:
+            self._left(plan, workers)
         if time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
             best: dict[str, object] = {}
@@ -109,30 +132,41 @@ class Progress:
     def _left(self, plan: Plan, workers: int) -> Range | None:
         """How long the search still takes."""
         now = time.monotonic()
-        finished = plan.places_done + plan.places_failed == plan.places_expected
-        age = now - self._estimated_at
-        if self._estimate is None or finished or age >= ESTIMATE_SECONDS:
+
+        def estimate() -> Range | None:
             elapsed = {place: now - self._since.get(place, now) for place in plan.running}
-            self._estimate = time_left(plan, workers, self._pace, elapsed)
-            self._estimated_at, age = now, 0.0
-        return self._estimate.after(age) if self._estimate else None
+            return time_left(plan, workers, self._pace, elapsed)
+
+        finished = plan.places_done + plan.places_failed == plan.places_expected
+        return self._countdown.renewed(now, estimate, at_once=finished)
 
     def said(self, event: str, **facts: object) -> None:
         """One line: a timestamp, the event, what belongs to it."""
-        words = [f"{key}={field(value)}" for key, value in facts.items()]
-        line = " ".join([iso(time.time()), f"event={event}", *words])
+        line = event_line(event, **facts)
         write_line(self._log, line)
         if self._lines:
             write_line(sys.stderr, line)
-        if self._bar and event in _SENTENCES:
-            self._bar.say(_SENTENCES[event].format(**facts))
+        elif self._say and event in _SENTENCES:
+            self._say(_SENTENCES[event].format(**facts))
 
     def close(self) -> None:
         """The search is over, for this time."""
-        if self._bar:
-            self._bar.close()
+        if self._view:
+            self._view.close()
         with contextlib.suppress(OSError):
             self._log.close()
+
+
+def can_redraw(stream: TextIO | None) -> bool:
+    """Whether it is a terminal on which what was drawn can be drawn over."""
+    dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return stream is not None and stream.isatty() and not dumb
+
+
+def event_line(event: str, **facts: object) -> str:
+    """What happened, now, as key=value."""
+    words = [f"{key}={field(value)}" for key, value in facts.items()]
+    return " ".join([iso(time.time()), f"event={event}", *words])
 
 
 def shown(left: Range | None) -> str:
@@ -151,69 +185,3 @@ def write_line(stream: TextIO, line: str) -> None:
 def _first(message: str | None) -> str:
     lines = (message or "").splitlines() or [""]
     return lines[0][:200]
-
-
-class _Bar:
-    """A few lines at the bottom of the terminal. rich is imported only for this."""
-
-    def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
-        from rich.live import Live  # noqa: PLC0415
-
-        self._console: Console = Console(stderr=True)
-        self._live: Live = Live(console=self._console, auto_refresh=False, transient=False)
-        self._drawn = 0.0
-        self._pending: Group | None = None
-        self._safely(self._live.start)
-
-    def draw(self, identity: str, plan: Plan, busy: str, left: str) -> None:
-        """Show where the search is, at most ten times a second but always its last state."""
-        self._pending = _lines(identity, plan, busy, left, self._console.width)
-        if time.monotonic() - self._drawn >= 0.1:
-            self._refresh()
-
-    def say(self, line: str) -> None:
-        """A line above the bar."""
-        self._safely(lambda: self._console.print(line, markup=False, emoji=False, highlight=False))
-
-    def close(self) -> None:
-        """Leave the last state on the screen."""
-        self._refresh()
-        self._safely(self._live.stop)
-
-    def _refresh(self) -> None:
-        self._drawn = time.monotonic()
-        lines = self._pending
-        if lines is not None:
-            self._safely(lambda: self._live.update(lines, refresh=True))
-
-    @staticmethod
-    def _safely(draw: "Callable[[], object]") -> None:
-        with contextlib.suppress(OSError, ValueError):
-            draw()
-
-
-def _lines(identity: str, plan: Plan, busy: str, left: str, width: int) -> "Group":
-    from rich.console import Group  # noqa: PLC0415 - as above
-    from rich.text import Text  # noqa: PLC0415
-
-    planned = plan.epochs_done + plan.epochs_left
-    share = plan.epochs_done / max(1, planned)
-    lines = [
-        Text.assemble(
-            (printable(identity), "bold"),
-            f"  {share:4.0%}  {plan.epochs_done}/{planned} epochs  {left} left",
-        ),
-        Text(
-            f"{plan.places_done + plan.places_failed}/{plan.places_expected} evaluations, "
-            f"{plan.places_failed} failed, {busy}"
-        ),
-    ]
-    if plan.best:
-        loss, _, config_id, epochs = plan.best
-        best = Text.assemble("best ", (f"{loss:.6g}", "bold"), f" at {epochs} epochs: ")
-        lines.append(best.append(printable(config_id)))
-    for line in lines:
-        # One column is left free: a full line followed by what is typed would wrap.
-        line.truncate(max(1, width - 1), overflow="ellipsis")
-    return Group(*lines)

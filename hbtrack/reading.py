@@ -123,6 +123,18 @@ def match_identity(identities: Sequence[str], pattern: str | None) -> list[str]:
     return found
 
 
+def _search(connection: sqlite3.Connection, run_identity: str) -> tuple[int, str]:
+    sql = "SELECT pk, status FROM search WHERE run_identity = ?"
+    for row in rows(connection, sql, [run_identity]):
+        return row["pk"], row["status"]
+    raise NotFound(f"There is no search called {printable(repr(run_identity))} any more.")
+
+
+def folder_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> Path:
+    """The folder of a search beside the database. Raises NotFound when there is no such search."""
+    return search_folder(path, _search(connection, run_identity)[0])
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What is true of a search now, found by looking: running, orphaned, interrupted, ..."""
@@ -137,10 +149,7 @@ def state_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> S
     running: a driver owns it. orphaned: scripts of a dead driver still run. interrupted: nothing
     runs, there is more to do. stopped, finished: as recorded.
     """
-    search = rows(
-        connection, "SELECT pk, status FROM search WHERE run_identity = ?", [run_identity]
-    )
-    pk, status = search[0]["pk"], search[0]["status"]
+    pk, status = _search(connection, run_identity)
     folder = search_folder(path, pk)
     owner = owner_of(folder)
     if owner:

@@ -12,7 +12,7 @@ from hbtrack.executors.local import Ended
 from hbtrack.executors.worker_files import Output
 from hbtrack.limits import Reached
 from hbtrack.plan import Plan
-from hbtrack.records import AttemptStatus, Place, Sampled, Verdict
+from hbtrack.records import AttemptStatus, Closed, Place, Sampled, Verdict
 
 
 class Executor(Protocol):
@@ -66,6 +66,9 @@ class Observer(Protocol):
 
     def ended(self, running: "Running", verdict: Verdict) -> None:
         """An attempt has ended."""
+
+    def promoted(self, plan: Plan, closed: Closed) -> None:
+        """A rung is settled, and so is who goes on to the next one."""
 
     def progressed(self, plan: Plan, busy: int, workers: int) -> None:
         """Something was recorded; so many of the workers are busy now."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hbtrack.admission import Admission
 from hbtrack.causes import Cause, cause_of
 from hbtrack.executors.local import Ended
-from hbtrack.records import AttemptStatus, Limits, RungKey, Verdict
+from hbtrack.records import AttemptStatus, Closed, Limits, RungKey, Verdict
 from hbtrack.seams import Executor, Leeway, Observer, Running, StopRequest
 from hbtrack.store.ledger import Writer
 from hbtrack.suspicion import Cleared, Outcome, Probe, SetAside
@@ -29,6 +29,7 @@ class Step:
 
     writer: Writer
     touched: set[RungKey] = field(default_factory=set)
+    closed: list[Closed] = field(default_factory=list)
     starts: list[Pending] = field(default_factory=list)
     verdicts: list[tuple[Running, Verdict]] = field(default_factory=list)
     withdrawn: list[tuple[str, int]] = field(default_factory=list)  # failures of a bad GPU

@@ -24,6 +24,7 @@ from hbtrack.executors.local import Ended
 from hbtrack.executors.worker_files import Output, Record
 from hbtrack.plan import Plan, rebuild
 from hbtrack.records import (
+    Closed,
     Facts,
     Launch,
     Limits,
@@ -276,6 +277,9 @@ class Silent:
 
     def ended(self, running: Running, verdict: Verdict) -> None:
         self.events.append(f"{verdict.status} {running.config_id}")
+
+    def promoted(self, plan: Plan, closed: Closed) -> None:
+        pass
 
     def progressed(self, plan: Plan, busy: int, workers: int) -> None:
         pass

@@ -238,7 +238,7 @@ def test_the_progress_line_estimates_now_and_then_and_counts_down_in_between(
     monkeypatch.setattr(progress, "time_left", estimate)
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     monkeypatch.setattr(progress, "LINE_SECONDS", 0)
-    shows = progress.Progress(tmp_path, "toy", live=False, lines=False)
+    shows = progress.Progress(tmp_path, "toy")
     plan = half_way(1)
     (place,) = plan.running
 

@@ -17,7 +17,7 @@ from hbtrack.display import option
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, UsageError
 from hbtrack.limits import Reached
 from hbtrack.ownership import owned
-from hbtrack.progress import Progress
+from hbtrack.progress import Progress, can_redraw
 from hbtrack.reading import connected, rows, state_of
 from hbtrack.records import Limits, Resources, Search, SearchStatus
 from hbtrack.seams import Leeway, StopRequest
@@ -68,13 +68,15 @@ def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None =
     """Drive one search, or only end what runs if a stop is asked for already; the exit status."""
     stop = stop or StopRequest()
 
+    how = shown_as(args.progress) if not args.quiet else "off"
+
     def observer(folder: Path) -> Progress:
-        on_terminal = sys.stderr.isatty()
         return Progress(
             folder,
             session.search.run_identity,
-            live=on_terminal and not args.quiet,
-            lines=not on_terminal and not args.quiet,
+            lines=how == "lines",
+            live=session.path if how == "live" else None,
+            say=session.settings.say,
         )
 
     try:
@@ -94,6 +96,13 @@ def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None =
         f"Stopped by {stop.name}; everything finished is kept. To go on: hbtrack resume {options}"
     )
     return INTERRUPTED
+
+
+def shown_as(progress: str) -> str:
+    """What `--progress` means here: live, lines or off."""
+    if progress != "auto":
+        return progress
+    return "live" if can_redraw(sys.stderr) else "lines"
 
 
 def resources_of(args: argparse.Namespace) -> Resources:
@@ -214,7 +223,7 @@ _OPEN = "SELECT 1 FROM attempts WHERE run_identity = ? AND finished_at IS NULL L
 
 
 def _silent(search: Search) -> Callable[[Path], Progress]:
-    return lambda folder: Progress(folder, search.run_identity, live=False, lines=False)
+    return lambda folder: Progress(folder, search.run_identity)
 
 
 def show_finished(args: argparse.Namespace, search: Search) -> None:

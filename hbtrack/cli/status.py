@@ -27,6 +27,14 @@ COLUMNS = (
 
 def main(args: argparse.Namespace) -> int:
     """Show the searches; exit 3 when `--identity` matches none."""
+    if args.watch or args.wait:
+        from hbtrack.cli import watch  # noqa: PLC0415 - a plain status does without
+
+        return watch.watch(args) if args.watch else watch.wait(args, show=lambda: _show(args))
+    return _show(args)
+
+
+def _show(args: argparse.Namespace) -> int:
     with connected(args.db) as connection:
         searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
         chosen = match_identity(list(searches), args.identity)

@@ -544,7 +544,7 @@ def test_fault_107_ctrl_c_twice_ends_at_once_and_loses_nothing(
     shown.wait_for(lambda: ready(hbtrack))
     shown.press(CTRL_C)
     shown.wait_for(lambda: attempts(hbtrack) == [("stopping",)])
-    assert "Ctrl-C once more" in shown.hear()
+    shown.wait_for(lambda: "Ctrl-C once more" in shown.text)
     shown.press(CTRL_C)
     assert shown.exit_status() == 75
     assert hbtrack.rows("SELECT status, signal FROM attempts") == [("interrupted", "SIGKILL")]

@@ -1,5 +1,6 @@
 """The commands that read what was found, and look after the file."""
 
+import argparse
 from typing import TYPE_CHECKING
 
 from hbtrack.cli.parser.pieces import Parser, common, format_option, identity
@@ -20,9 +21,22 @@ def _status(verbs: "Verbs") -> None:
         "status",
         help="every search in a line, as it is now",
         description="What is true of each search now, found by looking; nothing is repaired.",
-        epilog="Example: hbtrack status --identity 'model:*'",
+        epilog="Example: hbtrack status --watch --identity model:resnet\n\n"
+        "Exit status of --wait: 0 all are finished, or at --target-loss or --max-time; 1 one was\n"
+        "stopped by its failures; 75 one was interrupted or stopped, and `hbtrack resume` goes on.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     identity(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--watch",
+        action="store_true",
+        help="show a search as its own hbtrack shows it, until that ends; without --identity the "
+        "searches that run",
+    )
+    how.add_argument(
+        "--wait", action="store_true", help="return when no hbtrack runs these searches any more"
+    )
     format_option(parser)
     common(parser, "status")
 

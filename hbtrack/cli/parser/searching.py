@@ -109,6 +109,7 @@ def _stop(verbs: "Verbs") -> None:
     identity(parser)
     _grace(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+    parser.set_defaults(progress="auto")
     common(parser, "stop")
 
 
@@ -161,6 +162,13 @@ def _running_options(parser: "Group") -> None:
         default=300.0,
         metavar="SECONDS",
         help="for importing the script and asking it; default 300",
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "live", "lines", "off"),
+        default="auto",
+        help="auto: live (a screen that is redrawn) on a terminal, else lines (one for each "
+        "event); off: neither; default auto",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
 

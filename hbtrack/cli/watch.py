@@ -1,0 +1,195 @@
+"""`hbtrack status --watch` and `--wait`: searches that other processes run."""
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hbtrack.cli import tables
+from hbtrack.database.location import database_path
+from hbtrack.display import printable
+from hbtrack.errors import INTERRUPTED, HbtrackError, NotFound, UsageError
+from hbtrack.estimate import Countdown
+from hbtrack.limits import at_limit, failed_by
+from hbtrack.ownership import wait_for_owner
+from hbtrack.progress import LINE_SECONDS, can_redraw, event_line, shown
+from hbtrack.reading import connected, folder_of, match_identity, rows, state_of
+from hbtrack.remaining import remaining
+from hbtrack.report.overview import Overview, read_overview
+
+if TYPE_CHECKING:  # rich is loaded only where there is a terminal
+    from hbtrack.report.screen import Screen
+
+REFRESH_SECONDS = 0.5
+HINT = "Ctrl-C ends watching; the search goes on."
+UNDER_WAY = ("running", "stopping")
+
+_STATUS = "SELECT status, stop_reason FROM searches WHERE run_identity = ?"
+
+
+def watch(args: argparse.Namespace) -> int:
+    """Show the searches that are meant until none of them runs any more."""
+    if "format" in args.typed:
+        raise UsageError("--watch draws a screen, or prints lines; leave --format out.")
+    watched = _Watched(args.db, _chosen(args, only_running=args.identity is None))
+    try:
+        show = _on_screen if can_redraw(sys.stdout) else _in_lines
+        overviews = show(watched)
+    except KeyboardInterrupt:
+        return 130
+    for overview in overviews:
+        tables.write(_how_it_ended(overview))
+    return os.EX_OK
+
+
+def wait(args: argparse.Namespace, show: Callable[[], int]) -> int:
+    """Return when none of the searches that are meant runs any more, and show them."""
+    path = database_path(args.db)
+    chosen = _chosen(args)
+    while running := _running(args, chosen):
+        for name in running:
+            with connected(args.db) as connection:
+                folder = folder_of(connection, path, name)
+            wait_for_owner(folder)
+    show()
+    with connected(args.db) as connection:
+        codes = [_exit_status(**rows(connection, _STATUS, [name])[0]) for name in chosen]
+    worst = (HbtrackError.exit_code, INTERRUPTED)
+    return next((code for code in worst if code in codes), os.EX_OK)
+
+
+def _chosen(args: argparse.Namespace, *, only_running: bool = False) -> list[str]:
+    """The searches that are meant. Raises NotFound when there is none."""
+    with connected(args.db) as connection:
+        names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
+    chosen = match_identity(names, args.identity)
+    if not chosen:
+        raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
+    if only_running and not (chosen := _running(args, chosen)):
+        raise NotFound(
+            "No search is running. `hbtrack status` shows all there are; `hbtrack resume` goes on."
+        )
+    return chosen
+
+
+def _running(args: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    path = database_path(args.db)
+    with connected(args.db) as connection:
+        return [name for name in names if state_of(connection, path, name).word == "running"]
+
+
+def _exit_status(status: str, stop_reason: str | None) -> int:
+    if status == "finished":
+        return os.EX_OK
+    if stop_reason and at_limit(stop_reason):
+        return HbtrackError.exit_code if failed_by(stop_reason) else os.EX_OK
+    return INTERRUPTED
+
+
+# --- watching ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Watched:
+    """The searches that are watched, and what is known of them so far."""
+
+    db: str | None
+    names: list[str]
+    countdowns: dict[str, Countdown] = field(default_factory=dict)
+    overviews: dict[str, Overview] = field(default_factory=dict)
+
+    def look(self) -> list[Overview]:
+        """Look at each of them now."""
+        path = database_path(self.db)
+        with connected(self.db) as connection:
+            for name in self.names:
+                state = state_of(connection, path, name).word
+                countdown = self.countdowns.setdefault(name, Countdown())
+                left = None
+                if state == "running":
+                    now = time.monotonic()
+                    left = countdown.renewed(now, partial(remaining, connection, name))
+                self.overviews[name] = read_overview(
+                    connection,
+                    name,
+                    state=state,
+                    now=time.time(),
+                    left=left,
+                    earlier=self.overviews.get(name),
+                )
+        return list(self.overviews.values())
+
+
+def _on_screen(watched: _Watched) -> list[Overview]:
+    from hbtrack.report.screen import Screen  # noqa: PLC0415 - rich is slow to import
+
+    screen = Screen(sys.stdout)
+    try:
+        while _draw(screen, overviews := watched.look()):
+            time.sleep(REFRESH_SECONDS)
+        return overviews
+    finally:
+        with contextlib.suppress(OSError):
+            screen.close()
+
+
+def _draw(screen: "Screen", overviews: list[Overview]) -> bool:
+    """Draw them; whether any of them is still under way."""
+    from hbtrack.report.picture import draw, draw_several  # noqa: PLC0415 - as above
+
+    going_on = any(overview.state in UNDER_WAY for overview in overviews)
+    hint = HINT if going_on else ""
+    several = len(overviews) > 1
+    canvas = screen.canvas(last=not going_on)
+    screen.draw(
+        draw_several(overviews, canvas, hint) if several else draw(overviews[0], canvas, hint)
+    )
+    return going_on
+
+
+def _in_lines(watched: _Watched) -> list[Overview]:
+    """A line for each search at most once in a minute, and when its state changes."""
+    told: dict[str, tuple[str, float]] = {}
+    while True:
+        now, overviews = time.monotonic(), watched.look()
+        for overview in overviews:
+            state, at = told.get(overview.run_identity, ("", 0.0))
+            if overview.state != state or now - at >= LINE_SECONDS:
+                told[overview.run_identity] = (overview.state, now)
+                tables.write(_line(overview))
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+        if not any(overview.state in UNDER_WAY for overview in overviews):
+            return overviews
+        time.sleep(REFRESH_SECONDS)
+
+
+def _line(overview: Overview) -> str:
+    more: dict[str, object] = {}
+    if overview.stop_reason:
+        more = {"reason": overview.stop_reason}
+    if best := overview.best:
+        more |= {"best": best.loss, "config": best.config_id, "at": best.epochs}
+    return event_line(
+        "progress",
+        identity=overview.run_identity,
+        state=overview.state,
+        epochs=f"{overview.epochs_done}/{overview.epochs_planned}",
+        evaluations=f"{overview.evaluations_ended}/{overview.evaluations_planned}",
+        failed=overview.evaluations_failed,
+        busy=f"{overview.busy}/{len(overview.workers)}",
+        left=shown(overview.left),
+        **more,
+    )
+
+
+def _how_it_ended(overview: Overview) -> str:
+    name, next_step = printable(overview.run_identity), "`hbtrack report` shows what was found"
+    if overview.state != "finished":
+        next_step = "`hbtrack resume` goes on"
+    return f"{name} is {overview.state}: {next_step}."

@@ -1,0 +1,599 @@
+"""What a search shows while it runs: on real terminals of all sizes, in lines, from elsewhere."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import signal
+import sqlite3
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyte
+import pytest
+from conftest import TOY, Hbtrack, wait_for
+from rich.cells import cell_len
+
+from hbtrack.estimate import Range
+from hbtrack.limits import at_limit, broken, failed_by, reached
+from hbtrack.plan import Plan
+from hbtrack.records import Limits, Place
+from hbtrack.report.canvas import Canvas
+from hbtrack.report.overview import (
+    Attempt,
+    Best,
+    Bracket,
+    Cause,
+    Overview,
+    Rung,
+    Worker,
+    read_overview,
+)
+from hbtrack.report.picture import draw, draw_several
+from hbtrack.schedule import make_schedule, parse_eta
+
+CTRL_C, XOFF, XON = b"\x03", b"\x13", b"\x11"
+COLOURS = re.compile(rb"\x1b\[[0-9;]*[349][0-7][0-9;]*m")
+
+
+# --- terminals -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Terminal:
+    """A process on a terminal of its own, and what stands on the screen of it."""
+
+    command: Sequence[str]
+    cwd: Path
+    env: dict[str, str]
+    columns: int
+    rows: int
+    written: bytearray = field(default_factory=bytearray)
+
+    def __post_init__(self) -> None:
+        self.screen = pyte.Screen(self.columns, self.rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self.end, theirs = pty.openpty()
+        os.set_blocking(self.end, False)
+        self.resize(self.columns, self.rows)
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=self.cwd,
+            env={"TERM": "xterm", **self.env},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - there is one thread
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    def resize(self, columns: int, rows: int) -> None:
+        self.screen.resize(rows, columns)
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(self.end, termios.TIOCSWINSZ, size)
+
+    def lines(self) -> list[str]:
+        """What stands on the screen now, without empty lines."""
+        with contextlib.suppress(OSError):  # nothing more now, or for ever
+            while part := os.read(self.end, 65536):
+                self.written += part
+                self._stream.feed(part)
+        return [line.rstrip() for line in self.screen.display if line.strip()]
+
+    def text(self) -> str:
+        return "\n".join(self.lines())
+
+    def shows(self, *texts: str) -> None:
+        try:
+            wait_for(lambda: all(text in self.text() for text in texts))
+        except AssertionError:
+            pytest.fail(f"{texts} are not all shown:\n{self.text()}")
+
+    def press(self, key: bytes) -> None:
+        os.write(self.end, key)
+
+    def exit_status(self) -> int:
+        wait_for(lambda: self.lines() is not None and self.process.poll() is not None)
+        self.lines()
+        return int(self.process.returncode)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.end)
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+OnTerminal = Callable[..., Terminal]
+
+
+@contextlib.contextmanager
+def terminals() -> Iterator[OnTerminal]:
+    opened: list[Terminal] = []
+
+    def start(
+        hbtrack: Hbtrack,
+        *words: object,
+        columns: int = 80,
+        rows: int = 24,
+        env: dict[str, str] | None = None,
+    ) -> Terminal:
+        environment = hbtrack.environment(env)
+        kept = {
+            name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")
+        }
+        opened.append(Terminal(hbtrack.command(*words), hbtrack.folder, kept, columns, rows))
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.kill()
+
+
+@pytest.fixture
+def terminal() -> Iterator[OnTerminal]:
+    """Starts commands of hbtrack on terminals."""
+    with terminals() as start:
+        yield start
+
+
+def hold(hbtrack: Hbtrack) -> Path:
+    """From now on no epoch of the toy ends, until this file is gone."""
+    path = hbtrack.folder / "toy" / "hold"
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    return path
+
+
+# --- a search that is held at one moment, and watched from everywhere ----------------------------
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hbtrack]:
+    """A search with four workers that has results and failures, and now stands still."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("held"))
+    words = ("run", "--max-epochs", 9, "--workers", 4, "--grace", 0, TOY)
+    driver = hbtrack.start(*words, "--fail", "0.2", "--epoch_seconds", "0.03")
+    wait_for(lambda: hbtrack.database.exists() and _ended(hbtrack) >= 8)
+    hold(hbtrack)
+    wait_for(lambda: _stands_still(hbtrack))
+    yield hbtrack
+    driver.kill()
+    driver.communicate()
+    hbtrack("stop", "--grace", 0)
+
+
+def _ended(hbtrack: Hbtrack) -> int:
+    try:
+        (row,) = hbtrack.rows("SELECT evaluations_done, evaluations_failed FROM searches") or [
+            (0, 0)
+        ]
+    except sqlite3.OperationalError:
+        return 0
+    return sum(map(int, row))  # type: ignore[arg-type]
+
+
+def _stands_still(hbtrack: Hbtrack) -> bool:
+    """Whether each worker's script waits in its epoch."""
+    diary = (hbtrack.folder / "toy" / "diary.txt").read_text().splitlines()
+    calls = sum(line.startswith("call") for line in diary)
+    begun = sum(line.startswith("begin") for line in diary)
+    epochs = sum(line.startswith("epoch") for line in diary)
+    ends = sum(line.startswith("end") for line in diary)
+    return calls - ends == begun - epochs == 4
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(40, 30), (80, 24), (160, 40)])
+def test_the_screen_fits_the_terminal_and_leaves_nothing_behind(
+    held: Hbtrack, terminal: OnTerminal, columns: int, rows: int
+) -> None:
+    shown = terminal(held, "status", "--watch", columns=columns, rows=rows)
+    shown.shows("4/4 workers busy", "Ctrl-C ends watching")
+    for _ in range(2):  # drawn over, not below
+        before = len(shown.written)
+        wait_for(lambda before=before: shown.lines() and len(shown.written) > before)
+    lines = shown.lines()
+    assert sum(line.startswith("toy  running") for line in lines) == 1
+    assert sum(line.startswith("worker ") for line in lines) == 4
+    assert [line[:3] for line in lines if line.startswith("s=")] == ["s=2", "s=1", "s=0"]
+    assert sum(line.startswith("best ") for line in lines) == 1
+    assert "x RuntimeError: no luck" in shown.text()
+    assert max(map(len, lines)) < columns
+
+
+def test_the_screen_says_what_the_database_says(held: Hbtrack, terminal: OnTerminal) -> None:
+    shown = terminal(held, "status", "--watch", columns=120, rows=40)
+    shown.shows("4/4 workers busy")
+    text = shown.text()
+    ((done, planned, loss, config, epochs, failed),) = held.rows(
+        "SELECT epochs_done, epochs_planned, best_loss, best_config_id, best_epochs, "
+        "evaluations_failed FROM searches"
+    )
+    assert f"{done}/{planned} epochs" in text
+    assert f"{failed} failed" in text
+    assert f"best    {loss:.6g} at {epochs} epochs  {config}" in text
+    assert f"x={str(config)[2:]}" in text
+    for config_id, at, worker in held.rows(
+        "SELECT config_id, epochs, worker FROM attempts WHERE finished_at IS NULL"
+    ):
+        assert re.search(rf"worker {worker}  .*  {at} epochs +\S+  {config_id}$", text, re.M)
+
+
+def test_an_overview_counts_as_the_views_count(held: Hbtrack) -> None:
+    with closing(sqlite3.connect(held.database)) as connection:
+        connection.row_factory = sqlite3.Row
+        overview = read_overview(connection, "toy", state="running", now=time.time())
+    counted = [
+        (bracket.pass_, bracket.bracket, rung.epochs, rung.entered, rung.ended, rung.running)
+        for bracket in overview.brackets
+        for rung in bracket.rungs
+    ]
+    assert sum(running for *_, running in counted) == 4
+    assert counted == held.rows(
+        "SELECT pass, bracket, epochs, configs_entered, done + failed, running FROM rungs "
+        "ORDER BY pass, bracket DESC, rung"
+    )
+    assert sum(cause.count for cause in overview.causes) == len(held.rows("SELECT 1 FROM failures"))
+
+
+def test_without_no_color_there_are_colours_and_with_it_there_are_none(
+    held: Hbtrack, terminal: OnTerminal
+) -> None:
+    plain = terminal(held, "status", "--watch", env={"NO_COLOR": "1"})
+    coloured = terminal(held, "status", "--watch", env={"NO_COLOR": ""})
+    for shown in (plain, coloured):
+        shown.shows("4/4 workers busy")
+    assert COLOURS.search(coloured.written)
+    assert not COLOURS.search(plain.written)
+
+
+def test_a_terminal_without_unicode_gets_ascii(held: Hbtrack, terminal: OnTerminal) -> None:
+    shown = terminal(
+        held, "status", "--watch", columns=36, rows=30, env={"LC_ALL": "C", "PYTHONUTF8": "0"}
+    )
+    shown.shows("4/4 workers busy", "toy  running", "...", "#")
+    assert shown.written.isascii()
+
+
+def test_a_terminal_that_is_made_smaller_still_shows_what_matters(
+    held: Hbtrack, terminal: OnTerminal
+) -> None:
+    shown = terminal(held, "status", "--watch", columns=100, rows=30)
+    shown.shows("worker 3")
+    shown.resize(100, 8)
+    shown.shows("toy  running", "best ", "failed ")
+    wait_for(lambda: not any(line.startswith("worker 3") for line in shown.lines()))
+    assert len(shown.lines()) <= 8
+
+
+def test_ctrl_c_ends_watching_and_the_search_goes_on(held: Hbtrack, terminal: OnTerminal) -> None:
+    shown = terminal(held, "status", "--watch")
+    shown.shows("Ctrl-C ends watching")
+    shown.press(CTRL_C)
+    assert shown.exit_status() == 130
+    assert "Traceback" not in shown.text()
+    assert held.json("status")["searches"][0]["state"] == "running"  # type: ignore[index]
+
+
+def test_what_is_watched_in_lines_begins_with_one_line(held: Hbtrack) -> None:
+    with subprocess.Popen(
+        held.command("status", "--watch", "--identity", "t*"),
+        cwd=held.folder,
+        env=held.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        assert watching.stdout
+        line = watching.stdout.readline()
+        watching.kill()
+    assert " event=progress identity=toy state=running epochs=" in line
+    assert " busy=4/4 " in line
+
+
+# --- a search that is run on a terminal ----------------------------------------------------------
+
+SEARCH = ("run", "--max-epochs", 9, "--workers", 2)
+
+
+def test_a_search_draws_its_screen_stops_at_ctrl_c_and_is_resumed_to_its_end(
+    hbtrack: Hbtrack, terminal: OnTerminal
+) -> None:
+    gate = hold(hbtrack)
+    shown = terminal(hbtrack, *SEARCH, TOY)
+    shown.shows("toy  running", "2/2 workers busy", "Ctrl-C stops cleanly; hbtrack resume goes on.")
+    shown.press(CTRL_C)
+    assert shown.exit_status() == 75
+    assert "SIGINT: 2 scripts were asked to end." in shown.text()
+    assert "toy  interrupted" in shown.text()
+    assert "toy  running" not in shown.text()
+    gate.unlink()
+    shown = terminal(hbtrack, "resume")
+    assert shown.exit_status() == 0
+    ((epochs, loss),) = hbtrack.rows("SELECT epochs_planned, best_loss FROM searches")
+    assert "toy  finished  22/22 evaluations" in shown.text()
+    assert f"100%  {epochs}/{epochs} epochs" in shown.text()
+    assert f"best    {loss:.6g} at " in shown.text()
+    assert "s=0               3/3" in shown.text()
+    assert not shown.screen.cursor.hidden
+
+
+def test_a_terminal_that_is_stopped_does_not_hold_up_the_search(
+    hbtrack: Hbtrack, terminal: OnTerminal
+) -> None:
+    gate = hold(hbtrack)
+    shown = terminal(hbtrack, *SEARCH, TOY)
+    shown.shows("2/2 workers busy")
+    shown.press(XOFF)
+    gate.unlink()
+    wait_for(lambda: hbtrack.rows("SELECT status FROM searches") == [("finished",)])
+    shown.press(XON)
+    assert shown.exit_status() == 0
+
+
+HOSTILE = """
+import itertools, sys
+
+WIDE = "\\u65e5\\u672c\\u8a9e" * 30
+IDS = ["\\x1b[2Jgone", "[red]x[/]", ":smile:", "\\u202egnp", WIDE, "a\\x07b"]
+left = itertools.cycle(IDS)
+
+def get_random_config_id(rng):
+    return next(left)
+
+def get_config(config_id):
+    return {"[b]name": config_id}
+
+def run_identity(argv):
+    return "\\x1b]0;owned\\x07[bold]id[/]"
+
+if __name__ == "__main__":
+    if sys.argv[1] == "a\\x07b":
+        raise ValueError("\\x1b[31m[blink]:bomb:")
+    if "wait" in sys.argv:
+        open("gate").read()
+    print(0.5 if sys.argv[1] == "[red]x[/]" else 0.7)
+"""
+
+
+def test_hostile_ids_stay_text(
+    hbtrack: Hbtrack, script: Callable[[str], Path], terminal: OnTerminal
+) -> None:
+    os.mkfifo(hbtrack.folder / "gate")
+    words = ("run", "--max-epochs", 9, "--workers", 6, "--grace", 0, script(HOSTILE), "wait")
+    shown = terminal(hbtrack, *words, columns=100, rows=30)
+    shown.shows("5/6 workers busy", "1 failed")
+    narrow = terminal(hbtrack, "status", "--watch", columns=40, rows=30)
+    narrow.shows("5/6 workers busy", "1 failed")
+    assert max(map(cell_len, narrow.lines())) < 40
+    shown.press(CTRL_C)
+    for each in (shown, narrow):
+        each.exit_status()
+        for text in (r"\x1b[2Jgone", "[red]x[/]", ":smile:", r"\u202egnp"):
+            assert text in each.written.decode()
+        for raw in (b"\x1b[2J", b"\x1b]", b"\x07", b"\x1b[31m[", "\u202e".encode()):
+            assert raw not in each.written
+        assert r"\x1b]0;owned\x07[bold]id[/]" in each.text()
+        assert r"1x ValueError: \x1b[31m" in each.text()
+
+
+# --- --progress ----------------------------------------------------------------------------------
+
+
+def test_progress_lines_are_lines_on_a_terminal_too_and_tell_of_promotions(
+    hbtrack: Hbtrack, terminal: OnTerminal
+) -> None:
+    shown = terminal(hbtrack, *SEARCH, "--progress", "lines", TOY, "--fail", 0, columns=200)
+    assert shown.exit_status() == 0
+    assert b"\x1b" not in shown.written
+    events = re.findall(rb"event=(\w+)", shown.written)
+    assert [events.count(event) for event in (b"start", b"done")] == [22, 22]
+    told = re.findall(
+        rb"event=promote pass=(\d+) bracket=(\d+) rung=(\d+) configs=(\d+)/(\d+)", shown.written
+    )
+    expected = hbtrack.rows(
+        "SELECT pass, bracket, rung, promoted, configs_entered FROM rungs WHERE promoted > 0"
+    )
+    assert sorted(tuple(map(int, words)) for words in told) == sorted(expected)
+    log = (hbtrack.folder / "hbtrack.db.d" / "1" / "log").read_bytes()
+    assert re.findall(rb"event=.*", log) == [
+        line.rstrip(b"\r") for line in re.findall(rb"event=[^\n]*", shown.written)
+    ]
+
+
+def test_auto_is_lines_where_nothing_can_be_redrawn(hbtrack: Hbtrack, terminal: OnTerminal) -> None:
+    shown = terminal(hbtrack, "run", "--max-epochs", 3, TOY, env={"TERM": "dumb"}, columns=200)
+    assert shown.exit_status() == 0
+    assert b"event=start" in shown.written
+    assert b"\x1b" not in shown.written
+
+
+def test_live_where_nothing_can_be_redrawn_is_the_last_picture(hbtrack: Hbtrack) -> None:
+    said = hbtrack("run", "--max-epochs", 3, "--progress", "live", TOY).stderr
+    assert said.count("toy  finished") == 1
+    assert "toy  running" not in said
+    assert "\x1b" not in said
+    assert "event=" not in said
+
+
+def test_off_still_says_what_a_signal_does(hbtrack: Hbtrack) -> None:
+    hold(hbtrack)
+    driver = hbtrack.start("run", "--max-epochs", 3, "--progress", "off", TOY)
+    wait_for(lambda: _begun(hbtrack))
+    driver.send_signal(signal.SIGINT)
+    said = driver.communicate(timeout=30)[1]
+    assert driver.returncode == 75
+    assert "1 scripts were asked to end" in said
+    assert "event=" not in said
+    assert "event=stop" in (hbtrack.folder / "hbtrack.db.d" / "1" / "log").read_text()
+
+
+def _begun(hbtrack: Hbtrack) -> int:
+    """How many scripts have begun an epoch."""
+    diary = hbtrack.folder / "toy" / "diary.txt"
+    return diary.read_text().count("begin") if diary.exists() else 0
+
+
+# --- --watch and --wait --------------------------------------------------------------------------
+
+
+def test_watch_and_wait_follow_a_search_of_another_process_to_its_end(
+    hbtrack: Hbtrack, terminal: OnTerminal
+) -> None:
+    gate = hold(hbtrack)
+    driver = hbtrack.start(*SEARCH, "--quiet", TOY)
+    wait_for(lambda: _begun(hbtrack) == 2)
+    shown = terminal(hbtrack, "status", "--watch")
+    waiting = hbtrack.start("status", "--wait", "--identity", "toy")
+    shown.shows("toy  running", "2/2 workers busy")
+    wait_for(lambda: _sleeps_on_a_lock(waiting.pid))
+    gate.unlink()
+    driver.communicate()
+    assert shown.exit_status() == 0
+    assert "toy  finished  22/22 evaluations" in shown.text()
+    assert "toy is finished: `hbtrack report` shows what was found." in shown.text()
+    waiting.communicate(timeout=30)
+    assert waiting.returncode == 0
+
+
+def _sleeps_on_a_lock(pid: int) -> bool:
+    """Whether the kernel lists it as one that waits for a lock."""
+    return any(
+        "->" in line and f" {pid} " in line for line in Path("/proc/locks").read_text().splitlines()
+    )
+
+
+def test_wait_exits_1_when_failures_stopped_the_search(hbtrack: Hbtrack) -> None:
+    hbtrack("run", "--max-epochs", 3, "--max-failures", 0, "--quiet", TOY, "--fail", 1, code=1)
+    assert "toy" in hbtrack("status", "--wait", code=1).stdout
+
+
+def test_what_stopped_a_search_can_be_told_from_its_reason() -> None:
+    plan = Plan(make_schedule(3, parse_eta("3")), 1)
+    for limits in (Limits(target_loss=1.0), Limits(max_time=1.0), Limits(max_failures="0")):
+        plan.best, plan.places_failed = (0.5, Place(1, 1, 0, 0), "x", 1), 1
+        found = reached(limits, plan, 2.0)
+        assert found
+        assert at_limit(found.reason)
+        assert failed_by(found.reason) == found.failure
+    assert failed_by(broken("ValueError", "no").reason)
+    assert not at_limit("hbtrack stop")
+    assert not at_limit("SIGTERM")
+
+
+def test_wait_exits_75_when_resume_would_go_on(hbtrack: Hbtrack) -> None:
+    hold(hbtrack)
+    driver = hbtrack.start("run", "--max-epochs", 3, "--grace", 0, TOY)
+    wait_for(lambda: _begun(hbtrack))
+    driver.kill()
+    driver.communicate()
+    assert "orphaned" in hbtrack("status", "--wait", code=75).stdout
+    hbtrack("stop", "--grace", 0)
+    assert "stopped" in hbtrack("status", "--wait", code=75).stdout
+    assert "No search is running" in hbtrack("status", "--watch", code=3).stderr
+    watched = hbtrack("status", "--watch", "--identity", "toy").stdout
+    assert "toy is stopped: `hbtrack resume` goes on." in watched
+
+
+@pytest.mark.parametrize("how", ["--watch", "--wait"])
+def test_what_matches_nothing_is_not_waited_for(held: Hbtrack, how: str) -> None:
+    assert "No search is called" in held("status", how, "--identity", "nobody", code=3).stderr
+    assert "not allowed with" in held("status", "--watch", "--wait", code=2).stderr
+    assert "--format" in held("status", "--watch", "--format", "json", code=2).stderr
+
+
+def test_several_searches_have_a_line_each(
+    hbtrack: Hbtrack, terminal: OnTerminal, script: Callable[[str], Path]
+) -> None:
+    text = TOY.read_text().replace('return "toy"', 'return "name " + argv[-1]')
+    for name in ("one", "two"):
+        hbtrack("run", "--max-epochs", 3, "--quiet", script(text), "--folder", name)
+    shown = terminal(hbtrack, "status", "--watch", "--identity", "name *")
+    assert shown.exit_status() == 0
+    for name in ("one", "two"):
+        assert re.search(
+            rf"^100%  finished  name {name}  \d+/\d+ epochs  best ", shown.text(), re.M
+        )
+
+
+# --- every size ----------------------------------------------------------------------------------
+
+
+def overview(passes: int = 1, workers: int = 2, causes: int = 2, name: str = "toy") -> Overview:
+    """A search at some moment in its first pass, made up."""
+    rungs = tuple(Rung(3**n, 27 // 3**n, 27 // 3**n, 5, 1, 1, None) for n in range(4))
+    statuses = ("running", "waiting", "waiting", "waiting")
+    attempt = Attempt("\u65e5\u672c" * 40, 27, "7", "here", 0.0, 3, 1)
+    return Overview(
+        now=4000.0,
+        run_identity=name,
+        state="running",
+        stop_reason=None,
+        left=Range(100, 90000),
+        passes=passes,
+        evaluations_planned=100,
+        evaluations_done=50,
+        evaluations_failed=20,
+        epochs_planned=1000,
+        epochs_done=996,
+        brackets=tuple(
+            Bracket(pass_, 3 - n, status, rungs[n:])
+            for pass_ in range(1, min(passes, 10) + 1)
+            for n, status in enumerate(statuses)
+        ),
+        bracket_counts={"running": min(passes, 10), "waiting": 4 * passes - min(passes, 10)},
+        workers=(
+            *(Worker(number, attempt) for number in range(workers)),
+            Worker(workers, None),
+        ),
+        best=Best(0.1, "x" * 500, 27, tuple((f"p{n}", "\u8a9e" * 30) for n in range(20))),
+        causes=tuple(Cause(3, "ValueError", "e" * 500) for _ in range(causes)),
+        causes_in_all=causes + 3,
+    )
+
+
+CROWDED = overview(passes=20, workers=64, causes=5, name="\u540d" * 300)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("search", [overview(), CROWDED], ids=["small", "crowded"])
+def test_no_picture_is_wider_or_higher_than_its_canvas(search: Overview, encoding: str) -> None:
+    for width in (1, 2, 5, 10, 20, 39, 60, 79, 119, 240):
+        for height in (1, 2, 3, 5, 8, 12, 23, 39, 80):
+            canvas = Canvas(width, height, encoding)
+            for lines in (draw(search, canvas, "hint"), draw_several([search] * 9, canvas, "hint")):
+                assert len(lines) <= height
+                assert max(cell_len(line.plain) for line in lines) <= width
+                "".join(line.plain for line in lines).encode(encoding)
+
+
+@pytest.mark.parametrize("height", range(10, 60))
+def test_best_failures_and_what_runs_are_never_folded_away(height: int) -> None:
+    lines = [line.plain for line in draw(CROWDED, Canvas(79, height), "the hint")]
+    for beginning in ("best ", "failed ", "the hint", "GPU 7"):
+        assert any(line.startswith(beginning) for line in lines), beginning
+    folded = [line for line in lines if "brackets not shown" in line or "brackets: " in line]
+    shown = sum(line.startswith("pass ") for line in lines)
+    assert shown + sum(map(int, re.findall(r"\d+", folded[0]))) == 80
+
+
+def test_what_runs_is_shown_before_what_waits() -> None:
+    lines = [line.plain for line in draw(CROWDED, Canvas(120, 20), "hint")]
+    shown = [line for line in lines if line.startswith("pass ")]
+    assert shown
+    assert all("running" in line and "s=3" in line for line in shown)
+
+
+def test_a_search_is_at_100_percent_only_when_nothing_is_left() -> None:
+    assert " 99%" in "\n".join(line.plain for line in draw(overview(), Canvas(80, 24)))
