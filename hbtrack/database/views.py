@@ -291,9 +291,11 @@ DICTIONARY: dict[str, dict[str, str]] = {
 
 
 # What SQLite is told of our tables, as rows of an index per key: a search has many configs, a rung
-# far fewer places, a config very few. Without it a view finds one config by way of all places, or
-# one bracket by way of all configs.
+# far fewer places, a config very few, and few attempts are open. Without it a view finds one config
+# by way of all places, or one bracket by way of all configs.
 _STATISTICS = (
+    ("attempt", "uq_attempt_open", "8 1"),
+    ("evaluation", "sqlite_autoindex_evaluation_1", "100000 2 1"),
     ("config", "sqlite_autoindex_config_1", "100000 10000 1"),
     ("place", "sqlite_autoindex_place_1", "150000 50 1"),
     ("place", "ix_place_config_pk", "150000 2"),

@@ -1,7 +1,6 @@
 """A search at one moment, read from the public views: small whatever the size of the search."""
 
 import sqlite3
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,18 +34,17 @@ _COUNTS = """
 SELECT status, count(*) AS count FROM brackets WHERE run_identity = ? GROUP BY status"""
 
 _RUNGS = """
-SELECT pass, bracket, rung, epochs, configs_planned, configs_entered, done, failed, promoted
+SELECT pass, bracket, rung, epochs, configs_planned, configs_entered, done, failed, running,
+    promoted
 FROM rungs WHERE run_identity = ? AND pass BETWEEN ? AND ? ORDER BY pass, bracket DESC, rung"""
 
-# The plus keeps SQLite from going through all configs to find the few attempts that are open.
 _ATTEMPTS = """
 SELECT worker, gpu, config_id, epochs, started_at, host, status FROM attempts
-WHERE +run_identity = ? AND finished_at IS NULL ORDER BY worker"""
+WHERE run_identity = ? AND finished_at IS NULL ORDER BY worker"""
 
-_RUNNING = """
-SELECT config_id, epochs FROM results
-WHERE run_identity = ? AND pass = ? AND bracket = ? AND rung = ? AND status = 'running'
-    AND reused = 0"""
+_PLACE = """
+SELECT bracket, rung FROM results
+WHERE run_identity = ? AND config_id = ? AND epochs = ? AND status = 'running' AND reused = 0"""
 
 _DRIVER = """
 SELECT workers FROM drivers WHERE run_identity = ? ORDER BY driver DESC LIMIT 1"""
@@ -193,9 +191,8 @@ def _read(
     if not found:
         raise NotFound(f"There is no search called {printable(repr(run_identity))} any more.")
     search = found[0]
-    brackets, places = _brackets(connection, run_identity)
     attempts = rows(connection, _ATTEMPTS, [run_identity])
-    workers = [Worker(row["worker"], _attempt(row, places)) for row in attempts]
+    workers = [Worker(row["worker"], _attempt(connection, run_identity, row)) for row in attempts]
     if state == "running":
         workers += _idle(connection, run_identity, workers)
     if earlier and earlier.evaluations_failed == search["evaluations_failed"]:
@@ -214,7 +211,7 @@ def _read(
         evaluations_failed=search["evaluations_failed"],
         epochs_planned=search["epochs_planned"],
         epochs_done=search["epochs_done"],
-        brackets=brackets,
+        brackets=_brackets(connection, run_identity),
         bracket_counts={
             row["status"]: row["count"] for row in rows(connection, _COUNTS, [run_identity])
         },
@@ -234,58 +231,35 @@ def _best(connection: sqlite3.Connection, search: Row) -> Best | None:
     return Best(search["best_loss"], config_id, search["best_epochs"], named)
 
 
-_Place = tuple[int, int]  # bracket and rung
-_Evaluation = tuple[str, int]  # config_id and epochs
-
-
-def _brackets(
-    connection: sqlite3.Connection, run_identity: str
-) -> tuple[tuple[Bracket, ...], dict[_Evaluation, _Place]]:
-    """The brackets that are worth a look, and where in them what runs has its place."""
+def _brackets(connection: sqlite3.Connection, run_identity: str) -> tuple[Bracket, ...]:
+    """The brackets that are worth a look."""
     (front,) = rows(connection, _FRONT, [run_identity])
     values = {"identity": run_identity, "front": front["front"], "most": MOST_BRACKETS}
     chosen = [dict(row) for row in connection.execute(_BRACKETS, values)]
     chosen.sort(key=lambda row: (row["pass"], -row["bracket"]))
-    rungs: dict[tuple[int, int], list[Row]] = {}
+    rungs: dict[tuple[int, int], list[Rung]] = {}
     if chosen:
         span = [run_identity, chosen[0]["pass"], chosen[-1]["pass"]]
         for row in rows(connection, _RUNGS, span):
-            rungs.setdefault((row["pass"], row["bracket"]), []).append(row)
-    places: dict[_Evaluation, _Place] = {}
-    brackets = []
-    for row in chosen:
-        of_it = rungs[row["pass"], row["bracket"]]
-        running = _running(connection, run_identity, of_it)
-        places |= running
-        count = Counter(rung for _, rung in running.values())
-        levels = tuple(_rung(rung, count[rung["rung"]]) for rung in of_it)
-        brackets.append(Bracket(row["pass"], row["bracket"], row["status"], levels))
-    return tuple(brackets), places
+            rungs.setdefault((row["pass"], row["bracket"]), []).append(_rung(row))
+    return tuple(
+        Bracket(
+            row["pass"], row["bracket"], row["status"], tuple(rungs[row["pass"], row["bracket"]])
+        )
+        for row in chosen
+    )
 
 
-def _rung(row: Row, running: int) -> Rung:
+def _rung(row: Row) -> Rung:
     return Rung(
         epochs=row["epochs"],
         planned=row["configs_planned"],
         entered=row["configs_entered"],
         done=row["done"],
         failed=row["failed"],
-        running=running,
+        running=row["running"],
         promoted=row["promoted"],
     )
-
-
-def _running(
-    connection: sqlite3.Connection, run_identity: str, rungs: list[Row]
-) -> dict[_Evaluation, _Place]:
-    """What runs in a bracket: its open rungs are looked through, there are few of them."""
-    found: dict[_Evaluation, _Place] = {}
-    for rung in rungs:
-        if rung["done"] + rung["failed"] < rung["configs_entered"]:
-            key = [run_identity, rung["pass"], rung["bracket"], rung["rung"]]
-            for row in rows(connection, _RUNNING, key):
-                found[row["config_id"], row["epochs"]] = (rung["bracket"], rung["rung"])
-    return found
 
 
 def _state(state: str | None, status: str, attempts: list[Row]) -> str:
@@ -305,8 +279,9 @@ def _idle(connection: sqlite3.Connection, run_identity: str, busy: list[Worker])
     return [Worker(number, None) for number in free[: max(0, count - len(busy))]]
 
 
-def _attempt(row: Row, places: Mapping[_Evaluation, _Place]) -> Attempt:
-    bracket, rung = places.get((row["config_id"], row["epochs"]), (None, None))
+def _attempt(connection: sqlite3.Connection, run_identity: str, row: Row) -> Attempt:
+    where = rows(connection, _PLACE, [run_identity, row["config_id"], row["epochs"]])
+    bracket, rung = (where[0]["bracket"], where[0]["rung"]) if where else (None, None)
     return Attempt(
         config_id=row["config_id"],
         epochs=row["epochs"],
