@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -106,6 +107,19 @@ def test_where_the_longer_log_is_gone_its_end_is_shown_and_that_is_said(
     assert shown.stdout.endswith("line 29999\n1.0\n")
     assert len(shown.stdout) < 70_000
     assert "its beginning is lost" in shown.stderr
+
+
+def test_a_reader_that_has_gone_away_is_no_error(loud: Hbtrack) -> None:
+    command = shlex.join(loud.command("logs", config_of(loud, "1"), "--stdout"))
+    result = subprocess.run(
+        ["bash", "-c", f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"],
+        cwd=loud.folder,
+        env=loud.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 141
+    assert len(result.stderr.splitlines()) == 1  # the title
 
 
 # --- while it runs -------------------------------------------------------------------------------
