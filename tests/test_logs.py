@@ -31,7 +31,7 @@ if __name__ == "__main__":
     for percent in range(0, 101, 25):
         print(f"\\r{percent}%", end="", file=sys.stderr, flush=True)
     if args.gate:
-        open("gate")  # a named pipe: here it waits until somebody writes to it
+        open("gate").read()  # a named pipe: here it waits until somebody writes to it
     for number in range(args.lines):
         print("line", number)
     print(1 / args.epochs)
