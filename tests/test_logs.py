@@ -170,12 +170,15 @@ def test_what_a_running_script_has_printed_is_shown(waiting: Hbtrack) -> None:
     assert "at 1" in waiting("logs", config_of(waiting, "1")).stdout
 
 
-def test_following_ends_with_the_attempt_and_has_all_that_it_printed(hbtrack: Hbtrack) -> None:
-    with at_the_gate(hbtrack, "--lines", 30_000), following(hbtrack, "--stdout") as process:
+@pytest.mark.parametrize("lines", [3, 30_000])
+def test_following_ends_with_the_attempt_and_has_all_that_it_printed(
+    hbtrack: Hbtrack, lines: int
+) -> None:
+    with at_the_gate(hbtrack, "--lines", lines), following(hbtrack, "--stdout") as process:
         (hbtrack.folder / "gate").write_text("go on")
         rest = process.communicate(timeout=30)[0].splitlines()
         assert process.returncode == 0
-    assert rest == [*(f"line {number}" for number in range(30_000)), "1.0"]
+    assert rest == [*(f"line {number}" for number in range(lines)), "1.0"]
 
 
 def test_following_a_script_whose_driver_died_ends_with_the_script(hbtrack: Hbtrack) -> None:
