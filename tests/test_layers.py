@@ -14,7 +14,7 @@ from conftest import ROOT, TOY, Hbtrack
 # From the bottom up. A module imports from its own layer and from those above it in this table;
 # `name.*` is a package with all that is in it.
 LAYERS: dict[str, list[str]] = {
-    "words": ["hbtrack", "hbtrack.errors", "hbtrack.records", "hbtrack.display"],
+    "words": ["hbtrack.errors", "hbtrack.records", "hbtrack.display"],
     "rules": [
         "hbtrack.schedule",
         "hbtrack.contract",
@@ -38,6 +38,7 @@ LAYERS: dict[str, list[str]] = {
     ],
     "loop": [
         "hbtrack.reading",
+        "hbtrack.queries",
         "hbtrack.remaining",
         "hbtrack.replay",
         "hbtrack.growth",
@@ -51,6 +52,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.opening",
         "hbtrack.changing",
     ],
+    "python": ["hbtrack"],
     "commands": ["hbtrack.cli.*", "hbtrack.__main__"],
 }
 
@@ -77,13 +79,14 @@ LIBRARIES: dict[str, list[str]] = {
     "alembic": ["hbtrack.database.upgrade"],
     "numpy": ["hbtrack.script.inside"],
     "rich": ["hbtrack.progress"],
+    "shtab": ["hbtrack.cli.completion"],
     "tabulate": ["hbtrack.cli.tables"],
     "sqlalchemy": [
         *("hbtrack.database.engine", "hbtrack.database.tables", "hbtrack.database.upgrade"),
         *("hbtrack.store.catalogue", "hbtrack.store.ledger", "hbtrack.opening"),
     ],
 }
-LAZY = ["alembic", "numpy", "rich", "tabulate"]
+LAZY = ["alembic", "numpy", "rich", "shtab", "tabulate"]
 
 # Run in processes of their own, outside the package: in the user's interpreter, with -S -I.
 ALONE = ["hbtrack.script.inside", "hbtrack.executors.warden"]
@@ -252,6 +255,9 @@ def loaded_by(hbtrack: Hbtrack, *words: str) -> set[str]:
         ("report", "--format", "html"),
         ("sql", "SELECT * FROM leaderboard"),
         ("sql", "SELECT * FROM results", "--format", "csv"),
+        ("sql", "@best"),
+        ("export", "jsonl", "exported"),
+        ("completion", "bash"),
         ("db", "path"),
         ("db", "check"),
     ],

@@ -11,7 +11,7 @@ from hbtrack.cli.parser.script_args import script_args, split_at_script, typed_o
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of one command; `command` is what to call with them. Raises UsageError."""
-    parser, commands = _make_parser()
+    parser, commands = make_parser()
     tail: list[str] = []
     if argv[:1] == ["run"]:
         head, tail = split_at_script(commands["run"], argv[1:])
@@ -23,7 +23,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _make_parser() -> tuple[Parser, dict[str, Parser]]:
+def make_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of everything, and those of the commands by their names."""
     parser = Parser(
         prog="hbtrack",
         description="Hyperband over your own training script, in one SQLite file, resumed exactly.",
