@@ -93,13 +93,18 @@ def _db(verbs: "Verbs") -> None:
     actions = parser.add_subparsers(
         dest="action", metavar="ACTION", required=True, parser_class=Parser
     )
-    for name, text in (
-        ("path", "print which file the other commands would use"),
-        ("upgrade", "bring an older file to this version, after a backup"),
-        ("backup", "copy the file safely, also while a search runs"),
-        ("check", "recompute everything that follows from the facts and compare"),
+    for name, text, example in (
+        ("path", "print which file the other commands would use", "path"),
+        ("upgrade", "bring an older file to this version, after a backup", "upgrade"),
+        ("backup", "copy the file safely, also while a search runs", "backup copy.db"),
+        ("check", "recompute everything that follows from the facts and compare", "check"),
     ):
-        action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        action = actions.add_parser(
+            name,
+            help=text,
+            description=f"{text.capitalize()}.",
+            epilog=f"Example: hbtrack db {example}",
+        )
         if name == "backup":
             action.add_argument("file", metavar="FILE", help="a file that does not exist yet")
         if name == "check":
@@ -114,9 +119,8 @@ def _completion(verbs: "Verbs") -> None:
         description="Print a script that makes a shell complete commands, options and files.\n\n"
         "bash: put this line into ~/.bashrc\n"
         '    eval "$(hbtrack completion bash)"\n'
-        "zsh: put these lines into ~/.zshrc, after compinit\n"
-        '    eval "$(hbtrack completion zsh)"\n'
-        "    compdef _shtab_hbtrack hbtrack",
+        "zsh: put this line into ~/.zshrc, after compinit\n"
+        '    eval "$(hbtrack completion zsh)"',
         epilog="Example: hbtrack completion bash",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
