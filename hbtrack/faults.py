@@ -38,6 +38,7 @@ POINTS = (
     "promote.inside",  # a rung is closed, but nobody promoted yet
     "grow.inside",  # a search was extended or failures taken back, not yet committed
     "backup.copied",  # the copy is whole, but not yet under its name
+    "export.view",  # a view is about to be read and written
     "stop.before",  # a stop is asked for; the attempts do not count less yet
     "stop.after",  # they do; not yet signalled
     "stop.signalled",

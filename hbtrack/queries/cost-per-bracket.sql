@@ -16,7 +16,8 @@ WITH evaluations AS (
 )
 SELECT run_identity, pass, bracket, count(*) AS evaluations, sum(attempts) AS attempts,
     count(*) FILTER (WHERE status = 'failed') AS failed,
-    sum(trained) FILTER (WHERE status = 'done') AS epochs, round(sum(seconds), 3) AS seconds,
+    sum(trained) FILTER (WHERE status IN ('done', 'failed')) AS epochs,
+    round(sum(seconds), 3) AS seconds,
     round(100 * sum(seconds) / sum(sum(seconds)) OVER (PARTITION BY run_identity), 1) AS percent,
     min(loss) FILTER (WHERE status = 'done') AS best_loss
 FROM evaluations
