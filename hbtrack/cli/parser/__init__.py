@@ -28,7 +28,7 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     parser = Parser(
         prog="hbtrack",
         description="Hyperband over your own training script, in one SQLite file, resumed exactly.",
-        epilog="Example: hbtrack run --max-epochs 27 dummy.py --model resnet\n"
+        epilog="Example: hbtrack run --max-epochs 9 dummy.py --model resnet\n"
         "Every command has more to say: hbtrack COMMAND --help",
         formatter_class=_InGroups,
     )
