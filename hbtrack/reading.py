@@ -22,7 +22,7 @@ from hbtrack.database.revision import (
     require_sound,
     revision_of,
 )
-from hbtrack.database.views import VIEWS
+from hbtrack.database.views import DICTIONARY, VIEWS
 from hbtrack.display import printable
 from hbtrack.errors import Conflict, HbtrackError, NotFound
 from hbtrack.executors.worker_files import WorkerFiles
@@ -136,16 +136,17 @@ def view_rows(
 ) -> tuple[list[str], sqlite3.Cursor]:
     """The columns and the rows of a public view, of all searches that `identity` means.
 
-    Raises NotFound when there is no such view, or no such search.
+    The data dictionary is of no search: it is the same for all. Raises NotFound when there is no
+    such view, or no such search.
     """
-    if view not in VIEWS:
-        near = ", ".join(get_close_matches(view, VIEWS, cutoff=0.4) or VIEWS)
+    if view not in DICTIONARY:
+        near = ", ".join(get_close_matches(view, DICTIONARY, cutoff=0.4) or DICTIONARY)
         raise NotFound(f"No view is called {printable(repr(view))}; there are: {near}.")
     names = match_identity(all_identities(connection), identity)
+    chosen = "run_identity IN (SELECT value FROM json_each(:names))" if view in VIEWS else "true"
+    order = f" ORDER BY {_ORDER[view]}" if view in _ORDER else ""
     cursor = connection.execute(
-        f"SELECT * FROM {view} WHERE run_identity IN (SELECT value FROM json_each(?))"
-        + (f" ORDER BY {_ORDER[view]}" if view in _ORDER else ""),
-        [json.dumps(names)],
+        f"SELECT * FROM {view} WHERE {chosen}{order}", {"names": json.dumps(names)}
     )
     return [column[0] for column in cursor.description], cursor
 

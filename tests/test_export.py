@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Hbtrack
 
-from hbtrack.database.views import VIEWS
+from hbtrack.database.views import DICTIONARY
 
 Row = dict[str, Any]
 
@@ -79,8 +79,10 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def test_jsonl_has_every_row_of_every_view_as_it_is(place: Hbtrack) -> None:
     place("export", "jsonl", "out")
-    assert {path.name for path in (place.folder / "out").iterdir()} == {f"{v}.jsonl" for v in VIEWS}
-    for view in VIEWS:
+    assert {path.name for path in (place.folder / "out").iterdir()} == {
+        f"{v}.jsonl" for v in DICTIONARY
+    }
+    for view in DICTIONARY:
         lines = (place.folder / "out" / f"{view}.jsonl").read_text().splitlines()
         rows = [as_json(row) for row in stored(place, view)]
         assert ordered([json.loads(line) for line in lines]) == ordered(rows)
@@ -90,15 +92,17 @@ def test_json_is_one_document_with_the_same_rows(place: Hbtrack) -> None:
     place("export", "json", "out.json")
     document = json.loads((place.folder / "out.json").read_text())
     assert document["schema"] == "hbtrack.export/1"
-    assert list(document["views"]) == list(VIEWS)
-    for view in VIEWS:
+    assert list(document["views"]) == list(DICTIONARY)
+    for view in DICTIONARY:
         rows = [as_json(row) for row in stored(place, view)]
         assert ordered(document["views"][view]) == ordered(rows)
 
 
 def test_csv_has_every_row_and_every_digit(place: Hbtrack) -> None:
     place("export", "csv", "out")
-    assert {path.name for path in (place.folder / "out").iterdir()} == {f"{v}.csv" for v in VIEWS}
+    assert {path.name for path in (place.folder / "out").iterdir()} == {
+        f"{v}.csv" for v in DICTIONARY
+    }
     rows = read_csv(place.folder / "out" / "leaderboard.csv")
     losses = [row["loss"] for row in stored(place, "leaderboard")]
     assert sorted(float(row["loss"]) for row in rows) == sorted(losses)
@@ -194,11 +198,11 @@ def test_only_dest_is_left_behind(place: Hbtrack) -> None:
 
 
 def test_a_kill_at_the_last_view_leaves_no_half_dest(place: Hbtrack) -> None:
-    fault = {"HBTRACK_FAULT": f"export.view:{len(VIEWS)}:kill"}
+    fault = {"HBTRACK_FAULT": f"export.view:{len(DICTIONARY)}:kill"}
     place("export", "csv", "out", env=fault, code=-signal.SIGKILL)
     assert not (place.folder / "out").exists()
     place("export", "csv", "out")  # what the kill left is not in the way
-    assert len(list((place.folder / "out").iterdir())) == len(VIEWS)
+    assert len(list((place.folder / "out").iterdir())) == len(DICTIONARY)
 
 
 def test_a_disk_without_room_is_told_and_leaves_nothing(place: Hbtrack) -> None:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TextIO
 
 from hbtrack.cli import complain, tables
-from hbtrack.database.views import VIEWS
+from hbtrack.database.views import DICTIONARY
 from hbtrack.errors import NotFound, UsageError
 from hbtrack.faults import passing
 from hbtrack.reading import all_identities, connected, match_identity, view_rows
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
             else:
                 _write_folder(connection, args, partial)
     searches = "1 search" if len(chosen) == 1 else f"{len(chosen)} searches"
-    complain(f"Wrote {len(VIEWS)} views of {searches} to {target}")
+    complain(f"Wrote {len(DICTIONARY)} views of {searches} to {target}")
     return 0
 
 
@@ -86,7 +86,7 @@ def _views(
     connection: sqlite3.Connection, identity: str | None
 ) -> Iterator[tuple[str, list[str], sqlite3.Cursor]]:
     """Each view with its columns and its rows."""
-    for view in VIEWS:
+    for view in DICTIONARY:
         passing("export.view")
         yield view, *view_rows(connection, view, identity)
 
