@@ -1,3 +1,46 @@
-"""Hyperband over a user's own training script, kept in one SQLite file, resumed exactly."""
+"""Hyperband over a user's own training script, kept in one SQLite file, resumed exactly.
+
+In Python, `connect` and `read` give what was found. Both need nothing but the standard library,
+change nothing, and refuse with the errors of `hbtrack.errors`.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from sqlite3 import Connection
+    from typing import Any
+
+__all__ = ["__version__", "connect", "read"]
 
 __version__ = "0.1.0"
+
+
+def connect(path: "str | PathLike[str] | None" = None) -> "Connection":
+    """A read-only connection to a database; close it when you are done.
+
+    Without a path it is the one that commands would use: HBTRACK_DB, else ./hbtrack.db. Raises
+    NotFound when there is none, Conflict when its schema is not this version's or another program
+    made it, and HbtrackError when it is damaged.
+    """
+    from hbtrack.database.location import existing_database  # noqa: PLC0415 - `import hbtrack` is light
+    from hbtrack.reading import opened  # noqa: PLC0415
+
+    return opened(existing_database(None if path is None else str(path)))
+
+
+def read(
+    view: str, identity: str | None = None, path: "str | PathLike[str] | None" = None
+) -> "list[dict[str, Any]]":
+    """The rows of a public view as dicts, for example `read("leaderboard")[0]`.
+
+    `identity` means one search, or several by a shell pattern such as `model:*`; without it all
+    are meant. Raises NotFound when there is no such view or search; otherwise as `connect`.
+    """
+    from contextlib import closing  # noqa: PLC0415
+
+    from hbtrack.reading import view_rows  # noqa: PLC0415
+
+    with closing(connect(path)) as connection:
+        columns, rows = view_rows(connection, view, identity)
+        return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -40,6 +40,7 @@ POINTS = (
     "remove.inside",  # a search is deleted, not yet committed
     "remove.after",  # its folder is still there
     "backup.copied",  # the copy is whole, but not yet under its name
+    "export.view",  # a view is about to be read and written
     "stop.before",  # a stop is asked for; the attempts do not count less yet
     "stop.after",  # they do; not yet signalled
     "stop.signalled",

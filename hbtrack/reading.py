@@ -1,5 +1,7 @@
 """Read a database with the standard library's sqlite3: nothing is created, nothing is changed."""
 
+import json
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -20,6 +22,7 @@ from hbtrack.database.revision import (
     require_sound,
     revision_of,
 )
+from hbtrack.database.views import DICTIONARY, VIEWS
 from hbtrack.display import printable
 from hbtrack.errors import Conflict, HbtrackError, NotFound
 from hbtrack.executors.worker_files import WorkerFiles
@@ -36,16 +39,32 @@ def connected(option: str | None) -> Iterator[sqlite3.Connection]:
     HbtrackError when it turns out to be damaged.
     """
     path = existing_database(option)
-    with closing(_open(path)) as connection:
-        try:
+    with closing(opened(path)) as connection, _damage_explained(path):
+        connection.row_factory = sqlite3.Row
+        yield connection
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """The same connection for its caller to close; its rows are plain tuples."""
+    connection = _open(path)
+    try:
+        with _damage_explained(path):
             _require_this_schema(connection, path)
-            connection.row_factory = sqlite3.Row
-            yield connection
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise explain(error, path) from error
-        except (LookupError, TypeError, ValueError):  # what a damaged page may look like
-            require_sound(path)
-            raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _damage_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise explain(error, path) from error
+    except (LookupError, TypeError, ValueError):  # what a damaged page may look like
+        require_sound(path)
+        raise
 
 
 def _require_this_schema(connection: sqlite3.Connection, path: Path) -> None:
@@ -101,6 +120,56 @@ def rows(
     """The rows of a query, as dicts."""
     with closing(connection.execute(sql, values)) as cursor:
         return [dict(row) for row in cursor]
+
+
+_ORDER = {
+    "searches": "created_at",
+    "brackets": "run_identity, pass, bracket DESC",
+    "rungs": "run_identity, pass, bracket DESC, rung",
+    "results": "run_identity, pass, bracket DESC, rung, slot",
+    "leaderboard": "run_identity, rank",
+    "incumbents": "run_identity, epochs_spent, loss DESC",
+    "drivers": "run_identity, driver",
+}
+
+
+def view_rows(
+    connection: sqlite3.Connection, view: str, identity: str | None
+) -> tuple[list[str], sqlite3.Cursor]:
+    """The columns and the rows of a public view, of all searches that `identity` means.
+
+    The data dictionary is of no search: it is the same for all. Raises NotFound when there is no
+    such view, or no such search.
+    """
+    if view not in DICTIONARY:
+        near = ", ".join(get_close_matches(view, DICTIONARY, cutoff=0.4) or DICTIONARY)
+        raise NotFound(f"No view is called {printable(repr(view))}; there are: {near}.")
+    names = match_identity(all_identities(connection), identity)
+    chosen = "run_identity IN (SELECT value FROM json_each(:names))" if view in VIEWS else "true"
+    order = f" ORDER BY {_ORDER[view]}" if view in _ORDER else ""
+    cursor = connection.execute(
+        f"SELECT * FROM {view} WHERE {chosen}{order}", {"names": json.dumps(names)}
+    )
+    return [column[0] for column in cursor.description], cursor
+
+
+def all_identities(connection: sqlite3.Connection) -> list[str]:
+    """The name of every search, the oldest first."""
+    searches = connection.execute("SELECT run_identity FROM searches ORDER BY created_at")
+    return [row[0] for row in searches]
+
+
+def glob_of(identities: Sequence[str], pattern: str | None) -> str:
+    """What SQLite's GLOB needs, so that `run_identity GLOB :identity` means the same searches.
+
+    Raises NotFound like match_identity.
+    """
+    if pattern is None:
+        return "*"
+    found = match_identity(identities, pattern)
+    if len(found) == 1:
+        return re.sub(r"[*?[]", r"[\g<0>]", found[0])
+    return pattern.replace("[!", "[^")
 
 
 def match_identity(identities: Sequence[str], pattern: str | None) -> list[str]:

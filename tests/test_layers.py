@@ -14,7 +14,7 @@ from conftest import ROOT, TOY, Hbtrack
 # From the bottom up. A module imports from its own layer and from those above it in this table;
 # `name.*` is a package with all that is in it.
 LAYERS: dict[str, list[str]] = {
-    "words": ["hbtrack", "hbtrack.errors", "hbtrack.records", "hbtrack.display"],
+    "words": ["hbtrack.errors", "hbtrack.records", "hbtrack.display"],
     "rules": [
         "hbtrack.schedule",
         "hbtrack.contract",
@@ -38,6 +38,7 @@ LAYERS: dict[str, list[str]] = {
     ],
     "loop": [
         "hbtrack.reading",
+        "hbtrack.queries",
         "hbtrack.remaining",
         "hbtrack.report.*",
         "hbtrack.replay",
@@ -53,6 +54,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.changing",
         "hbtrack.removing",
     ],
+    "python": ["hbtrack"],
     "commands": ["hbtrack.cli.*", "hbtrack.__main__"],
 }
 
@@ -79,6 +81,7 @@ LIBRARIES: dict[str, list[str]] = {
     "alembic": ["hbtrack.database.upgrade"],
     "numpy": ["hbtrack.script.inside"],
     "rich": ["hbtrack.report.canvas", "hbtrack.report.picture", "hbtrack.report.screen"],
+    "shtab": ["hbtrack.cli.completion"],
     "tabulate": ["hbtrack.cli.tables"],
     "sqlalchemy": [
         *("hbtrack.database.engine", "hbtrack.database.tables", "hbtrack.database.upgrade"),
@@ -86,7 +89,7 @@ LIBRARIES: dict[str, list[str]] = {
         "hbtrack.opening",
     ],
 }
-LAZY = ["alembic", "numpy", "rich", "tabulate"]
+LAZY = ["alembic", "numpy", "rich", "shtab", "tabulate"]
 
 # Imported only inside functions themselves, so that they may import at their top what they draw
 # with.
@@ -273,6 +276,9 @@ def loaded_by(hbtrack: Hbtrack, *words: str) -> set[str]:
         ("logs", "best"),
         ("sql", "SELECT * FROM leaderboard"),
         ("sql", "SELECT * FROM results", "--format", "csv"),
+        ("sql", "@best"),
+        ("export", "jsonl", "exported"),
+        ("completion", "bash"),
         ("db", "path"),
         ("db", "check"),
     ],

@@ -1,4 +1,4 @@
-"""`hbtrack sql`: one query over the public views, read-only and bounded.
+"""`hbtrack sql`: one query over the public views, typed or by its name, read-only and bounded.
 
 An authorizer allows SELECT, reading columns, recursion and the functions named here, and nothing
 else: `mode=ro` alone would still let ATTACH and VACUUM INTO create files.
@@ -12,133 +12,27 @@ import threading
 from typing import Any
 
 from hbtrack.cli import tables
+from hbtrack.database.location import database_path
 from hbtrack.errors import HbtrackError, UsageError
-from hbtrack.reading import connected
+from hbtrack.queries import Query, find_query, named_queries
+from hbtrack.reading import all_identities, connected, glob_of
 
 MAX_VALUE_BYTES = 100_000_000  # the longest text that a query may build
 
 FUNCTIONS = frozenset(
-    [
-        "->",
-        "->>",
-        "abs",
-        "acos",
-        "acosh",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-        "atanh",
-        "avg",
-        "ceil",
-        "ceiling",
-        "char",
-        "coalesce",
-        "concat",
-        "concat_ws",
-        "cos",
-        "cosh",
-        "count",
-        "cume_dist",
-        "current_date",
-        "current_time",
-        "current_timestamp",
-        "date",
-        "datetime",
-        "degrees",
-        "dense_rank",
-        "exp",
-        "first_value",
-        "floor",
-        "format",
-        "glob",
-        "group_concat",
-        "hex",
-        "if",
-        "ifnull",
-        "iif",
-        "instr",
-        "json",
-        "json_array",
-        "json_array_length",
-        "json_each",
-        "json_extract",
-        "json_group_array",
-        "json_group_object",
-        "json_insert",
-        "json_object",
-        "json_patch",
-        "json_quote",
-        "json_remove",
-        "json_replace",
-        "json_set",
-        "json_tree",
-        "json_type",
-        "json_valid",
-        "julianday",
-        "lag",
-        "last_value",
-        "lead",
-        "length",
-        "like",
-        "likelihood",
-        "likely",
-        "ln",
-        "log",
-        "log10",
-        "log2",
-        "lower",
-        "ltrim",
-        "max",
-        "median",
-        "min",
-        "mod",
-        "nth_value",
-        "ntile",
-        "nullif",
-        "octet_length",
-        "percent_rank",
-        "percentile",
-        "percentile_cont",
-        "percentile_disc",
-        "pi",
-        "pow",
-        "power",
-        "printf",
-        "quote",
-        "radians",
-        "random",
-        "rank",
-        "replace",
-        "round",
-        "row_number",
-        "rtrim",
-        "sign",
-        "sin",
-        "sinh",
-        "soundex",
-        "sqlite_version",
-        "sqrt",
-        "strftime",
-        "string_agg",
-        "substr",
-        "substring",
-        "sum",
-        "tan",
-        "tanh",
-        "time",
-        "timediff",
-        "total",
-        "trim",
-        "trunc",
-        "typeof",
-        "unhex",
-        "unicode",
-        "unixepoch",
-        "unlikely",
-        "upper",
-        "zeroblob",
-    ]
+    """
+    -> ->> abs acos acosh asin asinh atan atan2 atanh avg ceil ceiling char coalesce concat
+    concat_ws cos cosh count cume_dist current_date current_time current_timestamp date datetime
+    degrees dense_rank exp first_value floor format glob group_concat hex if ifnull iif instr
+    json json_array json_array_length json_each json_extract json_group_array json_group_object
+    json_insert json_object json_patch json_quote json_remove json_replace json_set json_tree
+    json_type json_valid julianday lag last_value lead length like likelihood likely ln log
+    log10 log2 lower ltrim max median min mod nth_value ntile nullif octet_length percent_rank
+    percentile percentile_cont percentile_disc pi pow power printf quote radians random rank
+    replace round row_number rtrim sign sin sinh soundex sqlite_version sqrt strftime string_agg
+    substr substring sum tan tanh time timediff total trim trunc typeof unhex unicode unixepoch
+    unlikely upper zeroblob
+    """.split()  # noqa: SIM905 - a line for each would be a page
 )
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -146,20 +40,71 @@ _ALLOWED = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE
 
 
 def main(args: argparse.Namespace) -> int:
-    """Show the rows of the query; exit 2 when it is refused, 1 when it takes too long."""
+    """Show the rows of the query; exit 2 when it is refused, 1 when it takes too long.
+
+    Exit 3 when no query has that name, or no search that identity.
+    """
+    if args.list:
+        return _list(args)
+    query = _asked(args)
+    if args.print:
+        tables.write(query.rstrip("\n"))
+        return 0
+    return _answer(args, query)
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = [
+        {"name": f"@{query.name}", "answers": query.description, "from": _origin(query)}
+        for query in named_queries(database_path(args.db)).values()
+    ]
+    if args.format == "json":
+        tables.write(tables.document("hbtrack.queries/1", queries=rows))
+        return 0
+    columns = ["name", "answers", "from"]
+    if args.format == "simple" and all(row["from"] == "hbtrack" for row in rows):
+        columns.remove("from")
+    tables.write(tables.fitted(rows, args.format, columns))
+    return 0
+
+
+def _origin(query: Query) -> str:
+    if query.is_own:
+        return "hbtrack"
+    return f"{query.path}, instead of {query.replaces}" if query.replaces else str(query.path)
+
+
+def _asked(args: argparse.Namespace) -> str:
+    """The text of the query that was typed, named or piped in."""
+    if args.query is None:
+        raise UsageError("Type a SELECT in quotes, or @NAME. The names: hbtrack sql --list")
+    if args.query == "-":
+        return sys.stdin.read()
+    if args.query.startswith("@"):
+        return find_query(args.query, database_path(args.db))
+    return str(args.query)
+
+
+def _answer(args: argparse.Namespace, query: str) -> int:
     with connected(args.db) as connection:
         connection.row_factory = None
+        if args.identity is not None and ":identity" not in query:
+            raise UsageError(
+                "The query does not ask for --identity. Write in it: "
+                "WHERE run_identity GLOB :identity"
+            )
+        values = {"identity": glob_of(all_identities(connection), args.identity)}
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         # Their first use needs more rights than any query is given.
         connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").close()
         connection.set_authorizer(_authorize)
-        columns, cells = _query(connection, args.query, args.time_limit)
+        columns, cells = _rows(connection, query, values, args.time_limit)
     names = _distinct(columns)
     rows = [dict(zip(names, line, strict=True)) for line in cells]
     if args.format == "json":
         tables.write(tables.document("hbtrack.sql/1", columns=names, rows=rows))
     else:
-        tables.write(tables.table(rows, args.format, names))
+        tables.write(tables.fitted(rows, args.format, names))
     return 0
 
 
@@ -170,8 +115,8 @@ def _authorize(action: int, _first: str | None, second: str | None, *_: str | No
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
-def _query(
-    connection: sqlite3.Connection, query: str, time_limit: float
+def _rows(
+    connection: sqlite3.Connection, query: str, values: dict[str, str], time_limit: float
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     time_limit = min(time_limit, threading.TIMEOUT_MAX / 2)
     timer = threading.Timer(time_limit, connection.interrupt)
@@ -181,7 +126,7 @@ def _query(
         thread.daemon = True
         thread.start()
     try:
-        cursor = connection.execute(query)
+        cursor = connection.execute(query, values)
         if cursor.description is None:
             raise UsageError("The query gives no rows; hbtrack sql runs one SELECT, read-only.")
         return [column[0] for column in cursor.description], cursor.fetchall()

@@ -8,7 +8,8 @@ import math
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from hbtrack.display import printable, width_of
@@ -17,12 +18,19 @@ Row = Mapping[str, Any]
 
 GAP = 2
 """Spaces between the columns of a table on a terminal."""
+COMPUTED = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a text begins with that a spreadsheet would compute."""
 
 
 def document(schema: str, **content: object) -> str:
     """One JSON document; `schema` names its form and version."""
     content = {"schema": schema, **_finite(content)}
     return json.dumps(content, ensure_ascii=True, indent=1, default=_encode, allow_nan=False)
+
+
+def line(row: Row) -> str:
+    """One row as JSON, in the same form as in a document."""
+    return _LINE.encode(_finite(row))
 
 
 def _finite(value: Any) -> Any:
@@ -39,7 +47,7 @@ def table(rows: Sequence[Row], form: str, columns: Sequence[str] | None = None) 
     columns = list(columns if columns is not None else rows[0] if rows else [])
     cells = [[row[column] for column in columns] for row in rows]
     if form in ("csv", "tsv"):
-        return _separated(columns, cells, "," if form == "csv" else "\t")
+        return "\n".join(separated(columns, cells, "," if form == "csv" else "\t"))
     if form == "html":
         return _html(columns, cells)
     import tabulate  # noqa: PLC0415 - csv, tsv and json need none
@@ -95,6 +103,44 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if on_terminal else None
 
 
+def fitted(rows: Sequence[Row], form: str, columns: Sequence[str]) -> str:
+    """The same; but a simple table that is too wide for the terminal is made to fit it.
+
+    First its numbers are rounded for the eye; if that is not enough, each row becomes a record of
+    its own, a line for every column. What goes into a file or a pipe stays as it is.
+    """
+    text = table(rows, form, columns)
+    if form != "simple" or _fits(text):
+        return text
+    short = [{column: _short(row[column]) for column in columns} for row in rows]
+    text = table(short, form, columns)
+    return text if _fits(text) else _records(rows, columns)
+
+
+def _fits(text: str) -> bool:
+    if sys.stdout is None or not sys.stdout.isatty():
+        return True
+    width = shutil.get_terminal_size().columns
+    return all(len(line) <= width for line in text.split("\n"))
+
+
+def _short(cell: object) -> object:
+    return rounded(cell) if isinstance(cell, float) else cell
+
+
+def _records(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    width = max(map(len, columns))
+    indent = "\n" + " " * (width + 2)
+    parts = []
+    for number, row in enumerate(rows, 1):
+        parts.append(f"--- {number} of {len(rows)} ---")
+        for column in columns:
+            lines = str(row[column]).split("\n") if isinstance(row[column], str) else [row[column]]
+            text = indent.join(_shown(line, "simple") for line in lines)
+            parts.append(f"{printable(column):{width}}  {text}".rstrip())
+    return "\n".join(parts)
+
+
 def rounded(value: float | None) -> float | None:
     """A loss for the eye; csv, tsv and json have all its digits."""
     return None if value is None else float(f"{value:.6g}")
@@ -122,25 +168,35 @@ def _shown(cell: object, form: str) -> str:
     return text.replace("|", r"\|") if form == "github" else text
 
 
-def _separated(columns: Sequence[str], cells: Sequence[Sequence[Any]], delimiter: str) -> str:
-    """Cells as they are, but a text that a spreadsheet would compute begins with an apostrophe."""
-    lines = []
-    for line in (
-        [_inert(column) for column in columns],
-        *([_inert(cell) for cell in line] for line in cells),
+def separated(
+    columns: Sequence[str],
+    cells: Iterable[Sequence[Any]],
+    delimiter: str = ",",
+    *,
+    raw: bool = False,
+) -> Iterator[str]:
+    """Lines of csv or tsv, each as it is needed, without its ending.
+
+    A text that a spreadsheet would compute begins with an apostrophe, unless they are `raw`.
+    """
+    out = io.StringIO()
+    # With this ending csv also quotes a lone carriage return, in every version of Python.
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
+    for line in chain(
+        [[_cell(name, raw=raw) for name in columns]],
+        ([_cell(cell, raw=raw) for cell in line] for line in cells),
     ):
-        out = io.StringIO()
-        # With this ending csv also quotes a lone carriage return, in every version of Python.
-        csv.writer(out, delimiter=delimiter, lineterminator="\r\n").writerow(line)
-        lines.append(out.getvalue().removesuffix("\r\n"))
-    return "\n".join(lines)
+        out.seek(0)
+        out.truncate()
+        writer.writerow(line)
+        yield out.getvalue().removesuffix("\r\n")
 
 
-def _inert(cell: object) -> object:
+def _cell(cell: object, *, raw: bool) -> object:
     if isinstance(cell, bytes):
         return cell.hex()
-    computed = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-    return f"'{cell}" if computed else cell
+    computed = isinstance(cell, str) and cell.startswith(COMPUTED)
+    return f"'{cell}" if computed and not raw else cell
 
 
 def _html(columns: Sequence[str], cells: Sequence[Sequence[Any]]) -> str:
@@ -154,3 +210,6 @@ def _html(columns: Sequence[str], cells: Sequence[Sequence[Any]]) -> str:
 
 def _encode(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+_LINE = json.JSONEncoder(default=_encode, allow_nan=False)

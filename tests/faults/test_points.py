@@ -92,6 +92,7 @@ SCENES = {
         ("stop.before", "stop.after", "stop.signalled"),
     ),
     "backup": Scene(searched_a_little, ("db", "backup", "copy.db"), ("backup.copied",)),
+    "export": Scene(searched_a_little, ("export", "csv", "exported"), ("export.view",)),
     "extend": Scene(searched_less, EXTEND, ("grow.inside",), EXTEND),
 }
 

@@ -11,7 +11,7 @@ from hbtrack.cli.parser.script_args import script_args, split_at_script, typed_o
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of one command; `command` is what to call with them. Raises UsageError."""
-    parser, commands = _make_parser()
+    parser, commands = make_parser()
     tail: list[str] = []
     if argv[:1] == ["run"]:
         head, tail = split_at_script(commands["run"], argv[1:])
@@ -23,16 +23,38 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _make_parser() -> tuple[Parser, dict[str, Parser]]:
+def make_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of everything, and those of the commands by their names."""
     parser = Parser(
         prog="hbtrack",
         description="Hyperband over your own training script, in one SQLite file, resumed exactly.",
-        epilog="Start here: hbtrack run --max-epochs 81 myexp.py --model resnet",
+        epilog="Example: hbtrack run --max-epochs 9 dummy.py --model resnet\n"
+        "Every command has more to say: hbtrack COMMAND --help",
+        formatter_class=_InGroups,
     )
     parser.add_argument("--version", action="version", version=f"hbtrack {__version__}")
     verbs = parser.add_subparsers(
-        dest="verb", metavar="COMMAND", required=True, parser_class=Parser
+        title="commands", dest="verb", metavar="COMMAND", required=True, parser_class=Parser
     )
     searching.add(verbs)
     asking.add(verbs)
     return parser, verbs.choices
+
+
+_HEADINGS = {"run": "search", "status": "see what was found", "db": "the rest"}
+"""What is written above a command, and so above those that follow it."""
+
+
+class _InGroups(argparse.RawDescriptionHelpFormatter):
+    """Help that shows the commands in groups."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = 14  # argparse forgets how far commands are indented
+
+    def _format_action(self, action: argparse.Action) -> str:
+        text = super()._format_action(action)
+        if isinstance(action, argparse._SubParsersAction):
+            return text.partition("\n")[2]  # a line that says only COMMAND
+        heading = _HEADINGS.get(str(action.metavar)) if not action.option_strings else None
+        return f"  {heading}:\n{text}" if heading else text

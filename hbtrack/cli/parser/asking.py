@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from hbtrack.cli.parser.pieces import Parser, common, format_option, identity
+from hbtrack.cli.parser.pieces import Parser, command, common, format_option, identity
 from hbtrack.cli.parser.values import seconds, whole
 
 if TYPE_CHECKING:
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 def add(verbs: "Verbs") -> None:
     """Add these commands to the verbs."""
-    for add_command in (_status, _report, _show, _errors, _logs, _sql, _rm, _db):
+    for add_command in (
+        *(_status, _report, _show, _errors, _logs),
+        *(_sql, _export, _rm, _db, _completion),
+    ):
         add_command(verbs)
 
 
@@ -141,16 +144,42 @@ def _sql(verbs: "Verbs") -> None:
     parser = verbs.add_parser(
         "sql",
         help="ask the database, read-only",
-        description="Run one SELECT over the public views. `SELECT * FROM data_dictionary` "
-        "explains every column.",
-        epilog='Example: hbtrack sql "SELECT config_id, loss FROM leaderboard LIMIT 5"',
+        description="Run one SELECT over the public views, or a query that has a name. `SELECT * "
+        "FROM data_dictionary` explains every column. Queries of your own: files NAME.sql in the "
+        "folder hbtrack-queries beside the database, or in ~/.config/hbtrack/queries.",
+        epilog="Example: hbtrack sql @best --identity 'model:*'",
     )
-    parser.add_argument("query", metavar="SELECT", help="one query, in quotes")
+    parser.add_argument(
+        "query", metavar="QUERY", nargs="?", help="a SELECT in quotes, @NAME, @FILE, or - for stdin"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--list", action="store_true", help="the queries that have a name")
+    which.add_argument("--print", action="store_true", help="show the query, do not run it")
+    identity(parser)
     parser.add_argument(
         "--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="default 60"
     )
     format_option(parser)
     common(parser, "sql")
+
+
+def _export(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "export",
+        help="every view as csv, json or jsonl",
+        description="Write every view to DEST: a new folder with a file per view for csv and "
+        "jsonl, one new file for json. NULL is an empty cell in csv and null in the others.",
+        epilog="Example: hbtrack export csv exported --identity model:resnet",
+    )
+    parser.add_argument("form", choices=("csv", "json", "jsonl"), help="what to write")
+    parser.add_argument("dest", metavar="DEST", help="a folder or file that does not exist yet")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="csv cells as they are, also those that a spreadsheet would compute",
+    )
+    identity(parser)
+    common(parser, "export")
 
 
 def _db(verbs: "Verbs") -> None:
@@ -163,15 +192,36 @@ def _db(verbs: "Verbs") -> None:
     actions = parser.add_subparsers(
         dest="action", metavar="ACTION", required=True, parser_class=Parser
     )
-    for name, text in (
-        ("path", "print which file the other commands would use"),
-        ("upgrade", "bring an older file to this version, after a backup"),
-        ("backup", "copy the file safely, also while a search runs"),
-        ("check", "recompute everything that follows from the facts and compare"),
+    for name, text, example in (
+        ("path", "print which file the other commands would use", "path"),
+        ("upgrade", "bring an older file to this version, after a backup", "upgrade"),
+        ("backup", "copy the file safely, also while a search runs", "backup copy.db"),
+        ("check", "recompute everything that follows from the facts and compare", "check"),
     ):
-        action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        action = actions.add_parser(
+            name,
+            help=text,
+            description=f"{text.capitalize()}.",
+            epilog=f"Example: hbtrack db {example}",
+        )
         if name == "backup":
             action.add_argument("file", metavar="FILE", help="a file that does not exist yet")
         if name == "check":
             identity(action)
         common(action, "db")
+
+
+def _completion(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "completion",
+        help="let your shell complete what you type",
+        description="Print a script that makes a shell complete commands, options and files.\n\n"
+        "bash: put this line into ~/.bashrc\n"
+        '    eval "$(hbtrack completion bash)"\n'
+        "zsh: put this line into ~/.zshrc, after compinit\n"
+        '    eval "$(hbtrack completion zsh)"',
+        epilog="Example: hbtrack completion bash",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.set_defaults(command=command("completion"))

@@ -23,7 +23,7 @@ def _run(verbs: "Verbs") -> None:
         usage="hbtrack run [options] SCRIPT [the script's own arguments]",
         description="Search SCRIPT's hyperparameters with Hyperband. A search is known by what the "
         "script's run_identity says; one that exists is gone on with.",
-        epilog="Example: hbtrack run --max-epochs 27 dummy.py --model resnet\n"
+        epilog="Example: hbtrack run --max-epochs 9 dummy.py --model resnet\n"
         "Options of hbtrack stand before SCRIPT; all that follows it is the script's.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -71,7 +71,7 @@ def _retry(verbs: "Verbs") -> None:
         help="queue failed evaluations again; resume runs them",
         description="Take failures back, where no rung that uses them has promoted a config yet; "
         "`hbtrack resume` then runs these evaluations again.",
-        epilog="Example: hbtrack retry --identity model:resnet --error 'out of memory'",
+        epilog="Example: hbtrack retry --identity model:resnet --error 'loss is nan'",
     )
     identity(parser)
     which = parser.add_mutually_exclusive_group()
@@ -87,7 +87,7 @@ def _extend(verbs: "Verbs") -> None:
         help="make a search larger, and go on with it",
         description="Give a search more passes, or a larger --max-epochs (times a power of eta). "
         "Both are new totals. All that was measured is used again.",
-        epilog="Example: hbtrack extend --identity model:resnet --max-epochs 243",
+        epilog="Example: hbtrack extend --identity model:resnet --passes 2",
     )
     parser.add_argument("--identity", required=True, metavar="ID", help="one search")
     parser.add_argument("--passes", type=whole(1), metavar="P", help="the new number of passes")
