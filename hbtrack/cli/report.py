@@ -30,6 +30,11 @@ def main(args: argparse.Namespace) -> int:
         names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
         if not names:
             raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
+        if args.html:
+            from hbtrack.cli import page  # noqa: PLC0415 - only a page needs a template engine
+
+            chosen = match_identity(names, args.identity)
+            return page.main(connection, database_path(args.db), chosen, args.html)
         reports = [_read(connection, args, name) for name in match_identity(names, args.identity)]
     if args.format == "json":
         tables.write(tables.document("hbtrack.report/1", searches=reports))

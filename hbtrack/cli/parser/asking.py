@@ -36,6 +36,9 @@ def _report(verbs: "Verbs") -> None:
     )
     identity(parser)
     parser.add_argument("--top", type=whole(1), default=10, metavar="N", help="default 10")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write one self-contained page instead; - is stdout"
+    )
     format_option(parser)
     common(parser, "report")
 

@@ -1,0 +1,177 @@
+"""Read from the public views what a page is made from. The queries are shown on the page, too."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from hbtrack import __version__
+from hbtrack.page.facts import Attempt, Driver, Facts, Result
+from hbtrack.reading import Row, state_of
+from hbtrack.records import unix
+from hbtrack.report.failures import failure_groups
+
+LEADERS = 300
+"""At most so many configs are listed."""
+CAUSES = 8
+"""At most so many causes of failure are shown."""
+
+SEARCH = "SELECT * FROM searches WHERE run_identity = :identity"
+
+RUNGS = """
+SELECT pass, bracket, rung, epochs, configs_planned, configs_entered, done, failed, running,
+    promoted, best_loss, cutoff_loss
+FROM rungs WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung"""
+
+RESULTS = """
+SELECT pass, bracket, rung, slot, config_id, epochs, status, loss, promoted
+FROM results WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung, slot"""
+
+INCUMBENTS = """
+SELECT finished_at, epochs_spent, config_id, epochs, loss
+FROM incumbents WHERE run_identity = :identity ORDER BY finished_at, epochs_spent"""
+
+CURVES = """
+SELECT DISTINCT config_id, epochs, loss
+FROM results WHERE run_identity = :identity AND status = 'done' ORDER BY config_id, epochs"""
+
+RANKS = """
+SELECT pass, bracket, rung, now.config_id, count(*) OVER (PARTITION BY pass, bracket, rung) AS n,
+    row_number() OVER (PARTITION BY pass, bracket, rung ORDER BY now.loss, slot) AS rank,
+    row_number() OVER (PARTITION BY pass, bracket, rung ORDER BY later.loss, slot) AS next_rank
+FROM (SELECT * FROM results WHERE promoted = 1) AS now
+JOIN (SELECT pass, bracket, rung - 1 AS rung, slot, loss FROM results
+    WHERE run_identity = :identity AND status = 'done') AS later
+    USING (pass, bracket, rung, slot)
+WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung, rank"""
+
+PARAMS = """
+SELECT config_id, name, value FROM params WHERE run_identity = :identity"""
+
+PARAMS_LOSS = """
+SELECT p.name, p.value, l.loss, l.epochs, l.config_id
+FROM leaderboard l JOIN params p USING (run_identity, config_id)
+WHERE l.run_identity = :identity ORDER BY p.name, l.rank"""
+
+ATTEMPTS = """
+SELECT worker, gpu, config_id, epochs, status, started_at, finished_at
+FROM attempts WHERE run_identity = :identity ORDER BY worker, started_at"""
+
+DRIVERS = """
+SELECT driver, host, workers, started_at, seen_at, ended_at
+FROM drivers WHERE run_identity = :identity ORDER BY driver"""
+
+LEADERBOARD = """
+SELECT rank, config_id, loss, epochs, epochs_reached, bracket, seconds
+FROM leaderboard WHERE run_identity = :identity ORDER BY rank LIMIT 300"""
+
+FAILURES = """
+SELECT fingerprint, error_type, count(*) AS failed, min(config_id) AS for_example
+FROM failures WHERE run_identity = :identity GROUP BY fingerprint, error_type
+ORDER BY failed DESC"""
+
+BEST = """
+SELECT a.config_id, a.epochs, a.attempt, a.status, a.loss, a.gpu, a.host, a.seconds, a.command
+FROM attempts a JOIN searches s USING (run_identity)
+WHERE a.run_identity = :identity AND a.config_id = s.best_config_id AND a.epochs = s.best_epochs
+ORDER BY a.status = 'done', a.attempt"""
+
+SCRIPTS = """
+SELECT script_sha256, min(started_at) AS first_at, max(started_at) AS last_at,
+    count(*) AS attempts
+FROM attempts WHERE run_identity = :identity GROUP BY script_sha256 ORDER BY first_at"""
+
+_RANKED = "SELECT count(*) AS n FROM leaderboard WHERE run_identity = :identity"
+
+_ENDED = """
+SELECT status, count(*) AS n FROM attempts WHERE run_identity = :identity GROUP BY status"""
+
+
+def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float) -> Facts:
+    """All facts of a search; the caller has begun the transaction that makes them one moment.
+
+    `path` is the database's, `now` the Unix time to show as the moment of writing.
+    """
+    (search,) = _rows(connection, SEARCH, identity)
+    state = state_of(connection, path, identity).word
+    best = _rows(connection, BEST, identity)
+    return Facts(
+        search=search,
+        state=state,
+        left=_left(connection, identity) if state == "running" else None,
+        written_at=now,
+        version=__version__,
+        rungs=_rows(connection, RUNGS, identity),
+        results=[Result(*line) for line in _lines(connection, RESULTS, identity)],
+        incumbents=_rows(connection, INCUMBENTS, identity),
+        leaders=_rows(connection, LEADERBOARD, identity),
+        ranked=_rows(connection, _RANKED, identity)[0]["n"],
+        params=_params(connection, identity),
+        attempts=[_attempt(line, now) for line in _lines(connection, ATTEMPTS, identity)],
+        drivers=_drivers(connection, identity, now, alive=state == "running"),
+        failures=failure_groups(connection, identity, CAUSES),
+        best_attempt=best[-1] if best else None,
+        scripts=_rows(connection, SCRIPTS, identity),
+        ended={row["status"]: row["n"] for row in _rows(connection, _ENDED, identity)},
+    )
+
+
+def _rows(connection: sqlite3.Connection, sql: str, identity: str) -> list[Row]:
+    with closing(connection.execute(sql, {"identity": identity})) as cursor:
+        return [dict(row) for row in cursor]
+
+
+def _lines(connection: sqlite3.Connection, sql: str, identity: str) -> Iterator[tuple]:
+    """The same as tuples, one after the other: there may be very many."""
+    with closing(connection.cursor()) as cursor:
+        cursor.row_factory = None
+        yield from cursor.execute(sql, {"identity": identity})
+
+
+def _params(connection: sqlite3.Connection, identity: str) -> dict[str, dict[str, object]]:
+    params: dict[str, dict[str, object]] = defaultdict(dict)
+    for config_id, name, value in _lines(connection, PARAMS, identity):
+        params[config_id][name] = value
+    return dict(params)
+
+
+def _attempt(line: tuple, now: float) -> Attempt:
+    worker, gpu, config_id, epochs, status, started_at, finished_at = line
+    start = unix(started_at)
+    end = max(start, unix(finished_at) if finished_at else now)
+    return Attempt(worker, gpu, config_id, epochs, status, start, end)
+
+
+def _drivers(
+    connection: sqlite3.Connection, identity: str, now: float, *, alive: bool
+) -> list[Driver]:
+    found = _rows(connection, DRIVERS, identity)
+    drivers = []
+    for row in found:
+        living = alive and row is found[-1]
+        start = unix(row["started_at"])
+        end = row["ended_at"] or row["seen_at"] or row["started_at"]
+        drivers.append(
+            Driver(
+                row["driver"],
+                row["host"],
+                row["workers"],
+                start,
+                max(start, now if living else unix(end)),
+                silent=not (living or row["ended_at"]),
+            )
+        )
+    return drivers
+
+
+def _left(connection: sqlite3.Connection, identity: str) -> str | None:
+    from hbtrack.remaining import remaining  # noqa: PLC0415 - slow to import
+
+    left = remaining(connection, identity)
+    return None if left is None else str(left)
+
+
+def shown(sql: str, identity: str) -> str:
+    """The query with the identity written out: what can be typed into any SQLite program."""
+    return sql.strip().replace(":identity", "'" + identity.replace("'", "''") + "'")
