@@ -109,7 +109,11 @@ class Browser:
 
     def screenshot(self, path: Path) -> None:
         """A picture of the whole page."""
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        self.call("Emulation.setScrollbarsHidden", hidden=True)
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        answer = self.call(
+            "Page.captureScreenshot", captureBeyondViewport=True, clip={**size, "scale": 1}
+        )
         path.write_bytes(base64.b64decode(answer["data"]))
 
 

@@ -17,7 +17,7 @@ from hbtrack.page.drawing import (
     star,
     steps,
 )
-from hbtrack.page.facts import Facts, Result
+from hbtrack.page.facts import Curve, Facts
 from hbtrack.page.scales import Extent, Scale, extent, number, time_unit
 from hbtrack.page.words import short
 from hbtrack.records import unix
@@ -39,7 +39,7 @@ def incumbents(facts: Facts) -> list[Drawing]:
     losses = [row["loss"] for row in facts.incumbents]
     spent = [float(row["epochs_spent"]) for row in facts.incumbents]
     began = unix(facts.search["created_at"])
-    ended = unix(facts.search["finished_at"]) if facts.search["finished_at"] else facts.written_at
+    ended = unix(facts.search["finished_at"]) if facts.search["finished_at"] else facts.until
     waited = [max(0.0, unix(row["finished_at"]) - began) for row in facts.incumbents]
     whole = max(ended - began, waited[-1])
     size, unit = time_unit(whole)
@@ -68,27 +68,6 @@ def _best_so_far(xs: Sequence[float], losses: Sequence[float], end: float, name:
 
 # --- learning curves -----------------------------------------------------------------------------
 
-Curve = list[tuple[int, float]]
-
-
-def curves_of(results: Iterable[Result]) -> dict[str, Curve]:
-    """The measured losses of each config over its budgets."""
-    found: dict[str, dict[int, float]] = defaultdict(dict)
-    for one in results:
-        if one.status == "done":
-            found[one.config_id][one.epochs] = one.loss
-    return {config_id: sorted(losses.items()) for config_id, losses in found.items()}
-
-
-def reached(results: Iterable[Result]) -> dict[str, int]:
-    """The largest rung that each config has a loss at, in any bracket."""
-    found: dict[str, int] = {}
-    for one in results:
-        if one.status == "done":
-            found[one.config_id] = max(one.rung, found.get(one.config_id, 0))
-    return found
-
-
 def shade(rung: int, rungs: int) -> int:
     """Which of the six colours a rung has, when there are so many rungs."""
     return STEPS - 1 if rungs <= 1 else round(rung * (STEPS - 1) / (rungs - 1))
@@ -96,7 +75,7 @@ def shade(rung: int, rungs: int) -> int:
 
 def curves(facts: Facts) -> Drawing | None:
     """Loss over budgets, coloured by the rung reached."""
-    found = curves_of(facts.results)
+    found = facts.curves
     if not found:
         return None
     width, height = 920.0, 400.0
@@ -107,7 +86,7 @@ def curves(facts: Facts) -> Drawing | None:
     frame = Frame(x, y, "epochs", "loss", [(b, f"{b:,}") for b in _apart(budgets, x)])
     rungs = max(row["rung"] for row in facts.rungs) + 1
     draw = _each if len(found) <= CURVES else _bands
-    marks = draw(found, reached(facts.results), rungs, x, y, facts.best_config_id)
+    marks = draw(found, facts.reached, rungs, x, y, facts.best_config_id)
     return Drawing(
         width, height, "Loss of every config over its budgets.", (*frame.marks(), *marks)
     )

@@ -1,11 +1,10 @@
 """Small charts side by side: rank against rank, and each parameter against the loss."""
 
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from hbtrack.page.analysis import Transition, numeric
-from hbtrack.page.charts import curves_of
 from hbtrack.page.drawing import Box, Dot, Drawing, Frame, Label, Mark, Path, Point, line, star
 from hbtrack.page.facts import Facts
 from hbtrack.page.scales import Scale, extent, number
@@ -57,9 +56,19 @@ def parameter_names(facts: Facts) -> list[str]:
     return list(dict.fromkeys([*first, *others]))
 
 
+def varying(facts: Facts) -> list[str]:
+    """The names of the parameters that have more than one value."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for params in facts.params.values():
+        for name, value in params.items():
+            if len(seen[name]) < 2:
+                seen[name].add(str(value))
+    return [name for name in parameter_names(facts) if len(seen[name]) > 1]
+
+
 def last_losses(facts: Facts) -> dict[str, tuple[int, float]]:
     """The largest budget of each config with parameters, and the loss there."""
-    curves = curves_of(facts.results)
+    curves = facts.curves
     return {config_id: curves[config_id][-1] for config_id in facts.params if config_id in curves}
 
 
@@ -69,7 +78,7 @@ def parameter_panels(facts: Facts) -> list[Drawing]:
     if not last:
         return []
     y = extent(loss for _, loss in last.values()).scale(HEIGHT - BOTTOM, 30)
-    names = parameter_names(facts)[:PARAMETERS]
+    names = varying(facts)[:PARAMETERS]
     return [panel for name in names if (panel := _parameter_panel(facts, name, last, y))]
 
 
@@ -99,7 +108,7 @@ def _numbers(
 ) -> tuple[Callable[[str], float], list[Mark]]:
     plain = {one: float(value) for one, value in values.items()}  # type: ignore[arg-type]
     x = extent(plain.values()).scale(LEFT, WIDTH - 12)
-    ticks = [(value, number(value)) for value in x.ticks(3)]
+    ticks = [(value, number(value)) for value in x.ticks(5 if x.log else 4)]
     return (lambda one: x(plain[one])), Frame(x, y, "", "", ticks or [(x.low, number(x.low))]).marks()
 
 

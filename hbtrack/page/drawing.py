@@ -160,7 +160,7 @@ class Frame:
         """Grid lines, ticks and names."""
         left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
         marks: list[Mark] = []
-        for value in self.y.ticks(4):
+        for value in self.y.ticks(6):
             y = self.y(value)
             marks.append(Path(line([(left, y), (right, y)]), "grid"))
             marks.append(Label(left - 8, y + 4, number(value), "tick", "end"))

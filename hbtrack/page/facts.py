@@ -1,13 +1,17 @@
 """What the page is made from: everything that was read of one search, at one moment. Pure."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hbtrack.report.failures import FailureGroup
 
 Row = dict[str, Any]
+Curve = list[tuple[int, float]]
+"""A config's losses: budgets in epochs, growing, and the loss at each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A process run. Times are Unix seconds; `end` of what still runs is when this was read."""
+    """A process run. Times are Unix seconds; what is open ends where the facts end."""
 
     worker: int
     gpu: str
     config_id: str
     epochs: int
     status: str
+    script: str  # its sha256
     start: float
     end: float
 
@@ -50,7 +55,7 @@ class Driver:
     silent: bool  # it died without a word: `end` is when it was last seen
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """One search at one moment."""
 
@@ -58,6 +63,7 @@ class Facts:
     state: str  # running, orphaned, interrupted, stopped, finished
     left: str | None  # how long it still takes, if that can be told
     written_at: float  # Unix seconds
+    until: float  # the last moment that is known of: `written_at` while something runs
     version: str
     rungs: Sequence[Row]
     results: Sequence[Result]
@@ -69,8 +75,6 @@ class Facts:
     drivers: Sequence[Driver]
     failures: Sequence["FailureGroup"]
     best_attempt: Row | None
-    scripts: Sequence[Row]
-    ended: Mapping[str, int]  # attempts by status
 
     @property
     def identity(self) -> str:
@@ -81,3 +85,35 @@ class Facts:
     def best_config_id(self) -> str | None:
         """The config with the smallest loss."""
         return self.search["best_config_id"]  # type: ignore[no-any-return]
+
+    @property
+    def no_loss(self) -> str:
+        """What is said where there is nothing to show."""
+        yet = "" if self.search["status"] == "finished" else " yet"
+        return f"No evaluation has a loss{yet}."
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """The measured losses of each config over its budgets."""
+        found: dict[str, dict[int, float]] = defaultdict(dict)
+        for one in self.results:
+            if one.status == "done":
+                found[one.config_id][one.epochs] = one.loss
+        return {config_id: sorted(losses.items()) for config_id, losses in found.items()}
+
+    @cached_property
+    def reached(self) -> dict[str, int]:
+        """The largest rung that each config has a loss at, in any bracket."""
+        found: dict[str, int] = {}
+        for one in self.results:
+            if one.status == "done":
+                found[one.config_id] = max(one.rung, found.get(one.config_id, 0))
+        return found
+
+    @cached_property
+    def scripts(self) -> dict[str, float]:
+        """When each version of the script, known by its sha256, was first run; oldest first."""
+        first: dict[str, float] = {}
+        for one in self.attempts:
+            first[one.script] = min(one.start, first.get(one.script, one.start))
+        return dict(sorted(first.items(), key=lambda item: item[1]))

@@ -25,7 +25,7 @@ from hbtrack.page.words import count, ordinal, short
 THREADS = 1500
 """With more threads in all, or BAND of them in one band, ribbons are drawn instead."""
 BAND = 400
-BANDS = 24
+BANDS = 16
 """With more bands than that the passes are drawn together."""
 
 LEFT, RIGHT, WIDTH = 118.0, 112.0, 920.0
@@ -184,13 +184,13 @@ def _thread_band(
     for members in rungs.values():
         gap = _spacing(len(members))
         for rank, one in enumerate(ordered(members)):
-            places[one] = across.x[one.epochs], top + gap * (rank + 0.5), rank + 1
+            places[one] = across.x[one.epochs], top + 4 + gap * rank, rank + 1
     height = max(len(members) * _spacing(len(members)) for members in rungs.values())
     drawn = [_thread(thread, places, rungs, best) for thread in threads]
     return max(34.0, height), sorted(drawn, key=lambda group: _LAST.index(group.kind.split()[1]))
 
 
-_LAST = ("stopped", "undecided", "final", "failed", "best")
+_LAST = ("waiting", "stopped", "running", "final", "failed", "best")
 
 
 def _thread(
@@ -210,11 +210,11 @@ def _thread(
 
 
 def _fate(last: Result) -> str:
-    if last.status == "failed":
-        return "failed"
-    if last.status == "done" and last.rung == last.bracket:
+    if last.status != "done":
+        return last.status
+    if last.rung == last.bracket:
         return "final"
-    return "stopped" if last.status == "done" and last.promoted is not None else "undecided"
+    return "waiting" if last.promoted is None else "stopped"
 
 
 def _end(

@@ -2,9 +2,13 @@
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from math import inf, isfinite
 from pathlib import Path
+from sys import intern
+from typing import Any
 
 from hbtrack import __version__
 from hbtrack.page.facts import Attempt, Driver, Facts, Result
@@ -55,7 +59,7 @@ FROM leaderboard l JOIN params p USING (run_identity, config_id)
 WHERE l.run_identity = :identity ORDER BY p.name, l.rank"""
 
 ATTEMPTS = """
-SELECT worker, gpu, config_id, epochs, status, started_at, finished_at
+SELECT worker, gpu, config_id, epochs, status, script_sha256, started_at, finished_at
 FROM attempts WHERE run_identity = :identity ORDER BY worker, started_at"""
 
 DRIVERS = """
@@ -84,9 +88,6 @@ FROM attempts WHERE run_identity = :identity GROUP BY script_sha256 ORDER BY fir
 
 _RANKED = "SELECT count(*) AS n FROM leaderboard WHERE run_identity = :identity"
 
-_ENDED = """
-SELECT status, count(*) AS n FROM attempts WHERE run_identity = :identity GROUP BY status"""
-
 
 def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float) -> Facts:
     """All facts of a search; the caller has begun the transaction that makes them one moment.
@@ -95,26 +96,34 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
     """
     (search,) = _rows(connection, SEARCH, identity)
     state = state_of(connection, path, identity).word
+    alive = state in ("running", "orphaned")
+    attempts = [_attempt(line) for line in _lines(connection, ATTEMPTS, identity)]
+    drivers = _rows(connection, DRIVERS, identity)
+    until = now if alive else _last_known(search, attempts, drivers)
+    leaders = _rows(connection, LEADERBOARD, identity)
     best = _rows(connection, BEST, identity)
     return Facts(
         search=search,
         state=state,
         left=_left(connection, identity) if state == "running" else None,
         written_at=now,
+        until=until,
         version=__version__,
         rungs=_rows(connection, RUNGS, identity),
-        results=[Result(*line) for line in _lines(connection, RESULTS, identity)],
+        results=[_result(line) for line in _lines(connection, RESULTS, identity)],
         incumbents=_rows(connection, INCUMBENTS, identity),
-        leaders=_rows(connection, LEADERBOARD, identity),
-        ranked=_rows(connection, _RANKED, identity)[0]["n"],
+        leaders=leaders,
+        ranked=len(leaders) if len(leaders) < LEADERS else _count(connection, identity),
         params=_params(connection, identity),
-        attempts=[_attempt(line, now) for line in _lines(connection, ATTEMPTS, identity)],
-        drivers=_drivers(connection, identity, now, alive=state == "running"),
+        attempts=[_closed(one, until, alive=alive) for one in attempts],
+        drivers=[_driver(row, until, is_last=row is drivers[-1], alive=alive) for row in drivers],
         failures=failure_groups(connection, identity, CAUSES),
         best_attempt=best[-1] if best else None,
-        scripts=_rows(connection, SCRIPTS, identity),
-        ended={row["status"]: row["n"] for row in _rows(connection, _ENDED, identity)},
     )
+
+
+def _count(connection: sqlite3.Connection, identity: str) -> int:
+    return int(_rows(connection, _RANKED, identity)[0]["n"])
 
 
 def _rows(connection: sqlite3.Connection, sql: str, identity: str) -> list[Row]:
@@ -122,7 +131,7 @@ def _rows(connection: sqlite3.Connection, sql: str, identity: str) -> list[Row]:
         return [dict(row) for row in cursor]
 
 
-def _lines(connection: sqlite3.Connection, sql: str, identity: str) -> Iterator[tuple]:
+def _lines(connection: sqlite3.Connection, sql: str, identity: str) -> Iterator[tuple[Any, ...]]:
     """The same as tuples, one after the other: there may be very many."""
     with closing(connection.cursor()) as cursor:
         cursor.row_factory = None
@@ -132,37 +141,46 @@ def _lines(connection: sqlite3.Connection, sql: str, identity: str) -> Iterator[
 def _params(connection: sqlite3.Connection, identity: str) -> dict[str, dict[str, object]]:
     params: dict[str, dict[str, object]] = defaultdict(dict)
     for config_id, name, value in _lines(connection, PARAMS, identity):
-        params[config_id][name] = value
+        params[intern(config_id)][intern(name)] = value
     return dict(params)
 
 
-def _attempt(line: tuple, now: float) -> Attempt:
-    worker, gpu, config_id, epochs, status, started_at, finished_at = line
+def _result(line: tuple[Any, ...]) -> Result:
+    pass_, bracket, rung, slot, config_id, *rest = line
+    return Result(pass_, bracket, rung, slot, intern(config_id), *rest)
+
+
+def _attempt(line: tuple[Any, ...]) -> Attempt:
+    """An attempt; one that is open has no end yet."""
+    worker, gpu, config_id, epochs, status, script, started_at, finished_at = line
     start = unix(started_at)
-    end = max(start, unix(finished_at) if finished_at else now)
-    return Attempt(worker, gpu, config_id, epochs, status, start, end)
+    end = max(start, unix(finished_at)) if finished_at else inf
+    return Attempt(worker, gpu, intern(config_id), epochs, status, intern(script), start, end)
 
 
-def _drivers(
-    connection: sqlite3.Connection, identity: str, now: float, *, alive: bool
-) -> list[Driver]:
-    found = _rows(connection, DRIVERS, identity)
-    drivers = []
-    for row in found:
-        living = alive and row is found[-1]
-        start = unix(row["started_at"])
-        end = row["ended_at"] or row["seen_at"] or row["started_at"]
-        drivers.append(
-            Driver(
-                row["driver"],
-                row["host"],
-                row["workers"],
-                start,
-                max(start, now if living else unix(end)),
-                silent=not (living or row["ended_at"]),
-            )
-        )
-    return drivers
+def _closed(one: Attempt, until: float, *, alive: bool) -> Attempt:
+    """The same with an end. Where no hbtrack is alive nobody has settled what it came to."""
+    if isfinite(one.end):
+        return one
+    return replace(one, end=max(one.start, until), status=one.status if alive else "not settled")
+
+
+def _last_known(search: Row, attempts: Sequence[Attempt], drivers: Sequence[Row]) -> float:
+    times = [row[name] for row in drivers for name in ("started_at", "seen_at", "ended_at")]
+    moments = [unix(text) for text in (*times, search["created_at"], search["finished_at"]) if text]
+    ends = [one.end if isfinite(one.end) else one.start for one in attempts]
+    return max([*moments, *ends])
+
+
+def _driver(row: Row, until: float, *, is_last: bool, alive: bool) -> Driver:
+    start = unix(row["started_at"])
+    silent = not row["ended_at"]
+    known = row["ended_at"] or row["seen_at"] or row["started_at"]
+    end = until if silent and is_last else unix(known)
+    return Driver(
+        row["driver"], row["host"], row["workers"], start, max(start, end),
+        silent=silent and not (is_last and alive),
+    )
 
 
 def _left(connection: sqlite3.Connection, identity: str) -> str | None:

@@ -2,14 +2,15 @@
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hbtrack.display import option, printable
-from hbtrack.page.analysis import edges
+from hbtrack.page.analysis import EDGE_CONFIGS, edges
 from hbtrack.page.facts import Facts
 from hbtrack.page.scales import number
-from hbtrack.page.words import are, count, listed, percent, short, span, stamp
+from hbtrack.page.words import are, count, listed, moment, percent, short, span, stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def headline(facts: Facts) -> str:
     if search["stop_reason"]:
         text += f" It was stopped: {short(search['stop_reason'], 300)}."
     if search["best_loss"] is None:
-        return f"{text} No evaluation has a loss yet."
+        return f"{text} {facts.no_loss}"
     at = count(search["best_epochs"], "epoch")
     return f"{text} The best loss is {loss(search['best_loss'])}, at {at}."
 
@@ -176,7 +177,8 @@ def _visible_lines(text: str) -> str:
 
 
 def _interruptions(facts: Facts) -> Iterator[Item]:
-    lost, interrupted = facts.ended.get("lost", 0), facts.ended.get("interrupted", 0)
+    ended = Counter(one.status for one in facts.attempts)
+    lost, interrupted = ended["lost"], ended["interrupted"]
     silent = sum(driver.silent for driver in facts.drivers)
     parts = []
     if lost:
@@ -193,7 +195,7 @@ def _interruptions(facts: Facts) -> Iterator[Item]:
 
 def _changed(facts: Facts) -> Iterator[Item]:
     if len(facts.scripts) > 1:
-        since = [stamp(row["first_at"]) for row in facts.scripts[1:]]
+        since = [moment(first_at) for first_at in facts.scripts.values()][1:]
         yield Item(
             "The script changed during the search",
             (
@@ -204,7 +206,7 @@ def _changed(facts: Facts) -> Iterator[Item]:
 
 
 def _edges(facts: Facts) -> Iterator[Item]:
-    if facts.best_config_id is None:
+    if facts.best_config_id is None or facts.ranked < EDGE_CONFIGS:
         return
     for edge in edges(facts.params.get(facts.best_config_id, {}), facts.params.values()):
         yield Item(
@@ -223,12 +225,11 @@ def _edges(facts: Facts) -> Iterator[Item]:
 def reproduce(facts: Facts) -> list[tuple[str, str]]:
     """The search's parameters, a name and a value each."""
     search = facts.search
-    hashes = [row["script_sha256"] for row in facts.scripts]
     hosts = sorted({driver.host for driver in facts.drivers})
     return [
         ("script", printable(search["script"])),
         ("its arguments", printable(shlex.join(json.loads(search["script_args"]))) or "none"),
-        ("sha256 of the script", ", ".join(hashes) or "not known yet"),
+        ("sha256 of the script", ", ".join(facts.scripts) or "not known yet"),
         ("seed", str(search["seed"])),
         ("max_epochs", f"{search['max_epochs']:,}"),
         ("eta", number(search["eta"])),

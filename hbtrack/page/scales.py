@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
-DECADES = 50
+DECADES = 30
 """Positive values whose largest is so many times the smallest are drawn on a log scale."""
+
+TINY = 1e-300
 
 FEW = 20
 """Among fewer values none is taken for an outlier."""
@@ -24,14 +26,15 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Where the value lies."""
-        low, high, value = (self._straight(one) for one in (self.low, self.high, value))
+        if self.log:
+            low, high, value = math.log(self.low), math.log(self.high), math.log(max(value, TINY))
+        else:  # halves, so that nothing overflows at 1e308
+            low, high, value = self.low / 2, self.high / 2, value / 2
         if high <= low:
             return (self.start + self.end) / 2
-        share = min(1.0, max(0.0, (value - low) / (high - low)))
+        share = (value - low) / (high - low)
+        share = 0.0 if share < 0 else min(share, 1.0)
         return self.start + share * (self.end - self.start)
-
-    def _straight(self, value: float) -> float:
-        return math.log10(max(value, 1e-300)) if self.log else value / 2  # no overflow at 1e308
 
     def ticks(self, about: int = 5) -> list[float]:
         """Round values within the scale, about so many."""
@@ -55,10 +58,12 @@ def round_step(least: float) -> float:
 
 def log_ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Powers of ten, with 2 and 5 between them where there are few, without some where many."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    every = max(1, math.ceil((last - first) / max(1, about)))
-    times = (1, 2, 5) if last - first <= 2 else (1,)
-    found = [t * 10.0**power for power in range(first, last + 1, every) for t in times]
+    first, last = math.floor(math.log10(low)), math.floor(math.log10(high))
+    decades = last - math.ceil(math.log10(low))
+    every = max(1, math.ceil((decades + 1) / max(1, about)))
+    times = (1,) if decades > 1 else (1, 2, 5)
+    powers = range(first if decades < 2 else first + 1, last + 1, every)
+    found = [t * 10.0**power for power in powers for t in times]
     return [value for value in found if low * 0.999 <= value <= high * 1.001]
 
 
@@ -105,6 +110,8 @@ def _without_outliers(ordered: Sequence[float]) -> tuple[float, float]:
 
 def number(value: float) -> str:
     """A number in at most four digits."""
+    if float(value).is_integer() and abs(value) < 1e7:
+        return f"{value:,.0f}"
     text = f"{value:.4g}"
     if "e" not in text:
         return text

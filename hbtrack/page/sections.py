@@ -1,17 +1,19 @@
 """The figures of the page, each with a sentence, a table and the SQL behind it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 from hbtrack.page import charts, comparisons, flow, gather, timeline
 from hbtrack.page.analysis import Transition, agreement, mean_idle, numeric, spearman, transitions
-from hbtrack.page.drawing import Drawing
-from hbtrack.page.facts import Facts
+from hbtrack.page.drawing import Drawing, Group, Mark
+from hbtrack.page.facts import Curve, Facts
 from hbtrack.page.lead import loss
 from hbtrack.page.scales import number
 from hbtrack.page.words import are, count, listed, ordinal, percent, short, span, stamp
 
+PANELS = 12
+"""At most so many steps from rung to rung are drawn."""
 ROWS = 200
 """At most so many rows of a figure's table are in the page."""
 
@@ -50,7 +52,21 @@ def sections(facts: Facts) -> list[Section]:
         _parameters,
         _workers,
     )
-    return [make(facts) for make in made]
+    return [_with_its_legend(make(facts)) for make in made]
+
+
+def _with_its_legend(section: Section) -> Section:
+    """The same; its legend names only what is drawn."""
+    drawn = {word for drawing in section.drawings for word in _kinds(drawing.marks)}
+    legend = tuple(entry for entry in section.legend if entry[0].split("-")[-1] in drawn)
+    return replace(section, legend=legend)
+
+
+def _kinds(marks: Iterable[Mark]) -> Iterator[str]:
+    for mark in marks:
+        yield from mark.kind.split()
+        if isinstance(mark, Group):
+            yield from _kinds(mark.marks)
 
 
 def _table(columns: str, rows: Sequence[Cells]) -> Table:
@@ -67,7 +83,8 @@ def _flow(facts: Facts) -> Section:
         ("final", "reached its bracket's last rung"),
         ("stopped", "stopped"),
         ("failed", "failed"),
-        ("undecided", "not decided yet"),
+        ("running", "running"),
+        ("waiting", "not decided yet"),
     )
     bars = (
         ("ribbon", "promoted"),
@@ -108,10 +125,10 @@ def _flow_sentences(facts: Facts, *, detailed: bool) -> tuple[str, ...]:
     promoted = sum(row["promoted"] or 0 for row in facts.rungs)
     largest = max(row["epochs"] for row in facts.rungs)
     ended = sum(row["done"] for row in facts.rungs if row["epochs"] == largest)
+    measured = f"{are(ended, 'config')} measured" if ended else "none is measured yet"
     text = (
         f"{count(entered, 'config')} entered {count(sum(map(bool, first)), 'bracket')}, "
-        f"{count(promoted, 'time')} one was promoted, and {are(ended, 'config')} measured "
-        f"at {count(largest, 'epoch')}."
+        f"{count(promoted, 'promotion')} followed, and {measured} at {count(largest, 'epoch')}."
     )
     how = (
         "In each column the best stands on top; a line that goes on was promoted."
@@ -144,7 +161,7 @@ def _incumbents(facts: Facts) -> Section:
 
 def _improvements(facts: Facts) -> str:
     if not facts.incumbents:
-        return "No evaluation has a loss yet."
+        return facts.no_loss
     first, last = facts.incumbents[0], facts.incumbents[-1]
     if first is last:
         return f"There has been one best so far, {loss(last['loss'])}."
@@ -161,8 +178,8 @@ def _improvements(facts: Facts) -> str:
 
 
 def _curves(facts: Facts) -> Section:
-    found = charts.curves_of(facts.results)
-    reach = charts.reached(facts.results)
+    found = facts.curves
+    reach = facts.reached
     rungs = max((row["rung"] for row in facts.rungs), default=0) + 1
     present = sorted(set(reach.values()))
     legend = tuple((f"rung{charts.shade(r, rungs)}", f"reached rung {r}") for r in present)
@@ -184,9 +201,9 @@ def _curves(facts: Facts) -> Section:
     )
 
 
-def _curve_sentences(facts: Facts, found: dict[str, charts.Curve]) -> tuple[str, ...]:
+def _curve_sentences(facts: Facts, found: dict[str, Curve]) -> tuple[str, ...]:
     if not found:
-        return ("No evaluation has a loss yet.",)
+        return (facts.no_loss,)
     once = sum(len(curve) == 1 for curve in found.values())
     text = f"{count(len(found), 'config')} have a loss" if len(found) > 1 else "1 config has a loss"
     text += f", {once:,} of them at one budget only."
@@ -210,7 +227,7 @@ def _stopping(facts: Facts) -> Section:
         + (listed([short(move.config_id, 60) for move in one.moves if move.rose_late][:3]),)
         for one in found
     ]
-    shown = [one for one in found if one.n >= 3][:12]
+    shown = [one for one in found if one.n >= 3][:PANELS]
     return Section(
         "stopping",
         "Was early stopping right?",
@@ -244,7 +261,9 @@ def _verdict(facts: Facts, found: Sequence[Transition]) -> tuple[str, ...]:
     caveat = "Only promoted configs can be compared; what the others would have become, nobody saw."
     if n < 30:
         caveat = f"So few configs give a hint only. {caveat}"
-    parts = [text, caveat, _late(found), _narrow_escape(facts)]
+    shown = sum(one.n >= 3 for one in found)
+    drawn = f"The first {PANELS} of {shown} steps are drawn." if shown > PANELS else ""
+    parts = [text, caveat, _late(found), _narrow_escape(facts), drawn]
     return tuple(part for part in parts if part)
 
 
@@ -272,6 +291,8 @@ def _narrow_escape(facts: Facts) -> str:
             slots = [one.slot for one in flow.ordered(rung)]
             rank = slots.index(best.slot) + 1
             cuts.append((rank / max(1, row["promoted"] or 0), rank, row))
+    if all(rank == 1 for _, rank, _ in cuts):
+        return "The best was first in its bracket at every rung."
     _, rank, row = max(cuts, key=lambda cut: cut[0])
     return (
         f"The best was nearest to being stopped at {count(row['epochs'], 'epoch')}: it was "
@@ -302,7 +323,7 @@ def _parameters(facts: Facts) -> Section:
 def _correlations(facts: Facts) -> list[Cells]:
     """Each parameter's rank correlation with the loss at the budget most configs were measured at."""
     losses: dict[int, dict[str, float]] = {}
-    for config_id, curve in charts.curves_of(facts.results).items():
+    for config_id, curve in facts.curves.items():
         for epochs, value in curve:
             losses.setdefault(epochs, {})[config_id] = value
     epochs = max(losses, key=lambda budget: (len(losses[budget]), budget), default=0)
@@ -328,7 +349,7 @@ def _parameter_sentences(facts: Facts, rows: Sequence[Cells]) -> tuple[str, ...]
     if not rows:
         return ("No config's id or get_config gave parameters.",)
     if not facts.leaders:
-        return ("No evaluation has a loss yet.",)
+        return (facts.no_loss,)
     told = [row for row in rows if isinstance(row[6], float) and isinstance(row[5], int)]
     found = "No parameter is a number that varies, so there is nothing to correlate."
     if told:
@@ -339,8 +360,11 @@ def _parameter_sentences(facts: Facts, rows: Sequence[Cells]) -> tuple[str, ...]
             f"(n = {n:,}), the loss {way} most clearly with {name} (ρ = {rho:.2f})."
         )
     how = "Drawn is the loss at the largest budget that a config reached."
-    if len(rows) > comparisons.PARAMETERS:
-        how += f" {comparisons.PARAMETERS} of {len(rows):,} parameters are drawn."
+    varying = len(comparisons.varying(facts))
+    if varying < len(rows):
+        how += f" {count(len(rows) - varying, 'parameter')} without a second value are left out."
+    if varying > comparisons.PARAMETERS:
+        how += f" {comparisons.PARAMETERS} of {varying:,} parameters are drawn."
     return found, how
 
 
@@ -359,7 +383,7 @@ def _workers(facts: Facts) -> Section:
         (
             ("attempt-done", "done"),
             ("attempt-failed", "failed"),
-            ("attempt-lost", "lost or interrupted"),
+            ("attempt-lost", "lost, interrupted or not settled"),
             ("attempt-running", "running"),
             ("gap", "no hbtrack alive"),
         ),
@@ -406,7 +430,7 @@ def ranked(facts: Facts) -> Section:
     if facts.ranked > len(rows):
         text = f"The {len(rows):,} best of {text}"
     if not rows:
-        text = "No config has a loss yet."
+        text = facts.no_loss
     titles = ("rank", "config", "loss", "at epochs", "reached", "bracket", "seconds")
     columns = (*titles, *(short(name, 40) for name in names))
     return Section(

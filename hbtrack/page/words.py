@@ -47,6 +47,8 @@ def stamp(text: str | None) -> str:
 
 def span(seconds: float) -> str:
     """A duration in the two units that matter: 2 d 3 h, 4 min 10 s, 0.8 s."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
