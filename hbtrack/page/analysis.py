@@ -134,9 +134,7 @@ def numeric(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
-def edges(
-    best: Mapping[str, object], sampled: Iterable[Mapping[str, object]]
-) -> list[Edge]:
+def edges(best: Mapping[str, object], sampled: Iterable[Mapping[str, object]]) -> list[Edge]:
     """The parameters of the best config with almost no sampled value beyond them."""
     columns: dict[str, list[float]] = defaultdict(list)
     for params in sampled:

@@ -68,6 +68,7 @@ def _best_so_far(xs: Sequence[float], losses: Sequence[float], end: float, name:
 
 # --- learning curves -----------------------------------------------------------------------------
 
+
 def shade(rung: int, rungs: int) -> int:
     """Which of the six colours a rung has, when there are so many rungs."""
     return STEPS - 1 if rungs <= 1 else round(rung * (STEPS - 1) / (rungs - 1))
@@ -118,7 +119,7 @@ def _each(
         if len(points) > 1:
             marks.append(Path(line(points), f"curve {kind}", title))
         marks += [Dot(*point, 2.6, f"point {kind}", title) for point in points]
-    if best in found:
+    if best and best in found:
         point = min(found[best], key=lambda one: one[1])
         marks.append(Path(star(x(point[0]), y(point[1]), 8), "star"))
     return marks
@@ -144,7 +145,7 @@ def _bands(
         title = f"reached rung {rung}: median"
         marks += [Path(area(high, low), f"band {kind}"), Path(line(middle), f"curve {kind}", title)]
         marks += [Dot(*point, 2.6, f"point {kind}") for point in middle]
-    if best in found:
+    if best and best in found:
         points = [(x(epochs), y(loss)) for epochs, loss in found[best]]
         marks += [Path(line(points), "curve best", short(best)), Path(star(*points[-1], 8), "star")]
     return marks
@@ -156,7 +157,8 @@ def _quantiles(
     """The lower tenth, median and upper tenth at each budget."""
     lines: tuple[list[Point], list[Point], list[Point]] = ([], [], [])
     for epochs, losses in columns:
-        tenths = quantiles([v / 4 for v in losses], n=10) if len(losses) > 1 else [losses[0] / 4] * 9
+        several = losses if len(losses) > 1 else [*losses, *losses]
+        tenths = quantiles([v / 4 for v in several], n=10)
         for points, value in zip(lines, (tenths[0], tenths[4], tenths[8]), strict=True):
             points.append((x(epochs), y(value * 4)))
     return lines

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from hbtrack.page.analysis import Transition, numeric
 from hbtrack.page.drawing import Box, Dot, Drawing, Frame, Label, Mark, Path, Point, line, star
@@ -103,13 +103,12 @@ def _parameter_panel(
     return Drawing(WIDTH, HEIGHT, f"Loss against {short(name)}.", tuple(marks), "small")
 
 
-def _numbers(
-    values: Mapping[str, object], y: Scale
-) -> tuple[Callable[[str], float], list[Mark]]:
+def _numbers(values: Mapping[str, object], y: Scale) -> tuple[Callable[[str], float], list[Mark]]:
     plain = {one: float(value) for one, value in values.items()}  # type: ignore[arg-type]
     x = extent(plain.values()).scale(LEFT, WIDTH - 12)
     ticks = [(value, number(value)) for value in x.ticks(5 if x.log else 4)]
-    return (lambda one: x(plain[one])), Frame(x, y, "", "", ticks or [(x.low, number(x.low))]).marks()
+    frame = Frame(x, y, "", "", ticks or [(x.low, number(x.low))])
+    return (lambda one: x(plain[one])), frame.marks()
 
 
 def _categories(
@@ -130,14 +129,15 @@ def _categories(
     room = int((x.end - x.start) / len(kept) * rows / 7)
     marks = Frame(x, y, "", "", [(-9, "")]).marks()
     for text, i in strips.items():
-        marks.append(Label(x(i), y.start + 18 + 16 * (i % rows), short(text, room), "tick", "middle"))
+        down = y.start + 18 + 16 * (i % rows)
+        marks.append(Label(x(i), down, short(text, room), "tick", "middle"))
     return at, marks
 
 
 def _dots(points: Mapping[str, Point], last: Mapping[str, tuple[int, float]]) -> list[Mark]:
     """The configs that reached the largest budget are filled."""
     largest = max(epochs for epochs, _ in last.values())
-    marks = []
+    marks: list[Mark] = []
     for one in sorted(points, key=lambda one: last[one][0]):
         epochs, loss = last[one]
         title = f"{short(one, 90)}: {number(loss)} at {epochs:,}"

@@ -5,6 +5,7 @@ A mark's `kind` is its class in the style sheet: colours and widths live there, 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 from hbtrack.page.scales import Scale, number
@@ -103,7 +104,7 @@ def steps(points: Sequence[Point], end: float) -> str:
 def flowing(points: Sequence[Point]) -> str:
     """A smooth line that leaves and reaches every point level."""
     parts = [f"M{coordinate(points[0][0])} {coordinate(points[0][1])}"]
-    for (x, y), (to_x, to_y) in zip(points, points[1:], strict=False):
+    for (x, y), (to_x, to_y) in pairwise(points):
         parts.append(_bend(x, y, to_x, to_y))
     return "".join(parts)
 

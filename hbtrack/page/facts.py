@@ -68,7 +68,7 @@ class Facts:
     rungs: Sequence[Row]
     results: Sequence[Result]
     incumbents: Sequence[Row]
-    leaders: Sequence[Row]  # the best of `ranked`
+    leaders: Sequence[Row]  # the best 300 of `ranked`
     ranked: int
     params: Mapping[str, Mapping[str, object]]  # by config_id
     attempts: Sequence[Attempt]

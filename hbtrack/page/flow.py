@@ -1,5 +1,6 @@
 """The bracket flow: every config a thread through the rungs of its bracket."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,7 +171,7 @@ def ordered(rung: Iterable[Result]) -> list[Result]:
 
 
 def _spacing(n: int) -> float:
-    return min(TALLEST / n, 13.0, max(4.0, 4.0 * (60 / n) ** 0.5))
+    return min(TALLEST / n, 13.0, max(4.0, 4.0 * math.sqrt(60 / n)))
 
 
 def _thread_band(
@@ -217,9 +218,7 @@ def _fate(last: Result) -> str:
     return "waiting" if last.promoted is None else "stopped"
 
 
-def _end(
-    one: Result, x: float, y: float, fate: str, *, dense: bool, is_best: bool
-) -> list[Mark]:
+def _end(one: Result, x: float, y: float, fate: str, *, dense: bool, is_best: bool) -> list[Mark]:
     if is_best:
         return [Path(star(x, y, 8), "star")]
     if one.status == "failed":
@@ -227,7 +226,8 @@ def _end(
     if one.status in ("running", "waiting"):
         return [Dot(x, y, 2.6, one.status)]
     on = one.promoted or (fate == "final" and one.rung == one.bracket) or fate == "best"
-    return [Dot(x, y, (1.2 if dense else 1.8) + (1 if fate == "best" else 0), "on" if on else "off")]
+    radius = 2.8 if fate == "best" else 1.2 if dense else 1.8
+    return [Dot(x, y, radius, "on" if on else "off")]
 
 
 def _told(

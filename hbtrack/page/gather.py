@@ -16,8 +16,6 @@ from hbtrack.reading import Row, state_of
 from hbtrack.records import unix
 from hbtrack.report.failures import failure_groups
 
-LEADERS = 300
-"""At most so many configs are listed."""
 CAUSES = 8
 """At most so many causes of failure are shown."""
 
@@ -67,7 +65,7 @@ SELECT driver, host, workers, started_at, seen_at, ended_at
 FROM drivers WHERE run_identity = :identity ORDER BY driver"""
 
 LEADERBOARD = """
-SELECT rank, config_id, loss, epochs, epochs_reached, bracket, seconds
+SELECT rank, config_id, loss, epochs, epochs_reached, bracket, seconds, count(*) OVER () AS ranked
 FROM leaderboard WHERE run_identity = :identity ORDER BY rank LIMIT 300"""
 
 FAILURES = """
@@ -85,8 +83,6 @@ SCRIPTS = """
 SELECT script_sha256, min(started_at) AS first_at, max(started_at) AS last_at,
     count(*) AS attempts
 FROM attempts WHERE run_identity = :identity GROUP BY script_sha256 ORDER BY first_at"""
-
-_RANKED = "SELECT count(*) AS n FROM leaderboard WHERE run_identity = :identity"
 
 
 def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float) -> Facts:
@@ -113,17 +109,13 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         results=[_result(line) for line in _lines(connection, RESULTS, identity)],
         incumbents=_rows(connection, INCUMBENTS, identity),
         leaders=leaders,
-        ranked=len(leaders) if len(leaders) < LEADERS else _count(connection, identity),
+        ranked=leaders[0]["ranked"] if leaders else 0,
         params=_params(connection, identity),
         attempts=[_closed(one, until, alive=alive) for one in attempts],
         drivers=[_driver(row, until, is_last=row is drivers[-1], alive=alive) for row in drivers],
         failures=failure_groups(connection, identity, CAUSES),
         best_attempt=best[-1] if best else None,
     )
-
-
-def _count(connection: sqlite3.Connection, identity: str) -> int:
-    return int(_rows(connection, _RANKED, identity)[0]["n"])
 
 
 def _rows(connection: sqlite3.Connection, sql: str, identity: str) -> list[Row]:
@@ -178,7 +170,11 @@ def _driver(row: Row, until: float, *, is_last: bool, alive: bool) -> Driver:
     known = row["ended_at"] or row["seen_at"] or row["started_at"]
     end = until if silent and is_last else unix(known)
     return Driver(
-        row["driver"], row["host"], row["workers"], start, max(start, end),
+        row["driver"],
+        row["host"],
+        row["workers"],
+        start,
+        max(start, end),
         silent=silent and not (is_last and alive),
     )
 

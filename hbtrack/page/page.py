@@ -14,32 +14,37 @@ from hbtrack.page.words import moment, short
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+
 def render(facts: Facts) -> str:
     """The page as HTML."""
     style, script = _text("page.css"), _text("page.js")
     figures = sections.sections(facts)
-    return _environment().get_template("page.html.j2").render(
-        facts=facts,
-        search=facts.search,
-        name=short(facts.identity, 300),
-        style=style,
-        script=script,
-        policy=_policy(style, script),
-        written=moment(facts.written_at),
-        headline=lead.headline(facts),
-        tiles=lead.tiles(facts),
-        best=lead.best(facts),
-        attention=lead.attention(facts),
-        figures=figures,
-        ranked=sections.ranked(facts),
-        reproduce=lead.reproduce(facts),
-        again=lead.again(facts),
-        queries={
-            "search": gather.SEARCH,
-            "best": gather.BEST,
-            "failures": gather.FAILURES,
-            "scripts": gather.SCRIPTS,
-        },
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            facts=facts,
+            search=facts.search,
+            name=short(facts.identity, 300),
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+            written=moment(facts.written_at),
+            headline=lead.headline(facts),
+            tiles=lead.tiles(facts),
+            best=lead.best(facts),
+            attention=lead.attention(facts),
+            figures=figures,
+            ranked=sections.ranked(facts),
+            reproduce=lead.reproduce(facts),
+            again=lead.again(facts),
+            queries={
+                "search": gather.SEARCH,
+                "best": gather.BEST,
+                "failures": gather.FAILURES,
+                "scripts": gather.SCRIPTS,
+            },
+        )
     )
 
 

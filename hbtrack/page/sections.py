@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from statistics import median
 
 from hbtrack.page import charts, comparisons, flow, gather, timeline
@@ -9,7 +10,6 @@ from hbtrack.page.analysis import Transition, agreement, mean_idle, numeric, spe
 from hbtrack.page.drawing import Drawing, Group, Mark
 from hbtrack.page.facts import Curve, Facts
 from hbtrack.page.lead import loss
-from hbtrack.page.scales import number
 from hbtrack.page.words import are, count, listed, ordinal, percent, short, span, stamp
 
 PANELS = 12
@@ -69,8 +69,8 @@ def _kinds(marks: Iterable[Mark]) -> Iterator[str]:
             yield from _kinds(mark.marks)
 
 
-def _table(columns: str, rows: Sequence[Cells]) -> Table:
-    return Table(tuple(columns.split(", ")), tuple(rows[:ROWS]), len(rows))
+def _table(columns: str, rows: Sequence[Cells], size: int | None = None) -> Table:
+    return Table(tuple(columns.split(", ")), tuple(rows[:ROWS]), size or len(rows))
 
 
 # --- bracket flow --------------------------------------------------------------------------------
@@ -144,8 +144,11 @@ def _flow_sentences(facts: Facts, *, detailed: bool) -> tuple[str, ...]:
 
 def _incumbents(facts: Facts) -> Section:
     rows = [
-        (stamp(row["finished_at"]), row["epochs_spent"], row["loss"], row["epochs"])
-        + (short(row["config_id"]),)
+        (
+            stamp(row["finished_at"]),
+            *(row[name] for name in ("epochs_spent", "loss", "epochs")),
+            short(row["config_id"]),
+        )
         for row in facts.incumbents
     ]
     return Section(
@@ -185,18 +188,19 @@ def _curves(facts: Facts) -> Section:
     legend = tuple((f"rung{charts.shade(r, rungs)}", f"reached rung {r}") for r in present)
     drawing = charts.curves(facts)
     best = facts.best_config_id
-    rows = [
+    points = (
         (short(one), reach[one], epochs, value)
-        for one, curve in sorted(found.items(), key=lambda item: (item[0] != best, item[0]))
-        for epochs, value in curve
-    ]
+        for one in sorted(found, key=lambda one: (one != best, one))
+        for epochs, value in found[one]
+    )
+    size = sum(map(len, found.values()))
     return Section(
         "curves",
         "Learning curves",
         _curve_sentences(facts, found),
         (drawing,) if drawing else (),
         (*legend, ("best", "the best")) if drawing else (),
-        _table("config, rung reached, epochs, loss", rows),
+        _table("config, rung reached, epochs, loss", list(islice(points, ROWS)), size),
         gather.CURVES,
     )
 
@@ -223,8 +227,10 @@ def _curve_sentences(facts: Facts, found: dict[str, Curve]) -> tuple[str, ...]:
 def _stopping(facts: Facts) -> Section:
     found = transitions(facts.results)
     rows = [
-        (one.bracket, one.epochs, one.next_epochs, one.n, one.rho)
-        + (listed([short(move.config_id, 60) for move in one.moves if move.rose_late][:3]),)
+        (
+            *(one.bracket, one.epochs, one.next_epochs, one.n, one.rho),
+            listed([short(move.config_id, 60) for move in one.moves if move.rose_late][:3]),
+        )
         for one in found
     ]
     shown = [one for one in found if one.n >= 3][:PANELS]
@@ -321,7 +327,7 @@ def _parameters(facts: Facts) -> Section:
 
 
 def _correlations(facts: Facts) -> list[Cells]:
-    """Each parameter's rank correlation with the loss at the budget most configs were measured at."""
+    """Each parameter's rank correlation with the loss, at the budget with the most losses."""
     losses: dict[int, dict[str, float]] = {}
     for config_id, curve in facts.curves.items():
         for epochs, value in curve:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hbtrack.page.analysis import Span, idle_share, united
 from hbtrack.page.drawing import Box, Drawing, Label, Mark, Path, line
@@ -70,7 +71,7 @@ def draw(facts: Facts, found: Sequence[Lane]) -> Drawing | None:
 def gaps(facts: Facts) -> list[Span]:
     """When no hbtrack was alive, between the first and the last."""
     alive = united((driver.start, driver.end) for driver in facts.drivers)
-    return [(one[1], other[0]) for one, other in zip(alive, alive[1:], strict=False)]
+    return [(one[1], other[0]) for one, other in pairwise(alive)]
 
 
 def _gaps(facts: Facts, x: Scale, bottom: float) -> list[Mark]:
