@@ -1,10 +1,11 @@
 """Small charts side by side: rank against rank, and each parameter against the loss."""
 
+import math
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
-from hbtrack.page.analysis import Transition, numeric
+from hbtrack.page.analysis import Move, Transition, numeric
 from hbtrack.page.drawing import Box, Dot, Drawing, Frame, Label, Mark, Path, Point, line, star
 from hbtrack.page.facts import Facts
 from hbtrack.page.scales import Scale, extent, number
@@ -38,47 +39,40 @@ def rank_panel(one: Transition) -> Drawing:
     for rank in (1, most):
         marks.append(Label(x(rank), y.end + 18, str(rank), "tick", "middle"))
         marks.append(Label(x.start - 8, y(rank) + 4, str(rank), "tick", "end"))
-    for move in one.moves[:DOTS]:
-        title = f"{short(move.config_id, 90)}: {move.before}, then {move.after} of {move.of}"
-        kind = "late" if move.rose_late else "on"
-        marks.append(Dot(x(move.before), y(move.after), 4, kind, title))
+    marks += _moves(one, x, y)
     label = f"Rank at {names[0]} against rank at {names[1]}, bracket {one.bracket}."
     return Drawing(WIDTH, HEIGHT, label, tuple(marks), "small")
+
+
+def _moves(one: Transition, x: Scale, y: Scale) -> list[Mark]:
+    """A dot for each pair of ranks, the larger the more configs have it."""
+    pairs: dict[tuple[int, int], list[Move]] = defaultdict(list)
+    coarse = 1 if one.n <= DOTS else max(1, max(move.of for move in one.moves) // 40)
+    for move in one.moves:
+        pairs[move.before // coarse * coarse, move.after // coarse * coarse].append(move)
+    most = max(map(len, pairs.values()))
+    marks: list[Mark] = []
+    for (before, after), moves in sorted(pairs.items()):
+        move = moves[0]
+        title = f"{short(move.config_id, 90)}: {move.before}, then {move.after} of {move.of}"
+        if len(moves) > 1:
+            title = f"{before}, then {after}: {count(len(moves), 'config')}"
+        kind = "late" if any(move.rose_late for move in moves) else "on"
+        radius = 4.0 if most == 1 else 1.2 + 4.8 * math.sqrt(len(moves) / most)
+        marks.append(Dot(x(max(1, before)), y(max(1, after)), radius, kind, title))
+    return marks
 
 
 # --- parameters ----------------------------------------------------------------------------------
 
 
-def parameter_names(facts: Facts) -> list[str]:
-    """The names of all parameters, those of the best config first."""
-    first = facts.params.get(facts.best_config_id or "", {})
-    others = (name for params in facts.params.values() for name in params)
-    return list(dict.fromkeys([*first, *others]))
-
-
-def varying(facts: Facts) -> list[str]:
-    """The names of the parameters that have more than one value."""
-    seen: dict[str, set[str]] = defaultdict(set)
-    for params in facts.params.values():
-        for name, value in params.items():
-            if len(seen[name]) < 2:
-                seen[name].add(str(value))
-    return [name for name in parameter_names(facts) if len(seen[name]) > 1]
-
-
-def last_losses(facts: Facts) -> dict[str, tuple[int, float]]:
-    """The largest budget of each config with parameters, and the loss there."""
-    curves = facts.curves
-    return {config_id: curves[config_id][-1] for config_id in facts.params if config_id in curves}
-
-
 def parameter_panels(facts: Facts) -> list[Drawing]:
     """For each parameter, the loss of every config at the largest budget it reached."""
-    last = last_losses(facts)
+    last = facts.last_losses
     if not last:
         return []
     y = extent(loss for _, loss in last.values()).scale(HEIGHT - BOTTOM, 30)
-    names = varying(facts)[:PARAMETERS]
+    names = facts.varying[:PARAMETERS]
     return [panel for name in names if (panel := _parameter_panel(facts, name, last, y))]
 
 

@@ -3,6 +3,7 @@
 A mark's `kind` is its class in the style sheet: colours and widths live there, geometry here.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -165,9 +166,13 @@ class Frame:
             y = self.y(value)
             marks.append(Path(line([(left, y), (right, y)]), "grid"))
             marks.append(Label(left - 8, y + 4, number(value), "tick", "end"))
+        free = -math.inf  # names of ticks do not run into each other
         for value, text in self.x_ticks or [(v, number(v)) for v in self.x.ticks(5)]:
-            marks.append(Path(line([(self.x(value), bottom), (self.x(value), bottom + 4)]), "axis"))
-            marks.append(Label(self.x(value), bottom + 18, text, "tick", "middle"))
+            x, half = self.x(value), 3.6 * len(text)
+            marks.append(Path(line([(x, bottom), (x, bottom + 4)]), "axis"))
+            if x - half >= free:
+                marks.append(Label(x, bottom + 18, text, "tick", "middle"))
+                free = x + half + 6
         marks.append(Path(line([(left, bottom), (right, bottom)]), "axis"))
         marks.append(Label(right, bottom + 36, self.x_name, "name", "end"))
         marks.append(Label(0, top - 10, self.y_name, "name"))

@@ -70,7 +70,8 @@ class Facts:
     incumbents: Sequence[Row]
     leaders: Sequence[Row]  # the best 300 of `ranked`
     ranked: int
-    params: Mapping[str, Mapping[str, object]]  # by config_id
+    params: Mapping[str, Mapping[str, object]]  # by config_id; of the first and of the best
+    sampled: bool  # whether there were too many to read all
     attempts: Sequence[Attempt]
     drivers: Sequence[Driver]
     failures: Sequence["FailureGroup"]
@@ -117,3 +118,26 @@ class Facts:
         for one in self.attempts:
             first[one.script] = min(one.start, first.get(one.script, one.start))
         return dict(sorted(first.items(), key=lambda item: item[1]))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of all parameters, those of the best config first."""
+        first = self.params.get(self.best_config_id or "", {})
+        others = (name for params in self.params.values() for name in params)
+        return list(dict.fromkeys([*first, *others]))
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """The names of the parameters that have more than one value."""
+        seen: dict[str, set[str]] = defaultdict(set)
+        for params in self.params.values():
+            for name, value in params.items():
+                if len(seen[name]) < 2:
+                    seen[name].add(str(value))
+        return [name for name in self.names if len(seen[name]) > 1]
+
+    @cached_property
+    def last_losses(self) -> dict[str, tuple[int, float]]:
+        """The largest budget of each config whose parameters are known, and the loss there."""
+        curves = self.curves
+        return {one: curves[one][-1] for one in self.params if one in curves}

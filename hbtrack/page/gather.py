@@ -1,8 +1,9 @@
 """Read from the public views what a page is made from. The queries are shown on the page, too."""
 
+import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from math import inf, isfinite
@@ -16,14 +17,17 @@ from hbtrack.reading import Row, state_of
 from hbtrack.records import unix
 from hbtrack.report.failures import failure_groups
 
+Params = dict[str, dict[str, object]]
+
+PARAMS = 60_000
+"""Of so many parameters and their values at most is read what was sampled first."""
 CAUSES = 8
 """At most so many causes of failure are shown."""
 
 SEARCH = "SELECT * FROM searches WHERE run_identity = :identity"
 
 RUNGS = """
-SELECT pass, bracket, rung, epochs, configs_planned, configs_entered, done, failed, running,
-    promoted, best_loss, cutoff_loss
+SELECT pass, bracket, rung, epochs, configs_entered, done, failed, promoted, best_loss, cutoff_loss
 FROM rungs WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung"""
 
 RESULTS = """
@@ -48,8 +52,12 @@ JOIN (SELECT pass, bracket, rung - 1 AS rung, slot, loss FROM results
     USING (pass, bracket, rung, slot)
 WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung, rank"""
 
-PARAMS = """
-SELECT config_id, name, value FROM params WHERE run_identity = :identity"""
+_PARAMS = """
+SELECT config_id, name, value FROM params WHERE run_identity = :identity LIMIT :most"""
+
+_PARAMS_OF = """
+SELECT config_id, name, value FROM params
+WHERE run_identity = :identity AND config_id IN (SELECT value FROM json_each(:config_ids))"""
 
 PARAMS_LOSS = """
 SELECT p.name, p.value, l.loss, l.epochs, l.config_id
@@ -97,6 +105,7 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
     drivers = _rows(connection, DRIVERS, identity)
     until = now if alive else _last_known(search, attempts, drivers)
     leaders = _rows(connection, LEADERBOARD, identity)
+    params = _params(connection, identity)
     best = _rows(connection, BEST, identity)
     return Facts(
         search=search,
@@ -110,7 +119,8 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         incumbents=_rows(connection, INCUMBENTS, identity),
         leaders=leaders,
         ranked=leaders[0]["ranked"] if leaders else 0,
-        params=_params(connection, identity),
+        params={**params, **_params_of(connection, identity, [r["config_id"] for r in leaders])},
+        sampled=sum(map(len, params.values())) >= PARAMS,
         attempts=[_closed(one, until, alive=alive) for one in attempts],
         drivers=[_driver(row, until, is_last=row is drivers[-1], alive=alive) for row in drivers],
         failures=failure_groups(connection, identity, CAUSES),
@@ -123,16 +133,28 @@ def _rows(connection: sqlite3.Connection, sql: str, identity: str) -> list[Row]:
         return [dict(row) for row in cursor]
 
 
-def _lines(connection: sqlite3.Connection, sql: str, identity: str) -> Iterator[tuple[Any, ...]]:
+def _lines(
+    connection: sqlite3.Connection, sql: str, identity: str, **values: object
+) -> Iterator[tuple[Any, ...]]:
     """The same as tuples, one after the other: there may be very many."""
     with closing(connection.cursor()) as cursor:
         cursor.row_factory = None
-        yield from cursor.execute(sql, {"identity": identity})
+        yield from cursor.execute(sql, {"identity": identity, **values})
 
 
-def _params(connection: sqlite3.Connection, identity: str) -> dict[str, dict[str, object]]:
-    params: dict[str, dict[str, object]] = defaultdict(dict)
-    for config_id, name, value in _lines(connection, PARAMS, identity):
+def _params(connection: sqlite3.Connection, identity: str) -> Params:
+    """The parameters of what was sampled first: as good a sample as any."""
+    return _by_config(_lines(connection, _PARAMS, identity, most=PARAMS))
+
+
+def _params_of(connection: sqlite3.Connection, identity: str, config_ids: Sequence[str]) -> Params:
+    names = json.dumps(config_ids)
+    return _by_config(_lines(connection, _PARAMS_OF, identity, config_ids=names))
+
+
+def _by_config(lines: Iterable[tuple[Any, ...]]) -> Params:
+    params: Params = defaultdict(dict)
+    for config_id, name, value in lines:
         params[intern(config_id)][intern(name)] = value
     return dict(params)
 

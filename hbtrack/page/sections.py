@@ -1,45 +1,18 @@
-"""The figures of the page, each with a sentence, a table and the SQL behind it."""
+"""The figures of the page in their order, and the ranked table."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from statistics import median
 
 from hbtrack.page import charts, comparisons, flow, gather, timeline
-from hbtrack.page.analysis import Transition, agreement, mean_idle, numeric, spearman, transitions
-from hbtrack.page.drawing import Drawing, Group, Mark
+from hbtrack.page.analysis import mean_idle
+from hbtrack.page.drawing import Group, Mark
 from hbtrack.page.facts import Curve, Facts
 from hbtrack.page.lead import loss
-from hbtrack.page.words import are, count, listed, ordinal, percent, short, span, stamp
-
-PANELS = 12
-"""At most so many steps from rung to rung are drawn."""
-ROWS = 200
-"""At most so many rows of a figure's table are in the page."""
-
-Cells = tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows beside a figure; `all_rows` is how many there would be."""
-
-    columns: tuple[str, ...]
-    rows: tuple[Cells, ...]
-    all_rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A figure with all that belongs to it."""
-
-    id: str
-    title: str
-    sentences: tuple[str, ...]
-    drawings: tuple[Drawing, ...]
-    legend: tuple[tuple[str, str], ...]  # what is drawn, and what it means
-    table: Table
-    sql: str
+from hbtrack.page.section import ROWS, Section, Table, make_table
+from hbtrack.page.verdicts import parameters, stopping
+from hbtrack.page.words import are, count, percent, short, span, stamp
 
 
 def sections(facts: Facts) -> list[Section]:
@@ -48,8 +21,8 @@ def sections(facts: Facts) -> list[Section]:
         _flow,
         _incumbents,
         _curves,
-        _stopping,
-        _parameters,
+        stopping,
+        parameters,
         _workers,
     )
     return [_with_its_legend(make(facts)) for make in made]
@@ -67,10 +40,6 @@ def _kinds(marks: Iterable[Mark]) -> Iterator[str]:
         yield from mark.kind.split()
         if isinstance(mark, Group):
             yield from _kinds(mark.marks)
-
-
-def _table(columns: str, rows: Sequence[Cells], size: int | None = None) -> Table:
-    return Table(tuple(columns.split(", ")), tuple(rows[:ROWS]), size or len(rows))
 
 
 # --- bracket flow --------------------------------------------------------------------------------
@@ -110,7 +79,7 @@ def _flow(facts: Facts) -> Section:
         _flow_sentences(facts, detailed=detailed),
         (drawing,) if drawing else (),
         threads if detailed else bars,
-        _table(
+        make_table(
             "pass, bracket, rung, epochs, entered, promoted, failed, best loss, cutoff loss", rows
         ),
         gather.RUNGS if not detailed else gather.RESULTS,
@@ -157,7 +126,7 @@ def _incumbents(facts: Facts) -> Section:
         (_improvements(facts),),
         tuple(charts.incumbents(facts)),
         (("step", "best loss"), ("star", "the best")),
-        _table("when, epochs spent, loss, at epochs, config", rows),
+        make_table("when, epochs spent, loss, at epochs, config", rows),
         gather.INCUMBENTS,
     )
 
@@ -200,7 +169,7 @@ def _curves(facts: Facts) -> Section:
         _curve_sentences(facts, found),
         (drawing,) if drawing else (),
         (*legend, ("best", "the best")) if drawing else (),
-        _table("config, rung reached, epochs, loss", list(islice(points, ROWS)), size),
+        make_table("config, rung reached, epochs, loss", list(islice(points, ROWS)), size),
         gather.CURVES,
     )
 
@@ -219,159 +188,6 @@ def _curve_sentences(facts: Facts, found: dict[str, Curve]) -> tuple[str, ...]:
     if len(found) <= charts.CURVES:
         return (text,)
     return text, "They are too many to draw: lines are medians, areas the middle 80 %."
-
-
-# --- was early stopping right? -------------------------------------------------------------------
-
-
-def _stopping(facts: Facts) -> Section:
-    found = transitions(facts.results)
-    rows = [
-        (
-            *(one.bracket, one.epochs, one.next_epochs, one.n, one.rho),
-            listed([short(move.config_id, 60) for move in one.moves if move.rose_late][:3]),
-        )
-        for one in found
-    ]
-    shown = [one for one in found if one.n >= 3][:PANELS]
-    return Section(
-        "stopping",
-        "Was early stopping right?",
-        _verdict(facts, found),
-        tuple(comparisons.rank_panel(one) for one in shown),
-        (("on", "promoted config"), ("late", "late riser"), ("diagonal", "same rank")),
-        _table("bracket, from epochs, to epochs, n, Spearman ρ, late risers", rows),
-        gather.RANKS,
-    )
-
-
-def _verdict(facts: Facts, found: Sequence[Transition]) -> tuple[str, ...]:
-    known = agreement(found)
-    if known is None:
-        return (
-            "Too few configs were promoted and measured again to compare their ranks "
-            "(three at one rung are the least).",
-        )
-    rho, n = known
-    if rho >= 0.7:
-        verdict = "Yes, as far as this shows: small budgets told good configs from bad ones."
-    elif rho >= 0.4:
-        verdict = "Mostly: small budgets told much about larger ones, but not all."
-    else:
-        verdict = (
-            "Doubtful: ranks changed a lot from rung to rung, so good configs may have been "
-            "stopped. Trust the brackets that stop later."
-        )
-    text = f"{verdict} Ranks at a rung and at the next agree with ρ = {rho:.2f} on average"
-    text += f" (Spearman, n = {n:,} over {count(len(found), 'step')} between rungs)."
-    caveat = "Only promoted configs can be compared; what the others would have become, nobody saw."
-    if n < 30:
-        caveat = f"So few configs give a hint only. {caveat}"
-    shown = sum(one.n >= 3 for one in found)
-    drawn = f"The first {PANELS} of {shown} steps are drawn." if shown > PANELS else ""
-    parts = [text, caveat, _late(found), _narrow_escape(facts), drawn]
-    return tuple(part for part in parts if part)
-
-
-def _late(found: Sequence[Transition]) -> str:
-    late = [(one, move) for one in found for move in one.moves if move.rose_late]
-    names = [
-        f"{short(move.config_id, 60)} ({ordinal(move.before)} of {move.of} at "
-        f"{count(one.epochs, 'epoch')}, then {ordinal(move.after)})"
-        for one, move in late[:4]
-    ]
-    more = f", and {len(late) - 4:,} more" if len(late) > 4 else ""
-    return f"Late risers: {'; '.join(names)}{more}." if late else ""
-
-
-def _narrow_escape(facts: Facts) -> str:
-    """Where the best config came nearest to being stopped."""
-    best = flow.winner(facts)
-    if best is None or not best.rung:
-        return ""
-    cuts = []
-    for row in facts.rungs:
-        if (row["pass"], row["bracket"]) == (best.pass_, best.bracket) and row["rung"] < best.rung:
-            key = best.pass_, best.bracket, row["rung"]
-            rung = [r for r in facts.results if (r.pass_, r.bracket, r.rung) == key]
-            slots = [one.slot for one in flow.ordered(rung)]
-            rank = slots.index(best.slot) + 1
-            cuts.append((rank / max(1, row["promoted"] or 0), rank, row))
-    if all(rank == 1 for _, rank, _ in cuts):
-        return "The best was first in its bracket at every rung."
-    _, rank, row = max(cuts, key=lambda cut: cut[0])
-    return (
-        f"The best was nearest to being stopped at {count(row['epochs'], 'epoch')}: it was "
-        f"{ordinal(rank)} of {row['configs_entered']:,}, and {row['promoted']:,} went on."
-    )
-
-
-# --- parameters ----------------------------------------------------------------------------------
-
-
-def _parameters(facts: Facts) -> Section:
-    rows = _correlations(facts)
-    drawings = comparisons.parameter_panels(facts)
-    dense = len(comparisons.last_losses(facts)) > comparisons.DOTS
-    dots = (("full", "at the largest budget"), ("part", "stopped before"), ("star", "the best"))
-    cells = (("heat2", "some configs"), ("heat5", "many"), ("star", "the best"))
-    return Section(
-        "parameters",
-        "Parameters and loss",
-        _parameter_sentences(facts, rows),
-        tuple(drawings),
-        (cells if dense else dots) if drawings else (),
-        _table("parameter, of the best, lowest, highest, at epochs, n, Spearman ρ", rows),
-        gather.PARAMS_LOSS,
-    )
-
-
-def _correlations(facts: Facts) -> list[Cells]:
-    """Each parameter's rank correlation with the loss, at the budget with the most losses."""
-    losses: dict[int, dict[str, float]] = {}
-    for config_id, curve in facts.curves.items():
-        for epochs, value in curve:
-            losses.setdefault(epochs, {})[config_id] = value
-    epochs = max(losses, key=lambda budget: (len(losses[budget]), budget), default=0)
-    best = facts.params.get(facts.best_config_id or "", {})
-    rows: list[Cells] = []
-    for name in comparisons.parameter_names(facts):
-        pairs = [
-            (facts.params[one][name], value)
-            for one, value in losses.get(epochs, {}).items()
-            if name in facts.params.get(one, {})
-        ]
-        numbers = [(x, y) for x, y in pairs if numeric(x)]
-        if len(numbers) == len(pairs) and pairs:
-            xs = [x for x, _ in numbers]
-            rho = spearman(xs, [y for _, y in numbers])  # type: ignore[arg-type]
-            rows.append((short(name), best.get(name), min(xs), max(xs), epochs, len(xs), rho))  # type: ignore[type-var]
-        else:
-            rows.append((short(name), best.get(name), None, None, epochs, len(pairs), None))
-    return rows
-
-
-def _parameter_sentences(facts: Facts, rows: Sequence[Cells]) -> tuple[str, ...]:
-    if not rows:
-        return ("No config's id or get_config gave parameters.",)
-    if not facts.leaders:
-        return (facts.no_loss,)
-    told = [row for row in rows if isinstance(row[6], float) and isinstance(row[5], int)]
-    found = "No parameter is a number that varies, so there is nothing to correlate."
-    if told:
-        name, *_, epochs, n, rho = max(told, key=lambda row: abs(float(str(row[6]))))
-        way = "grows" if isinstance(rho, float) and rho > 0 else "falls"
-        found = (
-            f"At {count(int(str(epochs)), 'epoch')}, where most configs were measured "
-            f"(n = {n:,}), the loss {way} most clearly with {name} (ρ = {rho:.2f})."
-        )
-    how = "Drawn is the loss at the largest budget that a config reached."
-    varying = len(comparisons.varying(facts))
-    if varying < len(rows):
-        how += f" {count(len(rows) - varying, 'parameter')} without a second value are left out."
-    if varying > comparisons.PARAMETERS:
-        how += f" {comparisons.PARAMETERS} of {varying:,} parameters are drawn."
-    return found, how
 
 
 # --- workers -------------------------------------------------------------------------------------
@@ -393,7 +209,7 @@ def _workers(facts: Facts) -> Section:
             ("attempt-running", "running"),
             ("gap", "no hbtrack alive"),
         ),
-        _table("worker, attempts, busy seconds, idle share", rows),
+        make_table("worker, attempts, busy seconds, idle share", rows),
         gather.ATTEMPTS,
     )
 
@@ -423,7 +239,7 @@ def _busy(facts: Facts, lanes: Sequence[timeline.Lane]) -> str:
 
 def ranked(facts: Facts) -> Section:
     """The leaderboard with the parameters as columns."""
-    names = comparisons.parameter_names(facts)[: comparisons.PARAMETERS]
+    names = facts.names[: comparisons.PARAMETERS]
     fixed = ("rank", "config_id", "loss", "epochs", "epochs_reached", "bracket", "seconds")
     rows = tuple(
         (

@@ -1,7 +1,7 @@
 """What each worker did, and when no hbtrack was there to give it anything."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,10 +15,9 @@ LANES = 40
 """At most so many workers are drawn."""
 
 LEFT, WIDTH, LANE = 84.0, 920.0, 22.0
-RIGHT = 92.0
+RIGHT = 118.0
 
 _KINDS = {"done": "done", "failed": "failed", "timeout": "failed", "running": "running"}
-_WORST = ("done", "running", "lost", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +102,26 @@ def _bars(attempts: Iterable[Attempt], x: Scale, top: float, finest: float) -> l
             groups[-1].append(one)
         else:
             groups.append([one])
-    return [_bar(group, x, top) for group in groups]
+    return [bar for group in groups for bar in _bar(group, x, top)]
 
 
-def _bar(group: Sequence[Attempt], x: Scale, top: float) -> Box:
+def _bar(group: Sequence[Attempt], x: Scale, top: float) -> Iterator[Box]:
+    """One box; attempts that are drawn as one share its height by how many they are."""
     left, right = x(group[0].start), x(max(one.end for one in group))
-    kind = max((_kind(one) for one in group), key=_WORST.index)
+    width = max(0.8, right - left - (0.6 if right - left > 3 else 0.0))
+    kinds = Counter(map(_kind, group))
+    for kind in sorted(kinds):
+        height = (LANE - 6) * kinds[kind] / len(group)
+        yield Box(left, top, width, height, f"attempt {kind}", _title(group, kinds[kind], kind))
+        top += height
+
+
+def _title(group: Sequence[Attempt], n: int, kind: str) -> str:
+    if len(group) > 1:
+        return f"{n:,} of {count(len(group), 'attempt')} here: {kind}"
     one = group[0]
-    title = (
-        f"{short(one.config_id, 90)} at {count(one.epochs, 'epoch')}: {one.status}, "
-        f"{span(one.end - one.start)}"
-        if len(group) == 1
-        else f"{count(len(group), 'attempt')} in {span(group[-1].end - one.start)}"
-    )
-    gap = 0.6 if right - left > 3 else 0.0
-    return Box(left, top, max(0.8, right - left - gap), LANE - 6, f"attempt {kind}", title)
+    at = count(one.epochs, "epoch")
+    return f"{short(one.config_id, 90)} at {at}: {one.status}, {span(one.end - one.start)}"
 
 
 def _kind(one: Attempt) -> str:
