@@ -21,6 +21,29 @@ def _visible(character: str) -> str:
     return character.encode("unicode_escape").decode() if unsafe else character
 
 
+def width_of(text: str) -> int:
+    """How many columns of a terminal a printable text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def shortened(text: str, width: int) -> str:
+    """The beginning of a text that is wider than that, with an ellipsis of three dots."""
+    if width_of(text) <= width:
+        return text
+    room = max(0, width - 3)
+    while width_of(text) > room:
+        text = text[: room if len(text) > room else -1]
+    return text + "..."
+
+
 def field(value: object) -> str:
     """A value in a key=value line: bare if it is one word, else quoted as JSON quotes."""
     text = printable(str(value))

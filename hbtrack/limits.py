@@ -56,6 +56,13 @@ def allowed_failures(text: str | None, plan: Plan) -> float | None:
 
 def broken(fingerprint: str, error: str) -> Reached:
     """The stop of a search whose first evaluations all failed alike."""
+    if fingerprint.startswith("timeout;"):
+        return Reached(
+            f"the first {FIRST} evaluations all took longer than --timeout allows",
+            "--timeout with a longer time, or none",
+            failure=True,
+            once=True,
+        )
     last = error.strip().splitlines()[-1:] or ["no error text"]
     return Reached(
         f"the script is plainly broken: the first {FIRST} evaluations all failed in the same way "

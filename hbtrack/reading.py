@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -95,7 +95,9 @@ def _usable(uri: str) -> sqlite3.Connection:
     return connection
 
 
-def rows(connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+def rows(
+    connection: sqlite3.Connection, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[Row]:
     """The rows of a query, as dicts."""
     with closing(connection.execute(sql, values)) as cursor:
         return [dict(row) for row in cursor]

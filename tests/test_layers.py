@@ -40,6 +40,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.reading",
         "hbtrack.remaining",
         "hbtrack.report.*",
+        "hbtrack.page.*",
         "hbtrack.replay",
         "hbtrack.growth",
         "hbtrack.seams",
@@ -51,6 +52,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.session",
         "hbtrack.opening",
         "hbtrack.changing",
+        "hbtrack.removing",
     ],
     "commands": ["hbtrack.cli.*", "hbtrack.__main__"],
 }
@@ -77,19 +79,21 @@ STRANGERS: dict[str, list[str]] = {
 LIBRARIES: dict[str, list[str]] = {
     "alembic": ["hbtrack.database.upgrade"],
     "numpy": ["hbtrack.script.inside"],
+    "jinja2": ["hbtrack.page.page"],
     "rich": ["hbtrack.progress"],
     "tabulate": ["hbtrack.cli.tables"],
     "sqlalchemy": [
         *("hbtrack.database.engine", "hbtrack.database.tables", "hbtrack.database.upgrade"),
-        *("hbtrack.store.catalogue", "hbtrack.store.ledger", "hbtrack.opening"),
+        *("hbtrack.store.catalogue", "hbtrack.store.ledger", "hbtrack.store.removal"),
+        "hbtrack.opening",
     ],
 }
-LAZY = ["alembic", "numpy", "rich", "tabulate"]
+LAZY = ["alembic", "jinja2", "numpy", "rich", "tabulate"]
 
 # Run in processes of their own, outside the package: in the user's interpreter, with -S -I.
 ALONE = ["hbtrack.script.inside", "hbtrack.executors.warden"]
 
-HEAVY = {"sqlalchemy", "alembic", "numpy", "rich"}
+HEAVY = {"sqlalchemy", "alembic", "jinja2", "numpy", "rich"}
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ def _at_limit(reached: Reached, options: str) -> int:
     """Say why the search stopped; the exit status."""
     complain(f"Stopped: {reached.reason}. Everything finished is kept.")
     if reached.to_go_on:
-        complain(f"To go on: hbtrack resume {options}, and {reached.to_go_on}.")
+        first = f"hbtrack retry {options}, then " if reached.once else ""
+        complain(f"To go on: {first}hbtrack resume {options}, and {reached.to_go_on}.")
     else:
         complain(
             "When the script is mended: hbtrack retry "
@@ -185,9 +186,20 @@ def settle_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
 
     Raises Conflict when one of them, or a driver, is alive.
     """
+    require_dead(path, search, args)
+    with connected(args.db) as connection:
+        open_attempts = rows(connection, _OPEN, [search.run_identity])
+    if open_attempts:
+        session = Session(path, search, None, settings_to_end(0.0))
+        stop = StopRequest(time.time(), "settling")
+        with _stop_signals(stop) as on_wake:
+            session.drive(_silent(search), stop, on_wake)
+
+
+def require_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
+    """Raise Conflict when a driver or a script of the search is alive."""
     with connected(args.db) as connection:
         state = state_of(connection, path, search.run_identity)
-        open_attempts = rows(connection, _OPEN, [search.run_identity])
     if state.owner:
         raise owned(search.run_identity, state.owner)
     if state.word == "orphaned":
@@ -196,11 +208,6 @@ def settle_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
             "Nothing was changed; type `hbtrack resume` to go on with them, or `hbtrack stop` to "
             "end them."
         )
-    if open_attempts:
-        session = Session(path, search, None, settings_to_end(0.0))
-        stop = StopRequest(time.time(), "settling")
-        with _stop_signals(stop) as on_wake:
-            session.drive(_silent(search), stop, on_wake)
 
 
 _OPEN = "SELECT 1 FROM attempts WHERE run_identity = ? AND finished_at IS NULL LIMIT 1"

@@ -3,24 +3,46 @@
 import argparse
 import html
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hbtrack.cli import tables
+from hbtrack.cli.advice import to_type
 from hbtrack.database.location import database_path
-from hbtrack.display import printable
+from hbtrack.display import printable, shortened, width_of
 from hbtrack.errors import NotFound
 from hbtrack.reading import Row, connected, match_identity, rows, state_of
+from hbtrack.report.failures import failure_counts
+from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
 
-_LEADERBOARD = """
-SELECT rank, loss, epochs, epochs_reached, bracket, config_id, seconds
-FROM leaderboard WHERE run_identity = ? ORDER BY rank LIMIT ?"""
+FAILURES = 5
+"""So many causes of failures are shown; `hbtrack errors` has all."""
 
-_FAILURES = """
-SELECT error_type, error_message, count(*) AS failures, min(config_id) AS for_example
-FROM failures WHERE run_identity = ? GROUP BY error_type, error_message
-ORDER BY failures DESC, error_type, error_message LIMIT ?"""
+MORE = ("epochs_reached", "bracket", "seconds")
+"""Columns that a narrow terminal does without."""
 
-COLUMNS = ("rank", "loss", "epochs", "epochs_reached", "bracket", "config_id", "seconds")
+NARROWEST = 12
+"""Columns that a config_id keeps on a terminal, however narrow that is."""
+
+WIDEST = 24
+"""Columns that a parameter's text may take on a terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is reported of one search, as read at one moment."""
+
+    search: Row
+    state: str
+    left: str | None  # how long it still takes
+    ranked: list[Row]
+    failures: list[Row]
+
+    @property
+    def name(self) -> str:
+        """The run_identity."""
+        return str(self.search["run_identity"])
 
 
 def main(args: argparse.Namespace) -> int:
@@ -30,69 +52,177 @@ def main(args: argparse.Namespace) -> int:
         names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
         if not names:
             raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
+        chosen = match_identity(names, args.identity)
         if args.html:
             from hbtrack.cli import page  # noqa: PLC0415 - only a page needs a template engine
 
-            chosen = match_identity(names, args.identity)
             return page.main(connection, database_path(args.db), chosen, args.html)
-        reports = [_read(connection, args, name) for name in match_identity(names, args.identity)]
+        require_sortable(connection, chosen, args.sort)
+        limit = None if args.all else args.top
+        reports = [_read(connection, args, name, limit) for name in chosen]
     if args.format == "json":
-        tables.write(tables.document("hbtrack.report/1", searches=reports))
+        tables.write(
+            tables.document(
+                "hbtrack.report/1", searches=[_as_json(report, limit) for report in reports]
+            )
+        )
     elif args.format in ("csv", "tsv"):
-        lines = [
-            {"run_identity": report["search"]["run_identity"], **row}
-            for report in reports
-            for row in report["leaderboard"]
-        ]
-        tables.write(tables.table(lines, args.format, ("run_identity", *COLUMNS)))
+        tables.write(_separated(reports, args.format))
     else:
-        tables.write("\n\n".join(_text(report, args.format) for report in reports))
+        tables.write("\n\n".join(_text(report, args) for report in reports))
     return 0
 
 
-def _read(connection: sqlite3.Connection, args: argparse.Namespace, name: str) -> dict[str, Any]:
-    search = rows(connection, "SELECT * FROM searches WHERE run_identity = ?", [name])[0]
+def _read(
+    connection: sqlite3.Connection, args: argparse.Namespace, name: str, limit: int | None
+) -> Report:
+    (search,) = rows(connection, "SELECT * FROM searches WHERE run_identity = ?", [name])
+    state = state_of(connection, database_path(args.db), name).word
+    return Report(
+        search,
+        state,
+        _left(connection, name) if state == "running" else None,
+        ranking(connection, name, args.sort, limit),
+        failure_counts(connection, name),
+    )
+
+
+def _left(connection: sqlite3.Connection, name: str) -> str | None:
+    from hbtrack.remaining import remaining  # noqa: PLC0415 - slow to import
+
+    left = remaining(connection, name)
+    return str(left) if left else None
+
+
+# --- for programs --------------------------------------------------------------------------------
+
+
+def _as_json(report: Report, limit: int | None) -> dict[str, Any]:
+    names = {"error_type": "error_type", "error_message": "error_message", "failures": "count"}
+    names |= {"for_example": "example", "epochs": "epochs", "configs": "configs"}
+    names |= {"last_at": "last_at", "fingerprint": "fingerprint"}
+    failures = [{name: row[of] for name, of in names.items()} for row in report.failures[:limit]]
     return {
-        "search": search,
-        "state": state_of(connection, database_path(args.db), name).word,
-        "leaderboard": rows(connection, _LEADERBOARD, [name, args.top]),
-        "failures": rows(connection, _FAILURES, [name, args.top]),
+        "search": report.search,
+        "state": report.state,
+        "left": report.left,
+        "leaderboard": report.ranked,
+        "failures": failures,
     }
 
 
-def _text(report: dict[str, Any], form: str) -> str:
+def _separated(reports: Sequence[Report], form: str) -> str:
+    names = dict.fromkeys(name for report in reports for name in names_of(report.ranked))
+    columns = ("run_identity", *COLUMNS, *map(_column_of, names))
+    lines = [
+        {"run_identity": report.name, **_line(row, names)}
+        for report in reports
+        for row in report.ranked
+    ]
+    return tables.table(lines, form, columns)
+
+
+def _line(row: Row, names: Sequence[str] | dict[str, None]) -> Row:
+    params = {_column_of(name): row["params"].get(name) for name in names}
+    return {**params, **{name: row[name] for name in COLUMNS}}
+
+
+def _column_of(name: str) -> str:
+    """The column of a parameter, which may have the name of one of ours."""
+    return f"param:{name}" if name in (*COLUMNS, "run_identity") else name
+
+
+# --- for people ----------------------------------------------------------------------------------
+
+
+def _text(report: Report, args: argparse.Namespace) -> str:
     parts = ["\n".join(_headline(report))]
-    if form == "html":
+    if args.format == "html":
         parts = [f"<p>{html.escape(line)}</p>" for line in _headline(report)]
-    if report["leaderboard"]:
-        lines = [
-            {**row, "loss": tables.rounded(row["loss"]), "seconds": round(row["seconds"], 2)}
-            for row in report["leaderboard"]
-        ]
-        parts.append(tables.table(lines, form, COLUMNS))
-    if report["failures"] and form == "simple":
-        parts.append("\n".join(_failure(row) for row in report["failures"]))
+    if report.ranked:
+        parts += _table(report, args)
+    if args.format == "simple":
+        parts += _below(report, args)
     return "\n\n".join(parts)
 
 
-def _headline(report: dict[str, Any]) -> list[str]:
-    search = report["search"]
+def _headline(report: Report) -> list[str]:
+    search = report.search
     ended = search["evaluations_done"] + search["evaluations_failed"]
     lines = [
-        f"{printable(search['run_identity'])}: {report['state']}, "
+        f"{printable(report.name)}: {report.state}, "
         f"{search['epochs_done']}/{search['epochs_planned']} epochs, "
         f"{ended}/{search['evaluations_planned']} evaluations, "
-        f"{search['evaluations_failed']} failed"
+        f"{search['evaluations_failed']} failed" + (f", {report.left} left" if report.left else "")
     ]
     if search["stop_reason"]:
         lines.append(f"stopped: {printable(search['stop_reason'])}")
-    if search["best_loss"] is None:
-        return [*lines, "no evaluation has a loss yet"]
-    best = f"best {tables.rounded(search['best_loss'])} at {search['best_epochs']} epochs: "
-    return [*lines, best + printable(search["best_config_id"])]
+    if search["best_loss"] is not None:
+        best = f"best {tables.rounded(search['best_loss'])} at {search['best_epochs']} epochs: "
+        return [*lines, best + printable(search["best_config_id"])]
+    if ended and ended == search["evaluations_failed"]:
+        return [*lines, "no evaluation has a loss: all that ended have failed"]
+    return [*lines, "no evaluation has a loss yet"]
+
+
+def _table(report: Report, args: argparse.Namespace) -> list[str]:
+    """The ranked table, with as many parameters as fit; and what was left out of it."""
+    names = names_of(report.ranked)
+    lines = [_for_the_eye(_line(row, names)) for row in report.ranked]
+    needed = ["rank", "loss", "epochs", "config_id"]
+    flat = [name for name in names if not _nested(report.ranked, name)]
+    more = [*map(_column_of, flat), *MORE, *map(_column_of, [*{*names} - {*flat}])]
+    columns = [*needed[:-1], *more, "config_id"]
+    if args.format != "simple":
+        return [tables.table(lines, args.format, columns)]
+    if width := tables.terminal_width():
+        lines = _shortened(lines, width - tables.wide(lines, needed[:-1]))
+    shown = tables.fitting(lines, columns, more)
+    text = tables.table(lines, "simple", shown)
+    if left_out := [printable(name) for name in columns if name not in shown]:
+        text += f"\nNo room for {', '.join(left_out)}: --format csv has them."
+    return [text]
+
+
+def _for_the_eye(line: Row) -> Row:
+    rounded = {
+        name: tables.rounded(value) if isinstance(value, float) else value
+        for name, value in line.items()
+    }
+    return {**rounded, "seconds": round(line["seconds"], 1)}
+
+
+def _nested(ranked: Sequence[Row], name: str) -> bool:
+    """Whether a parameter is a list or a mapping, which JSON text stands for."""
+    return any(str(row["params"].get(name)).startswith(("[", "{")) for row in ranked)
+
+
+def _shortened(lines: list[Row], room: int) -> list[Row]:
+    """Texts cut to a terminal's width; ids only where there is no room for them."""
+
+    def cut(name: str, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        width = max(room, NARROWEST) if name == "config_id" else WIDEST
+        return shortened(printable(value), width)
+
+    return [{name: cut(name, value) for name, value in line.items()} for line in lines]
+
+
+def _below(report: Report, args: argparse.Namespace) -> list[str]:
+    """The failures in a line each, and what shows more."""
+    lines = [_failure(row) for row in report.failures[:FAILURES]]
+    if (rest := len(report.failures) - FAILURES) > 0:
+        lines.append(f"and {rest} more causes")
+    verbs = ["show best"] * bool(report.ranked) + ["errors"] * bool(report.failures)
+    commands = [printable(to_type(args, report.name, *verb.split())) for verb in verbs]
+    return ["\n".join(part) for part in (lines, [f"more: {one}" for one in commands]) if part]
 
 
 def _failure(row: Row) -> str:
-    message = printable((row["error_message"] or "").split("\n")[0][:120])
-    count = f"{row['failures']} failed" if row["failures"] > 1 else "1 failed"
-    return f"{count}: {row['error_type']}: {message} (e.g. {printable(row['for_example'])})"
+    width = tables.terminal_width()
+    text = printable(f"{row['count']} failed: {row['error_type']}: {row['error_message'][:120]}")
+    example = f"(e.g. {printable(row['example'])})"
+    if width is None or width_of(text) + 1 + width_of(example) <= width:
+        return f"{text} {example}"
+    return f"{shortened(text, width)}\n    {example}"

@@ -29,14 +29,18 @@ from hbtrack.faults import passing
 
 @contextmanager
 def writable(
-    path: Path, say: Callable[[str], None], *, busy_seconds: float = BUSY_SECONDS
+    path: Path,
+    say: Callable[[str], None],
+    *,
+    busy_seconds: float = BUSY_SECONDS,
+    foreign_keys: bool = True,
 ) -> Iterator[Engine]:
     """The database at `path`, created or upgraded, with its errors in the user's words."""
     backup = prepare_for_writing(path)
     require_sound(path)
     if backup:
         say(f"Upgraded {path}; what it was before is kept in {backup}.")
-    engine = open_engine(path, busy_seconds=busy_seconds)
+    engine = open_engine(path, foreign_keys=foreign_keys, busy_seconds=busy_seconds)
     try:
         yield engine
     except (DBAPIError, UnicodeDecodeError) as error:

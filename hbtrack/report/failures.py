@@ -2,32 +2,41 @@
 
 import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hbtrack.reading import Row, rows
-from hbtrack.report.traits import Config, Value, in_common
+from hbtrack.report.ranking import params_of
+from hbtrack.report.traits import Params, in_common
 
 COMPARED = 2000
 """At most so many configs of each kind are compared to see what failures have in common."""
 
-_FAILED = """
-SELECT f.config_id, f.epochs, f.fingerprint, f.error_type,
-    substr(f.error_message, 1, 500) AS error_message, f.finished_at,
+_CAUSE = """coalesce(fingerprint, error_type || char(10)
+    || substr(error_message, 1, instr(error_message || char(10), char(10)) - 1), error_type)"""
+
+# The bare columns are those of the newest, as SQLite does it for max().
+_COUNTS = f"""
+SELECT fingerprint, error_type, substr(error_message, 1, 500) AS error_message,
+    count(*) AS count, count(DISTINCT config_id) AS configs, max(finished_at) AS last_at,
+    config_id AS example, epochs, {_CAUSE} AS cause
+FROM failures WHERE run_identity = ?
+GROUP BY cause ORDER BY count DESC, last_at LIMIT ?"""
+
+_MEMBERS = f"""
+SELECT f.config_id, f.finished_at,
     (SELECT total(a.seconds) FROM attempts a WHERE a.run_identity = f.run_identity
         AND a.config_id = f.config_id AND a.epochs = f.epochs) AS seconds
-FROM failures f WHERE f.run_identity = ? ORDER BY f.finished_at, f.config_id, f.epochs"""
+FROM failures f WHERE f.run_identity = ? AND {_CAUSE} IS ? ORDER BY f.finished_at"""
 
-_SECONDS = "SELECT total(seconds) AS seconds FROM attempts WHERE run_identity = ?"
+# Kept up to date for each config, so that not every attempt has to be looked at.
+_SECONDS = """
+SELECT total(c.seconds) AS seconds FROM config c JOIN search s ON s.pk = c.search_pk
+WHERE s.run_identity = ?"""
 
 _ERROR = """
 SELECT error FROM attempts WHERE run_identity = ? AND config_id = ? AND epochs = ?
 ORDER BY attempt DESC LIMIT 1"""
-
-_PARAMS = """
-SELECT config_id, name, value FROM params
-WHERE run_identity = ? AND config_id IN (SELECT value FROM json_each(?))"""
 
 _WHERE = """
 SELECT config_id, gpu, host FROM attempts
@@ -62,61 +71,62 @@ class FailureGroup:
 def failure_groups(
     connection: sqlite3.Connection, run_identity: str, limit: int | None = None
 ) -> list[FailureGroup]:
-    """The failed evaluations of a search by their fingerprint, the largest group first.
+    """The failed evaluations of a search by their cause, the largest group first.
 
     `limit` is how many groups at most.
     """
-    groups = _grouped(rows(connection, _FAILED, [run_identity]))
-    if not groups:
+    counts = failure_counts(connection, run_identity, limit)
+    if not counts:
         return []
     whole = rows(connection, _SECONDS, [run_identity])[0]["seconds"]
     others = [row["config_id"] for row in rows(connection, _OTHERS, [run_identity, COMPARED])]
-    return [_described(connection, run_identity, group, others, whole) for group in groups[:limit]]
+    return [_described(connection, run_identity, row, others, whole) for row in counts]
 
 
-def _grouped(failed: Iterable[Row]) -> list[list[Row]]:
-    """Failures of one cause together, in the order they came; the largest group first."""
-    groups: dict[object, list[Row]] = defaultdict(list)
-    for row in failed:
-        groups[row["fingerprint"] or (row["error_type"], first_line(row["error_message"]))].append(
-            row
-        )
-    return sorted(groups.values(), key=len, reverse=True)
+def failure_counts(
+    connection: sqlite3.Connection, run_identity: str, limit: int | None = None
+) -> list[Row]:
+    """The same groups, counted but not looked into.
+
+    Each has fingerprint, error_type, error_message (its first line), count, configs, last_at,
+    example (a config_id) and epochs.
+    """
+    found = rows(connection, _COUNTS, [run_identity, -1 if limit is None else limit])
+    return [{**row, "error_message": _first_line(row["error_message"])} for row in found]
 
 
-def first_line(text: str | None) -> str:
-    """The first line of a message that may be missing."""
+def _first_line(text: str | None) -> str:
     return (text or "").strip().split("\n")[0]
 
 
 def _described(
     connection: sqlite3.Connection,
     run_identity: str,
-    group: Sequence[Row],
+    group: Row,
     others: Sequence[str],
     whole: float,
 ) -> FailureGroup:
-    newest = group[-1]
-    error = rows(connection, _ERROR, [run_identity, newest["config_id"], newest["epochs"]])
-    seconds = sum(row["seconds"] for row in group)
-    ids = dict.fromkeys(row["config_id"] for row in group)
+    members = rows(connection, _MEMBERS, [run_identity, group["cause"]])
+    seconds = sum(row["seconds"] for row in members)
+    ids = dict.fromkeys(row["config_id"] for row in members)
     spared = [config_id for config_id in others if config_id not in ids]
     common = in_common(
         _configs(connection, run_identity, list(ids)[-COMPARED:], done=False),
         _configs(connection, run_identity, spared, done=True),
     )
+    error = rows(connection, _ERROR, [run_identity, group["example"], group["epochs"]])
     return FailureGroup(
-        fingerprint=newest["fingerprint"],
-        error_type=newest["error_type"] or "",
-        error_message=first_line(newest["error_message"]),
-        count=len(group),
-        configs=len(ids),
+        fingerprint=group["fingerprint"],
+        error_type=group["error_type"] or "",
+        error_message=group["error_message"],
+        count=group["count"],
+        configs=group["configs"],
         seconds=seconds,
         share=seconds / whole if whole else 0.0,
-        first_at=group[0]["finished_at"],
-        last_at=newest["finished_at"],
-        example=newest["config_id"],
-        epochs=newest["epochs"],
+        first_at=members[0]["finished_at"],
+        last_at=group["last_at"],
+        example=group["example"],
+        epochs=group["epochs"],
         error=error[0]["error"] or "",
         common=tuple(common),
     )
@@ -124,12 +134,11 @@ def _described(
 
 def _configs(
     connection: sqlite3.Connection, run_identity: str, ids: Sequence[str], *, done: bool
-) -> list[Config]:
+) -> list[Params]:
     """What can be compared of configs: parameters, and where they came to that end."""
-    found: dict[str, dict[str, Value]] = {config_id: {} for config_id in ids}
-    chosen = json.dumps(ids)
-    for row in rows(connection, _PARAMS, [run_identity, chosen]):
-        found[row["config_id"]][row["name"]] = row["value"]
-    for row in rows(connection, _WHERE, [run_identity, chosen, done]):
-        found[row["config_id"]] |= {"the GPU": row["gpu"], "the host": row["host"]}
-    return list(found.values())
+    params = params_of(connection, run_identity, ids)
+    where = {
+        row["config_id"]: {"the GPU": row["gpu"], "the host": row["host"]}
+        for row in rows(connection, _WHERE, [run_identity, json.dumps(ids), done])
+    }
+    return [{**params.get(one, {}), **where.get(one, {})} for one in ids]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import comb
 
 Value = str | int | float | bytes | None
-Config = Mapping[str, Value]
+Params = Mapping[str, Value]
 """The parameters of a config, by name."""
 
 LEAST = 3
@@ -55,7 +55,7 @@ class Trait:
         return min(1.0, self.freedom * chance)
 
 
-def in_common(configs: Sequence[Config], others: Sequence[Config], most: int = 3) -> list[str]:
+def in_common(configs: Sequence[Params], others: Sequence[Params], most: int = 3) -> list[str]:
     """The traits of `configs` that few of the `others` have, as sentences; the most telling first.
 
     Nothing where there are fewer than LEAST configs or no others.
@@ -72,12 +72,12 @@ def in_common(configs: Sequence[Config], others: Sequence[Config], most: int = 3
     return [text for chance, _, text in sorted(found) if chance < CHANCE][:most]
 
 
-def _tells(trait: Trait, others: Sequence[Config]) -> bool:
+def _tells(trait: Trait, others: Sequence[Params]) -> bool:
     """Whether nearly all have the trait; of a few, one may lack it only from ten on."""
     return trait.count >= SHARE * trait.of and trait.others <= OTHERS and bool(others)
 
 
-def _traits(name: str, configs: Sequence[Config], others: Sequence[Config]) -> Iterator[Trait]:
+def _traits(name: str, configs: Sequence[Params], others: Sequence[Params]) -> Iterator[Trait]:
     ours = [config[name] for config in configs if config.get(name) is not None]
     theirs = [config[name] for config in others if config.get(name) is not None]
     if not ours:

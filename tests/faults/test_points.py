@@ -16,6 +16,7 @@ from hbtrack.faults import POINTS
 from hbtrack.replay import check_database
 
 SEARCH = ("run", "--max-epochs", 3, "--passes", 2, "--workers", 2, TOY, "--space", 9)
+ELSEWHERE = {"remove.inside", "remove.after"}  # a search that is removed: tests/test_rm.py
 ENDS = {0, 1, 75, -9, -15}  # of a command: finished, failed, stopped, killed, ended by SIGTERM
 
 
@@ -201,7 +202,7 @@ def test_fault_1_2_3_4_5_7_8_9_10_11_12_one_search_killed_at_every_point_in_turn
     begun = False
     hold, hurry = (hbtrack.folder / "toy" / name for name in ("hold", "hurry"))
     extend = ("extend", "--identity", "toy", "--passes", 3)
-    for point in POINTS:
+    for point in [point for point in POINTS if point not in ELSEWHERE]:
         command: tuple[object, ...] = ("resume",) if begun else (*words, "--epoch_seconds", 0.1)
         if scene_of(point) == "extend":
             hbtrack("stop", "--grace", 0)
@@ -223,7 +224,12 @@ def test_fault_1_2_3_4_5_7_8_9_10_11_12_one_search_killed_at_every_point_in_turn
 @pytest.mark.parametrize(
     ("name", "point"),
     # What an extended search does then, the others do as well.
-    [(name, point) for name in SCENES for point in POINTS if name != "extend"]
+    [
+        (name, point)
+        for name in SCENES
+        for point in POINTS
+        if name != "extend" and point not in ELSEWHERE
+    ]
     + [("extend", point) for point in SCENES["extend"].points],
 )
 def test_whatever_happens_at_any_passage_of_any_point_changes_nothing(

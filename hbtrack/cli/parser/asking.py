@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def add(verbs: "Verbs") -> None:
     """Add these commands to the verbs."""
-    for add_command in (_status, _report, _sql, _db):
+    for add_command in (_status, _report, _show, _errors, _logs, _sql, _rm, _db):
         add_command(verbs)
 
 
@@ -32,15 +32,98 @@ def _report(verbs: "Verbs") -> None:
         "report",
         help="the best configs and the failures of a search",
         description="How far a search is, its best configs, its failures.",
-        epilog="Example: hbtrack report --identity model:resnet --top 5",
+        epilog="Example: hbtrack report --identity model:resnet --top 5 --sort epochs",
     )
     identity(parser)
-    parser.add_argument("--top", type=whole(1), default=10, metavar="N", help="default 10")
+    how_many = parser.add_mutually_exclusive_group()
+    how_many.add_argument("--top", type=whole(1), default=10, metavar="N", help="default 10")
+    how_many.add_argument("--all", action="store_true", help="every config that has a loss")
+    parser.add_argument(
+        "--sort",
+        default="loss",
+        metavar="BY",
+        help="loss, or the name of a parameter: the smallest first; epochs or seconds: the largest",
+    )
     parser.add_argument(
         "--html", metavar="FILE", help="write one self-contained page instead; - is stdout"
     )
     format_option(parser)
     common(parser, "report")
+
+
+def _show(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "show",
+        help="one config: its parameters, its path, its attempts, its command",
+        description="All that is known of one config, and the command to run it by hand.",
+        epilog="Example: hbtrack show best --identity model:resnet",
+    )
+    _config(parser)
+    identity(parser)
+    _text_or_json(parser)
+    common(parser, "show")
+
+
+def _errors(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "errors",
+        help="the failures by cause, and what to do about them",
+        description="Failures grouped by what they have in common: how many, how much time they "
+        "cost, what the failing configs share, and the traceback of one.",
+        epilog="Example: hbtrack errors --identity model:resnet --full",
+    )
+    identity(parser)
+    parser.add_argument("--top", type=whole(1), default=10, metavar="N", help="default 10 causes")
+    parser.add_argument("--full", action="store_true", help="the whole traceback of each example")
+    _text_or_json(parser)
+    common(parser, "errors")
+
+
+def _logs(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "logs",
+        help="what a config's script printed, also while it runs",
+        description="What an attempt printed: the last one at the largest budget, unless said "
+        "otherwise. What could steer the terminal is made visible.",
+        epilog="Example: hbtrack logs best --epochs 27",
+    )
+    _config(parser)
+    parser.add_argument("--epochs", type=whole(1), metavar="N", help="the attempts at this budget")
+    parser.add_argument("--attempt", type=whole(1), metavar="K", help="its K-th attempt")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--stdout", dest="streams", action="store_const", const=("stdout",))
+    which.add_argument("--stderr", dest="streams", action="store_const", const=("stderr",))
+    parser.set_defaults(streams=("stdout", "stderr"))
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("-f", "--follow", action="store_true", help="go on until the attempt ends")
+    how.add_argument("--raw", action="store_true", help="every byte as it was printed")
+    identity(parser)
+    common(parser, "logs")
+
+
+def _rm(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "rm",
+        help="remove a search from the database",
+        description="Remove a search: all that the database has of it, and its folder of logs. "
+        "The script's own checkpoints stay. It asks first.",
+        epilog="Example: hbtrack rm --identity model:resnet",
+    )
+    parser.add_argument("--identity", required=True, metavar="ID", help="one search")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    common(parser, "rm")
+
+
+def _config(parser: Parser) -> None:
+    parser.add_argument(
+        "config",
+        metavar="CONFIG",
+        help="an id, or how only one begins; best; or #3 for the third best",
+    )
+
+
+def _text_or_json(parser: Parser) -> None:
+    parser.add_argument("--format", choices=("simple", "json"), default="simple")
 
 
 def _sql(verbs: "Verbs") -> None:

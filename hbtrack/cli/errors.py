@@ -1,0 +1,107 @@
+"""`hbtrack errors`: the failures by cause, what they have in common, and what to type."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from hbtrack.causes import Cause, cause_of
+from hbtrack.cli import tables
+from hbtrack.cli.advice import to_type
+from hbtrack.display import duration, option, printable
+from hbtrack.errors import NotFound
+from hbtrack.reading import Row, connected, match_identity, rows
+from hbtrack.records import AttemptStatus, Verdict
+from hbtrack.report.failures import FailureGroup, failure_groups
+
+LAST = 15
+"""Lines of a traceback that are shown without --full."""
+
+_QUERY = "SELECT run_identity, evaluations_failed, evaluations_done, timeout FROM searches"
+
+
+def main(args: argparse.Namespace) -> int:
+    """Show the failures of each search that matches; exit 0 also when there is none."""
+    with connected(args.db) as connection:
+        connection.execute("BEGIN")  # one moment of a search that may be running
+        searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
+        if not searches:
+            raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
+        chosen = match_identity(list(searches), args.identity)
+        found = {name: failure_groups(connection, name, args.top) for name in chosen}
+    if args.format == "json":
+        content = [
+            {"run_identity": name, "groups": [asdict(group) for group in groups]}
+            for name, groups in found.items()
+        ]
+        tables.write(tables.document("hbtrack.errors/1", searches=content))
+    else:
+        texts = (_text(searches[name], groups, args) for name, groups in found.items())
+        tables.write("\n\n".join(texts))
+    return 0
+
+
+def _text(search: Row, groups: list[FailureGroup], args: argparse.Namespace) -> str:
+    name, failed = search["run_identity"], search["evaluations_failed"]
+    if not groups:
+        return f"{printable(name)}: no evaluation has failed"
+    head = (
+        f"{printable(name)}: {failed} of {failed + search['evaluations_done']} evaluations failed"
+    )
+    return "\n\n".join([head, *("\n".join(_group(group, search, args)) for group in groups)])
+
+
+def _group(group: FailureGroup, search: Row, args: argparse.Namespace) -> Iterator[str]:
+    what = printable(f"{group.error_type}: {group.error_message}")
+    yield f"{group.count} failed: {what}"
+    configs = "1 config" if group.configs == 1 else f"{group.configs} configs"
+    share = f"{group.share * 100:.1f} % of all time"
+    yield f"  {configs}, {duration(group.seconds)} lost ({share})"
+    first, last = (f"{at[:19]}Z" for at in (group.first_at, group.last_at))
+    yield f"  {first} to {last}" if group.count > 1 else f"  {first}"
+    if group.common:
+        yield "  in common: " + "; ".join(map(printable, group.common))
+    yield f"  example: {printable(group.example)} at {group.epochs} epochs"
+    yield from (f"    {printable(line)}" for line in _last_lines(group.error, args))
+    yield from (f"  {printable(line)}" for line in _advice(group, search, args))
+
+
+def _last_lines(error: str, args: argparse.Namespace) -> list[str]:
+    lines = [line.expandtabs(4) for line in error.rstrip().split("\n")]
+    if args.full or len(lines) <= LAST:
+        return lines
+    return [f"[{len(lines) - LAST} lines before; --full shows them]", *lines[-LAST:]]
+
+
+def _advice(group: FailureGroup, search: Row, args: argparse.Namespace) -> Iterator[str]:
+    """What to type about it: see it, then run it again, with what may help."""
+    name = search["run_identity"]
+    yield "see:   " + to_type(args, name, "logs", config=group.example)
+    yield "again: " + to_type(args, name, "retry", *option("--error", group.error_type))
+    yield "       " + to_type(args, name, "resume", *_remedy(group, search))
+
+
+def _remedy(group: FailureGroup, search: Row) -> list[str]:
+    """The options of `resume` that may help; none where the script or the config is at fault."""
+    cause = _cause(group)
+    if cause is Cause.TIMEOUT and search["timeout"]:
+        return ["--timeout", f"{2 * search['timeout']:.10g}"]
+    return _REMEDIES.get(cause, [])
+
+
+_REMEDIES = {
+    Cause.GPU_MEMORY: ["--per-gpu", "1", "--retries", "1"],
+    Cause.MEMORY: ["--workers", "1", "--retries", "1"],
+    Cause.GPU_LOST: ["--retries", "1"],
+}
+
+
+def _cause(group: FailureGroup) -> Cause:
+    timeout = group.error_type == "timeout"
+    return cause_of(
+        Verdict(
+            AttemptStatus.TIMEOUT if timeout else AttemptStatus.FAILED,
+            error_type=group.error_type,
+            error_message=group.error_message,
+            error=group.error,
+        )
+    )

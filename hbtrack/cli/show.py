@@ -1,0 +1,122 @@
+"""`hbtrack show`: one config, its parameters, its path, its attempts, and how to run it by hand."""
+
+import argparse
+from collections.abc import Iterator
+
+from hbtrack.cli import tables
+from hbtrack.cli.advice import to_type
+from hbtrack.display import printable
+from hbtrack.reading import connected, match_identity, rows
+from hbtrack.report.config import Config, find_config, read_config
+
+LAST = 5
+"""Lines of an error that are shown."""
+
+
+def main(args: argparse.Namespace) -> int:
+    """Show a config; exit 3 when none, or more than one, may be meant."""
+    with connected(args.db) as connection:
+        connection.execute("BEGIN")  # one moment of a search that may be running
+        names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
+        chosen = match_identity(names, args.identity)
+        config = read_config(connection, *find_config(connection, chosen, args.config))
+    if args.format == "json":
+        tables.write(_as_json(config))
+    else:
+        tables.write("\n\n".join(_parts(config, args)))
+    return 0
+
+
+def _as_json(config: Config) -> str:
+    return tables.document(
+        "hbtrack.show/1",
+        run_identity=config.run_identity,
+        config_id=config.config_id,
+        params=config.params,
+        best=config.best,
+        path=config.path,
+        attempts=config.attempts,
+        cwd=config.cwd,
+        command=config.command,
+    )
+
+
+def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:
+    yield "\n".join([printable(config.config_id), _headline(config)])
+    if config.params:
+        width = max(len(printable(name)) for name in config.params)
+        yield "\n".join(
+            f"{printable(name):{width}}  {printable(str(value))}"
+            for name, value in config.params.items()
+        )
+    yield _path(config)
+    if config.attempts:
+        yield _attempts(config)
+    yield from _error(config, args)
+    yield _by_hand(config)
+
+
+def _headline(config: Config) -> str:
+    name = printable(config.run_identity)
+    if config.best is None:
+        return f"a config of {name} without a loss" + (
+            "" if config.attempts else ": it was not started yet"
+        )
+    best = config.best
+    loss, epochs = tables.rounded(best["loss"]), best["epochs"]
+    return f"rank {best['rank']} of {name}: loss {loss} at {epochs} epochs"
+
+
+def _path(config: Config) -> str:
+    lines = [
+        {
+            **row,
+            "loss": tables.rounded(row["loss"]) if row["status"] == "done" else None,
+            "rank": row["rank"] and f"{row['rank']}/{row['configs']}",
+            "outcome": row["outcome"] + (", reused" if row["reused"] else ""),
+        }
+        for row in config.path
+    ]
+    columns = ["pass", "bracket", "rung", "slot", "epochs", "loss", "rank", "outcome"]
+    spare = ["rung", "rank", "pass", "slot"]
+    return tables.table(lines, "simple", tables.fitting(lines, columns, spare))
+
+
+def _attempts(config: Config) -> str:
+    lines = [
+        {
+            **row,
+            "seconds": None if row["seconds"] is None else round(row["seconds"], 1),
+            "exit": row["signal"] or row["exit_code"],
+            "started_at": row["started_at"][:19] + "Z",
+        }
+        for row in config.attempts
+    ]
+    columns = ["epochs", "attempt", "status", "seconds", "exit", "gpu", "host", "started_at"]
+    if any(row["retried"] for row in config.attempts):
+        columns.insert(3, "retried")
+    spare = ["gpu", "exit", "started_at", "host"]
+    return tables.table(lines, "simple", tables.fitting(lines, columns, spare))
+
+
+def _error(config: Config, args: argparse.Namespace) -> Iterator[str]:
+    failed = config.failed
+    if failed is None:
+        return
+    lines = failed["error"].strip().split("\n")
+    whole = to_type(args, config.run_identity, "logs", config=config.config_id)
+    head = f"error at {failed['epochs']} epochs"
+    if len(lines) > LAST:
+        head += f" (its last lines; all that it printed: {whole})"
+    yield "\n".join([printable(head) + ":", *(f"    {printable(one)}" for one in lines[-LAST:])])
+
+
+def _by_hand(config: Config) -> str:
+    if config.command is None:
+        return "to run it by hand: its command is known once it was started"
+    if config.command.isprintable():
+        return f"to run it by hand:\n{config.command}"
+    return (
+        "to run it by hand (characters that a terminal does not show are escaped here; "
+        f"`--format json` has them as they are):\n{printable(config.command)}"
+    )

@@ -1,0 +1,54 @@
+"""Removing a search: all that the database has of it, in one transaction, then its folder."""
+
+import os
+import shutil
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hbtrack.database.location import search_folder
+from hbtrack.database.upgrade import writable
+from hbtrack.errors import NotFound
+from hbtrack.faults import passing
+from hbtrack.opening import own
+from hbtrack.records import Search
+from hbtrack.session import Settings
+from hbtrack.store.removal import delete_search, token_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+def remove_search(path: Path, stored: Search, settings: Settings) -> None:
+    """Remove a search of which no script runs. It is gone whole, or nothing has changed.
+
+    Raises Conflict when a driver runs it, NotFound when it has been removed meanwhile.
+    """
+    with ExitStack() as stack:
+        own(path, stored, stack)
+        database = writable(path, settings.say, busy_seconds=settings.patience, foreign_keys=False)
+        engine = stack.enter_context(database)
+        with engine.begin() as connection:
+            if token_of(connection, stored.pk) != stored.token:
+                raise NotFound(f"{stored.run_identity!r} has just been removed by somebody else.")
+            delete_search(connection, stored.pk)
+            passing("remove.inside")
+        passing("remove.after")
+        _remove_folder(engine, path, stored)
+
+
+def _remove_folder(engine: "Engine", path: Path, stored: Search) -> None:
+    """Remove the folder, and what one that was killed here has left.
+
+    A search that is new may get the key of this one, and its folder. While the file is ours to
+    write nobody makes one, so that is when the folder gets another name.
+    """
+    folder = search_folder(path, stored.pk)
+    with engine.begin() as connection, suppress(FileNotFoundError):
+        if token_of(connection, stored.pk) is None:
+            folder.rename(folder.with_name(f"{stored.pk}{_GONE}{os.getpid()}"))
+    for gone in folder.parent.glob(f"*{_GONE}*"):
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+_GONE = ".removed-"

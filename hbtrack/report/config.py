@@ -1,0 +1,174 @@
+"""One config: which one is meant by what was typed, and all that is known of it."""
+
+import re
+import shlex
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from hbtrack.display import printable, shortened
+from hbtrack.errors import NotFound, UsageError
+from hbtrack.reading import Row, rows
+from hbtrack.report.ranking import in_order_of, params_of
+
+_IS = "SELECT 1 FROM results WHERE run_identity = ? AND config_id = ? LIMIT 1"
+
+_IDS = "SELECT DISTINCT config_id FROM results WHERE run_identity = ? AND rung = 0"
+
+_BEGINNING = f"{_IDS} AND substr(config_id, 1, length(?)) = ?"
+
+_BEST = "SELECT best_config_id AS config_id FROM searches WHERE run_identity = ?"
+
+_RANK = "SELECT config_id FROM leaderboard WHERE run_identity = ? AND rank = ?"
+
+_LEADS = "SELECT * FROM leaderboard WHERE run_identity = ? AND config_id = ?"
+
+_PATH = """
+SELECT r.pass, r.bracket, r.rung, r.slot, r.epochs, r.loss, r.status, r.promoted, r.reused,
+    r.rung = b.rungs - 1 AS last, q.configs_entered AS configs,
+    CASE r.status WHEN 'done' THEN 1 + (SELECT count(*) FROM results o
+        WHERE o.run_identity = r.run_identity AND o.pass = r.pass AND o.bracket = r.bracket
+            AND o.rung = r.rung AND o.status = 'done' AND (o.loss, o.slot) < (r.loss, r.slot))
+        END AS rank
+FROM results r
+    JOIN brackets b ON b.run_identity = r.run_identity AND b.pass = r.pass
+        AND b.bracket = r.bracket
+    JOIN rungs q ON q.run_identity = r.run_identity AND q.pass = r.pass
+        AND q.bracket = r.bracket AND q.rung = r.rung
+WHERE r.run_identity = ? AND r.config_id = ?
+ORDER BY r.pass, r.bracket DESC, r.rung, r.slot"""
+
+_ATTEMPTS = """
+SELECT epochs, attempt, status, loss, seconds, exit_code, signal, gpu, host, started_at,
+    finished_at, retried, command, error
+FROM attempts WHERE run_identity = ? AND config_id = ? ORDER BY epochs, attempt"""
+
+_CWD = "SELECT cwd FROM search WHERE run_identity = ?"
+
+NEAR = 3
+"""So many ids are named where none is the one that was typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that is known of a config."""
+
+    run_identity: str
+    config_id: str
+    params: Row
+    best: Row | None  # its row of the leaderboard
+    path: list[Row]  # its places in canonical order, each with `rank`, `configs` and `outcome`
+    attempts: list[Row]  # by epochs, then number
+    cwd: str  # where its script runs
+
+    @property
+    def command(self) -> str | None:
+        """The last attempt's command line for a shell; None if none was started yet."""
+        if not self.attempts:
+            return None
+        return f"cd {shlex.quote(self.cwd)} && {self.attempts[-1]['command']}"
+
+    @property
+    def failed(self) -> Row | None:
+        """The last attempt, if it failed."""
+        failed = [row for row in self.attempts if row["error"] and not row["retried"]]
+        return failed[-1] if failed else None
+
+
+def read_config(connection: sqlite3.Connection, run_identity: str, config_id: str) -> Config:
+    """What the database knows of a config that it has."""
+    key = [run_identity, config_id]
+    params = params_of(connection, run_identity, [config_id]).get(config_id, {})
+    path = rows(connection, _PATH, key)
+    return Config(
+        run_identity,
+        config_id,
+        {name: params[name] for name in in_order_of(config_id, params)},
+        next(iter(rows(connection, _LEADS, key)), None),
+        [{**row, "outcome": _outcome(row)} for row in path],
+        rows(connection, _ATTEMPTS, key),
+        rows(connection, _CWD, [run_identity])[0]["cwd"],
+    )
+
+
+def _outcome(place: Row) -> str:
+    """What became of a config in a rung: promoted, stopped, finished, failed, done, ..."""
+    if place["status"] != "done" or place["promoted"] is None:
+        return str(place["status"])  # done: its rung is not settled yet
+    if place["promoted"]:
+        return "promoted"
+    return "finished" if place["last"] else "stopped"
+
+
+def find_config(
+    connection: sqlite3.Connection, searches: Iterable[str], text: str
+) -> tuple[str, str]:
+    """The search and the config that `text` means: an id, how only one begins, best, or #RANK.
+
+    Raises NotFound, with near names, when there is none or it may be several; UsageError when it
+    is one in more than one search.
+    """
+    found, problems = [], []
+    for search in searches:
+        try:
+            found.append((search, _find(connection, search, text)))
+        except NotFound as problem:
+            problems.append(problem)
+    if len(found) > 1:
+        names = ", ".join(printable(repr(search)) for search, _ in found[:5])
+        raise UsageError(
+            f"{_quoted(text)} is a config of {len(found)} searches ({names}). "
+            "Say which one is meant with --identity."
+        )
+    if not found:
+        raise problems[0] if problems else NotFound("There is no search here yet.")
+    return found[0]
+
+
+def _find(connection: sqlite3.Connection, search: str, text: str) -> str:
+    if rows(connection, _IS, [search, text]):
+        return text
+    if text == "best" or re.fullmatch(r"#[0-9]{1,15}", text):
+        return _ranked(connection, search, text)
+    ids = [row["config_id"] for row in rows(connection, _BEGINNING, [search, text, text])]
+    if len(ids) == 1:
+        return str(ids[0])
+    if ids:
+        raise NotFound(f"{len(ids)} configs begin with {_quoted(text)}: {_named(ids)}. Type more.")
+    ids = [row["config_id"] for row in rows(connection, _IDS, [search])]
+    near = f"The nearest: {_named(_nearest(text, ids))}." if ids else "Nothing is sampled yet."
+    raise NotFound(f"{printable(search)} has no config {_quoted(text)}. {near}")
+
+
+def _ranked(connection: sqlite3.Connection, search: str, text: str) -> str:
+    """The config called best or #RANK."""
+    sql, values = (_BEST, [search]) if text == "best" else (_RANK, [search, int(text[1:])])
+    for row in rows(connection, sql, values):
+        if row["config_id"] is not None:
+            return str(row["config_id"])
+    have = "none has a loss yet" if text == "best" else "not so many have a loss"
+    raise NotFound(
+        f"No config of {printable(search)} is {text}: {have}. `hbtrack report` shows those that do."
+    )
+
+
+def _nearest(text: str, ids: Sequence[str]) -> list[str]:
+    """Ids that contain the text; else those that begin most like it."""
+
+    def alike(one: str) -> int:
+        return sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, text, strict=False))
+        )
+
+    inside = [one for one in ids if text in one]
+    return inside or sorted(ids, key=alike, reverse=True)[:NEAR]
+
+
+def _named(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - NEAR} more" if len(ids) > NEAR else ""
+    return ", ".join(map(_quoted, ids[:NEAR])) + more
+
+
+def _quoted(text: str) -> str:
+    return shortened(printable(repr(text)), 80)

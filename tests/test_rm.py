@@ -1,0 +1,155 @@
+"""`hbtrack rm`: one search is gone whole, or nothing has changed."""
+
+import os
+import pty
+import shutil
+import subprocess
+
+import pytest
+from conftest import TOY, Hbtrack, wait_for
+
+from hbtrack.replay import check_database
+
+RM = ("rm", "--identity", "toy")
+
+RUN = ("run", "--max-epochs", 3, "-q", "toy.py", "--space", 4, "--fail", 0.3)
+
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'alembic_version'"
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
+    """Two finished searches, the one with failures and with ids that are used again."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("searched"))
+    text = TOY.read_text()
+    (hbtrack.folder / "toy.py").write_text(text)
+    (hbtrack.folder / "other.py").write_text(text.replace('return "toy"', 'return "other"'))
+    hbtrack(*RUN)
+    hbtrack("run", "--max-epochs", 1, "-q", "other.py")
+    return hbtrack
+
+
+@pytest.fixture
+def two(searched: Hbtrack, hbtrack: Hbtrack) -> Hbtrack:
+    """A copy of them."""
+    shutil.copytree(searched.folder, hbtrack.folder, dirs_exist_ok=True)
+    return hbtrack
+
+
+def everything(hbtrack: Hbtrack) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table."""
+    names = [str(row[0]) for row in hbtrack.rows(TABLES)]
+    return {name: sorted(hbtrack.rows(f"SELECT * FROM {name}"), key=repr) for name in names}
+
+
+@pytest.fixture(scope="module")
+def removed(
+    searched: Hbtrack, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Hbtrack, str, Hbtrack]:
+    """A copy without the one search, what was said, and a copy without the other."""
+    copies = [Hbtrack(tmp_path_factory.mktemp(name) / "copy") for name in ("toy", "other")]
+    for copy in copies:
+        shutil.copytree(searched.folder, copy.folder)
+    said = copies[0](*RM, "--yes").stderr
+    copies[1]("rm", "--identity", "other", "--yes")
+    assert all(check_database(str(copy.database), None) == [] for copy in copies)
+    return copies[0], said, copies[1]
+
+
+def test_what_is_left_and_what_was_removed_are_all_that_there_was(
+    searched: Hbtrack, removed: tuple[Hbtrack, str, Hbtrack]
+) -> None:
+    left, gone = everything(removed[0]), everything(removed[2])
+    for name, rows in everything(searched).items():
+        assert sorted([*left[name], *gone[name]], key=repr) == rows, name
+    assert removed[0].rows("SELECT run_identity FROM searches") == [("other",)]
+
+
+def test_its_folder_goes_and_what_the_scripts_saved_stays(
+    removed: tuple[Hbtrack, str, Hbtrack],
+) -> None:
+    folder = removed[0].folder
+    assert sorted(path.name for path in (folder / "hbtrack.db.d").iterdir()) == ["2"]
+    assert (folder / "hbtrack.db.d" / "2" / "log").exists()
+    assert (folder / "toy" / "diary.txt").exists()
+
+
+def test_it_says_what_goes_and_what_stays(
+    searched: Hbtrack, removed: tuple[Hbtrack, str, Hbtrack]
+) -> None:
+    query = "SELECT count(*) FROM attempts WHERE run_identity = 'toy'"
+    [(attempts,)] = searched.rows(query)
+    said = removed[1]
+    assert f" {attempts} attempts" in said
+    assert f"{removed[0].folder / 'hbtrack.db.d' / '1'}\n" in said
+    assert f"{searched.folder / 'toy.py'} has saved itself stays, checkpoints too" in said
+
+
+@pytest.mark.parametrize("words", [("--identity", "toy"), ("--identity", "*")], ids=" ".join)
+def test_without_a_terminal_or_for_several_searches_it_is_refused(
+    two: Hbtrack, words: tuple[str, ...]
+) -> None:
+    before = everything(two)
+    yes = ("--yes",) if "*" in words else ()
+    two("rm", *words, *yes, code=2)
+    assert everything(two) == before
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("toy", 0), ("no", 1)])
+def test_on_a_terminal_it_asks(two: Hbtrack, answer: str, code: int) -> None:
+    ours, theirs = pty.openpty()
+    asking = subprocess.Popen(
+        two.command(*RM),
+        cwd=two.folder,
+        env=two.environment(),
+        stdin=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    os.write(ours, f"{answer}\n".encode())
+    said = asking.communicate(timeout=60)[1]
+    os.close(ours)
+    assert asking.returncode == code
+    assert "Type y to remove it" in said
+    assert len(two.rows("SELECT * FROM searches")) == (2 if code else 1)
+
+
+def test_a_search_that_runs_is_refused_and_so_are_scripts_without_a_driver(
+    hbtrack: Hbtrack,
+) -> None:
+    (hbtrack.folder / "toy").mkdir()
+    (hbtrack.folder / "toy" / "hold").touch()
+    driver = hbtrack.start("run", "--max-epochs", 3, TOY)
+    diary = hbtrack.folder / "toy" / "diary.txt"
+    wait_for(lambda: diary.exists() and "begin" in diary.read_text())
+    assert "Another hbtrack is running 'toy'" in hbtrack(*RM, "--yes", code=4).stderr
+    driver.kill()
+    driver.communicate()
+    assert "still run" in hbtrack(*RM, "--yes", code=4).stderr
+    hbtrack("stop", "--grace", 0)
+    hbtrack(*RM, "--yes")
+    assert hbtrack.rows("SELECT * FROM searches") == []
+
+
+def test_a_search_whose_attempts_nobody_settled_can_be_removed(hbtrack: Hbtrack) -> None:
+    killed = {"HBTRACK_FAULT": "spawn.before:1:kill"}
+    hbtrack("run", "--max-epochs", 3, TOY, env=killed, code=-9)
+    hbtrack(*RM, "--yes")
+    assert hbtrack.rows("SELECT count(*) FROM attempt") == [(0,)]
+
+
+def test_a_kill_before_the_commit_changes_nothing(two: Hbtrack) -> None:
+    before = everything(two)
+    two(*RM, "--yes", env={"HBTRACK_FAULT": "remove.inside:1:kill"}, code=-9)
+    assert everything(two) == before
+    assert (two.folder / "hbtrack.db.d" / "1" / "log").exists()
+
+
+def test_after_a_kill_once_it_is_gone_the_same_search_can_begin_anew(two: Hbtrack) -> None:
+    before = two.dump()
+    two(*RM, "--yes", env={"HBTRACK_FAULT": "remove.after:1:kill"}, code=-9)
+    assert two.rows("SELECT run_identity FROM searches") == [("other",)]
+    shutil.rmtree(two.folder / "toy")
+    two(*RUN)
+    assert two.dump() == before
