@@ -52,7 +52,7 @@ def columns(budgets: Iterable[int]) -> Columns:
     """A column for each budget, evenly spread: each is about eta times the one before."""
     ordered = sorted(set(budgets))
     first = LEFT + STUB
-    width = max(WIDTH, first + RIGHT + 70 * (len(ordered) - 1))
+    width = max(WIDTH, first + RIGHT + 62 * (len(ordered) - 1))
     step = (width - first - RIGHT) / max(1, len(ordered) - 1)
     return Columns({epochs: first + step * i for i, epochs in enumerate(ordered)}, width)
 

@@ -8,7 +8,7 @@ from statistics import quantiles
 DECADES = 30
 """Positive values whose largest is so many times the smallest are drawn on a log scale."""
 
-TINY = 1e-300
+TINY, MOST = 1e-300, 1.7e308
 
 FEW = 20
 """Among fewer values none is taken for an outlier."""
@@ -79,18 +79,18 @@ class Extent:
     def scale(self, start: float, end: float) -> Scale:
         """The scale that draws it from start to end, with a little room at both ends."""
         if self.log:
-            room = (self.high / self.low) ** 0.04
-            return Scale(self.low / room, self.high * room, start, end, log=True)
+            room = math.exp(0.04 * (math.log(self.high) - math.log(self.low)))
+            return Scale(max(self.low / room, TINY), min(self.high * room, MOST), start, end, log=True)
         room = (self.high / 2 - self.low / 2) * 0.08
         low, high = self.low - room, self.high + room
-        return Scale(max(low, -1.7e308), min(high, 1.7e308), start, end)
+        return Scale(max(low, -MOST), min(high, MOST), start, end)
 
 
 def extent(values: Iterable[float]) -> Extent:
     """Where the values lie; far outliers are left outside, on a log scale none."""
     ordered = sorted(values)
     low, high = ordered[0], ordered[-1]
-    if low > 0 and high / low >= DECADES:
+    if low > TINY and high >= DECADES * low:
         return Extent(low, high, log=True)
     if len(ordered) < FEW:
         return Extent(low, high, log=False)
