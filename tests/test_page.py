@@ -234,7 +234,7 @@ def test_numbers_and_times_are_short() -> None:
     assert [ordinal(n) for n in (1, 2, 3, 11, 21, 112)] == [
         *("1st", "2nd", "3rd", "11th", "21st", "112th")
     ]
-    assert [percent(x) for x in (0, 0.001, 0.5)] == ["0 %", "under 1 %", "50 %"]
+    assert [percent(x) for x in (0, 0.001, 0.5)] == ["0\u00a0%", "under 1\u00a0%", "50\u00a0%"]
 
 
 # --- the figures ---------------------------------------------------------------------------------
@@ -419,6 +419,25 @@ def test_a_page_shows_one_search_and_dash_is_stdout(searched: Hbtrack, page: Pat
     printed = searched("report", "--identity", "model:vgg", "--html", "-").stdout
     assert printed.startswith("<!doctype html>\n<!-- hbtrack page -->")
     assert len(printed) == pytest.approx(len(page.read_text()), abs=50)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_texts_and_marks_stand_out_from_the_paper(page: Path, scheme: int) -> None:
+    blocks = re.findall(r":root \{(.*?)\}", page.read_text(), re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[scheme]))
+    marks = ["blue", "red", "green", "quiet", "line", *(f"rung{i}" for i in range(6))]
+    least = {"ink": 7.0, "soft": 4.5, "faint": 4.5, **dict.fromkeys(marks, 2.9)}
+    for ground in ("paper", "page"):
+        for name, ratio in least.items():
+            light, dark = sorted((luminance(colours[one]) for one in (name, ground)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= ratio - (0.2 if ground == "page" else 0), name
 
 
 @pytest.mark.slow

@@ -80,7 +80,8 @@ class Extent:
         """The scale that draws it from start to end, with a little room at both ends."""
         if self.log:
             room = math.exp(0.04 * (math.log(self.high) - math.log(self.low)))
-            return Scale(max(self.low / room, TINY), min(self.high * room, MOST), start, end, log=True)
+            low, high = max(self.low / room, TINY), min(self.high * room, MOST)
+            return Scale(low, high, start, end, log=True)
         room = (self.high / 2 - self.low / 2) * 0.08
         low, high = self.low - room, self.high + room
         return Scale(max(low, -MOST), min(high, MOST), start, end)

@@ -31,8 +31,8 @@ def ordinal(n: int) -> str:
 def percent(share: float) -> str:
     """A share of 0 to 1 in whole percent; what is not 0 never reads 0."""
     if 0 < share < 0.01:
-        return "under 1 %"
-    return f"{share:.0%}".replace("%", " %")
+        return "under 1\u00a0%"
+    return f"{share:.0%}".replace("%", "\u00a0%")
 
 
 def moment(seconds: float) -> str:
