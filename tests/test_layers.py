@@ -41,6 +41,7 @@ LAYERS: dict[str, list[str]] = {
         "hbtrack.queries",
         "hbtrack.remaining",
         "hbtrack.report.*",
+        "hbtrack.page.*",
         "hbtrack.replay",
         "hbtrack.growth",
         "hbtrack.seams",
@@ -80,6 +81,7 @@ STRANGERS: dict[str, list[str]] = {
 LIBRARIES: dict[str, list[str]] = {
     "alembic": ["hbtrack.database.upgrade"],
     "numpy": ["hbtrack.script.inside"],
+    "jinja2": ["hbtrack.page.page"],
     "rich": ["hbtrack.report.canvas", "hbtrack.report.picture", "hbtrack.report.screen"],
     "shtab": ["hbtrack.cli.completion"],
     "tabulate": ["hbtrack.cli.tables"],
@@ -89,7 +91,7 @@ LIBRARIES: dict[str, list[str]] = {
         "hbtrack.opening",
     ],
 }
-LAZY = ["alembic", "numpy", "rich", "shtab", "tabulate"]
+LAZY = ["alembic", "jinja2", "numpy", "rich", "shtab", "tabulate"]
 
 # Imported only inside functions themselves, so that they may import at their top what they draw
 # with.
@@ -98,7 +100,7 @@ LATE = ["hbtrack.report.canvas", "hbtrack.report.picture", "hbtrack.report.scree
 # Run in processes of their own, outside the package: in the user's interpreter, with -S -I.
 ALONE = ["hbtrack.script.inside", "hbtrack.executors.warden"]
 
-HEAVY = {"sqlalchemy", "alembic", "numpy", "rich"}
+HEAVY = {"sqlalchemy", "alembic", "jinja2", "numpy", "rich"}
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,10 @@ def main(args: argparse.Namespace) -> int:
         if not names:
             raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
         chosen = match_identity(names, args.identity)
+        if args.html:
+            from hbtrack.cli import page  # noqa: PLC0415 - only a page needs a template engine
+
+            return page.main(connection, database_path(args.db), chosen, args.html)
         require_sortable(connection, chosen, args.sort)
         limit = None if args.all else args.top
         reports = [_read(connection, args, name, limit) for name in chosen]

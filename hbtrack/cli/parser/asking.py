@@ -61,6 +61,9 @@ def _report(verbs: "Verbs") -> None:
         metavar="BY",
         help="loss, or the name of a parameter: the smallest first; epochs or seconds: the largest",
     )
+    parser.add_argument(
+        "--html", metavar="FILE", help="write one self-contained page instead; - is stdout"
+    )
     format_option(parser)
     common(parser, "report")
 

@@ -1,0 +1,42 @@
+"""`hbtrack report --html FILE`: one self-contained page of a search."""
+
+import sqlite3
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hbtrack.cli import tables
+from hbtrack.display import option, printable
+from hbtrack.errors import UsageError
+from hbtrack.page.gather import gather
+from hbtrack.page.page import render
+from hbtrack.page.writing import write
+
+
+def main(
+    connection: sqlite3.Connection, database: Path, identities: Sequence[str], target: str
+) -> int:
+    """Write the page of the one search that matches to `target`; - is stdout.
+
+    The caller has begun the transaction. Raises UsageError when several searches match.
+    """
+    if len(identities) > 1:
+        raise UsageError(_several(identities))
+    page = render(gather(connection, database, identities[0], time.time()))
+    if target == "-":
+        tables.write(page.removesuffix("\n"))
+        return 0
+    path = write(page, target)
+    if sys.stdout is not None and sys.stdout.isatty():
+        tables.write(f"The page is in {printable(str(path))}; open it with a browser.")
+    return 0
+
+
+def _several(identities: Sequence[str]) -> str:
+    names = [printable(" ".join(option("--identity", repr(one)))) for one in identities]
+    more = f" (and {len(names) - 5} more)" if len(names) > 5 else ""
+    return (
+        "A page shows one search, and several match. Nothing was written. Choose one: "
+        f"{', '.join(names[:5])}{more}."
+    )

@@ -1,0 +1,541 @@
+"""The page: what it concludes is right, it is well formed, harms nobody, and works in a browser."""
+
+import base64
+import hashlib
+import html.parser
+import math
+import os
+import re
+import shutil
+import sqlite3
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import browser as chromium
+import pytest
+from conftest import DUMMY, Hbtrack
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hbtrack.page import analysis, comparisons, flow, timeline
+from hbtrack.page.drawing import Box, Dot
+from hbtrack.page.facts import Attempt, Facts, Result
+from hbtrack.page.gather import gather
+from hbtrack.page.page import render
+from hbtrack.page.scales import Scale, extent, log_ticks, number
+from hbtrack.page.words import ordinal, percent, span
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+SOME = st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=30)
+NOW = 1_800_000_000.0
+
+HOSTILE = [
+    "</script><script>harmed=1</script>",
+    "</style><script>harmed=1</script>",
+    '"onmouseover="harmed=1',
+    "<img src=x onerror=harmed=1>",
+    "</title><svg onload=harmed=1>",
+    "{{ 7 * 7 }} {% raw %}",
+    "javascript:harmed=1",
+    "\u202egnp.exe",
+    "\x1b[31mred",
+    "' OR 1=1; DROP TABLE search --",
+    "long" * 300,
+    "\U0001f680:=cmd",
+]
+IDENTITY = "</h1><script>harmed=1</script>'"
+
+HOSTILE_SCRIPT = f"""
+import sys
+
+IDS = {HOSTILE!r}
+
+def get_random_config_id(rng):
+    return IDS[rng.randint(len(IDS))]
+
+def get_config(config_id):
+    return {{config_id[:40]: config_id, "<b>n</b>": IDS.index(config_id), "same": "</td>"}}
+
+def run_identity(argv):
+    return {IDENTITY!r}
+
+if __name__ == "__main__":
+    number = IDS.index(sys.argv[1])
+    if number % 5 == 4:
+        raise RuntimeError("</code></pre><script>harmed=1</script>" + sys.argv[1])
+    print(number + 1)
+"""
+
+
+def page_of(hbtrack: Hbtrack, identity: str | None = None, name: str = "page.html") -> Path:
+    words = ["--identity", identity] if identity else []
+    hbtrack("report", *words, "--html", name)
+    return hbtrack.folder / name
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
+    """Three searches: a finished one with a few failures, one that only failed, and a hostile."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("page"))
+    small = ("run", "--quiet", "--workers", 4, "--max-epochs")
+    hbtrack(*small, 27, DUMMY, "--model", "vgg", "--fail", 0.15)
+    hbtrack(*small, 3, DUMMY, "--model", "none", "--fail", 1, code=None)
+    script = hbtrack.folder / "hostile.py"
+    script.write_text(HOSTILE_SCRIPT)
+    hbtrack(*small, 9, script)
+    return hbtrack
+
+
+@pytest.fixture(scope="module")
+def page(searched: Hbtrack) -> Path:
+    return page_of(searched, "model:vgg")
+
+
+@pytest.fixture(scope="module")
+def hostile(searched: Hbtrack) -> Path:
+    return page_of(searched, IDENTITY, "hostile.html")
+
+
+@pytest.fixture(scope="module")
+def facts(searched: Hbtrack) -> Facts:
+    return facts_of(searched, "model:vgg")
+
+
+def facts_of(hbtrack: Hbtrack, identity: str) -> Facts:
+    with closing(sqlite3.connect(f"file:{hbtrack.database}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        return gather(connection, hbtrack.database, identity, NOW)
+
+
+# --- what is concluded ---------------------------------------------------------------------------
+
+
+def test_equal_values_share_the_mean_of_their_ranks() -> None:
+    assert analysis.ranks([3.0, 1.0, 3.0, 2.0]) == [3.5, 1.0, 3.5, 2.0]
+
+
+def test_spearman_of_a_published_example() -> None:
+    # Wikipedia, "Spearman's rank correlation coefficient": IQ against hours of television.
+    iq = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
+    hours = [7, 27, 2, 50, 28, 29, 20, 12, 6, 17]
+    assert analysis.spearman(iq, hours) == pytest.approx(-29 / 165)
+
+
+@given(SOME)
+def test_spearman_sees_the_order_only(values: list[float]) -> None:
+    rho = analysis.spearman(values, [math.atan(value / 1e7) for value in analysis.ranks(values)])
+    assert rho is None if len(set(values)) == 1 else rho == pytest.approx(1)
+
+
+@given(SOME, st.randoms(use_true_random=False))
+def test_spearman_is_symmetric_and_lies_between_minus_one_and_one(values, random) -> None:  # type: ignore[no-untyped-def]
+    other = random.sample(values, len(values))
+    rho = analysis.spearman(values, other)
+    assert rho == analysis.spearman(other, values)
+    assert rho is None or -1 - 1e-9 <= rho <= 1 + 1e-9
+
+
+def rung(number: int, losses: dict[int, float], promoted: set[int]) -> list[Result]:
+    return [
+        Result(1, 2, number, slot, f"c{slot}", 3**number, "done", loss, int(slot in promoted))
+        for slot, loss in losses.items()
+    ]
+
+
+def test_only_promoted_configs_are_ranked_against_the_next_rung() -> None:
+    first = rung(0, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.3}, {0, 2, 3})
+    second = rung(1, {0: 0.5, 2: 0.4, 3: 0.6}, set())
+    (found,) = analysis.transitions([*first, *second])
+    moves = {move.config_id: (move.before, move.after) for move in found.moves}
+    assert moves == {"c0": (1, 2), "c2": (2, 1), "c3": (3, 3)}
+    assert found.rho == pytest.approx(0.5)
+    assert (found.n, found.epochs, found.next_epochs) == (3, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "late"), [(4, 1, True), (3, 1, True), (2, 1, False), (4, 2, False)]
+)
+def test_a_late_riser_comes_from_the_worse_half_to_the_top(
+    before: int, after: int, *, late: bool
+) -> None:
+    assert analysis.Move("c", before, after, 4).rose_late is late
+
+
+@pytest.mark.parametrize(
+    ("value", "side"), [(1, "smallest"), (2, None), (50, None), (99, None), (100, "largest")]
+)
+def test_the_edge_is_where_almost_nothing_lies_beyond(value: int, side: str | None) -> None:
+    sampled = [{"x": i, "name": "a"} for i in range(1, 101) if i not in (2, 99)] + [
+        {"x": x} for x in (2, 99, 1, 1, 100, 100)
+    ]
+    found = analysis.edges({"x": value, "name": "a"}, sampled)
+    assert [edge.side for edge in found] == ([side] if side else [])
+
+
+def test_a_parameter_of_few_configs_or_values_has_no_edge() -> None:
+    assert not analysis.edges({"x": 0}, [{"x": x} for x in range(9)])
+    assert not analysis.edges({"x": 0}, [{"x": x % 2} for x in range(50)])
+
+
+def test_idle_is_the_time_hbtrack_lived_and_nothing_ran() -> None:
+    alive = [(0.0, 10.0), (20.0, 30.0)]
+    assert analysis.idle_share([(0, 4), (3, 5), (8, 24)], alive) == pytest.approx(9 / 20)
+    assert analysis.idle_share([], []) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(sorted).map(tuple)))
+def test_united_spans_cover_the_same_time_once(spans: list[tuple[float, float]]) -> None:
+    found = analysis.united(spans)
+    covered = {second for start, end in spans for second in range(int(start), int(end))}
+    assert sum(end - start for start, end in found) == len(covered)
+    assert all(one[1] < other[0] for one, other in pairwise(found))
+    assert analysis.overlap(found, [(0, 50)]) == len(covered)
+
+
+# --- scales and words ----------------------------------------------------------------------------
+
+
+@given(st.lists(FINITE, min_size=1, max_size=40))
+def test_every_finite_loss_has_a_place_on_the_drawing(values: list[float]) -> None:
+    scale = extent(values).scale(200, 20)
+    assert all(20 <= scale(value) <= 200 for value in values)
+    assert all(math.isfinite(tick) for tick in scale.ticks())
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.5, 1e6))
+def test_ticks_lie_within_and_are_not_many(low: float, times: float) -> None:
+    for ticks in (log_ticks(low, low * times), Scale(low, low * times, 0, 1).ticks()):
+        assert len(ticks) <= 12
+        assert all(low * 0.99 <= tick <= low * times * 1.01 for tick in ticks)
+
+
+def test_positive_losses_over_decades_get_a_log_scale_and_others_not() -> None:
+    assert extent([0.001, 0.5]).log
+    assert not extent([0.1, 0.5]).log
+    assert not extent([-1.0, 100.0]).log
+
+
+def test_a_far_outlier_does_not_flatten_the_others() -> None:
+    found = extent([-1.0 - i / 100 for i in range(40)] + [1e9])
+    assert (found.high, found.beyond) == (-1.0, 1)
+
+
+def test_numbers_and_times_are_short() -> None:
+    assert [number(x) for x in (0.3225028, 100.0, 1e-5, 250000)] == [
+        *("0.3225", "100", "1e-5", "250,000")
+    ]
+    assert [span(x) for x in (0.05, 7, 65, 7200, 90000)] == [
+        *("50 ms", "7.0 s", "1 min 5 s", "2 h", "1 d 1 h")
+    ]
+    assert [ordinal(n) for n in (1, 2, 3, 11, 21, 112)] == [
+        *("1st", "2nd", "3rd", "11th", "21st", "112th")
+    ]
+    assert [percent(x) for x in (0, 0.001, 0.5)] == ["0\u00a0%", "under 1\u00a0%", "50\u00a0%"]
+
+
+# --- the figures ---------------------------------------------------------------------------------
+
+
+def test_the_flow_has_a_thread_for_every_config_and_one_winner(facts: Facts) -> None:
+    drawing = flow.draw(facts)
+    assert drawing
+    kinds = Counter(m.kind.split()[1] for m in drawing.marks if m.kind.startswith("thread"))
+    entered = sum(row["configs_entered"] for row in facts.rungs if row["rung"] == 0)
+    failed = sum(row["failed"] for row in facts.rungs)
+    assert kinds.total() == entered
+    assert kinds["best"] == 1
+    assert kinds["failed"] == failed > 0
+
+
+def test_a_flow_of_too_many_threads_is_drawn_as_ribbons_that_count_every_config(
+    facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "THREADS", 10)
+    drawing = flow.draw(facts)
+    assert drawing
+    bars = [mark for mark in drawing.marks if isinstance(mark, Box) and mark.title]
+    told = sum(int(mark.title.split()[0].replace(",", "")) for mark in bars)
+    assert told == sum(row["configs_entered"] for row in facts.rungs)
+    assert not any(mark.kind.startswith("thread") for mark in drawing.marks)
+    assert "too many" in render(facts)
+
+
+def test_attempts_too_short_to_see_are_drawn_together_in_proportion() -> None:
+    kinds = ["done"] * 99 + ["failed"]
+    attempts = [
+        Attempt(0, "0", "c", 1, kind, "", i * 0.01, i * 0.01 + 0.01) for i, kind in enumerate(kinds)
+    ]
+    boxes = list(timeline._bars(attempts, Scale(0, 1e6, 0, 700), 0, 1.5))
+    assert [(box.kind, round(box.height, 2)) for box in boxes] == [
+        ("attempt done", 15.84),
+        ("attempt failed", 0.16),
+    ]
+
+
+def test_every_config_with_a_loss_is_in_every_parameters_chart(facts: Facts) -> None:
+    panels = comparisons.parameter_panels(facts)
+    assert len(panels) == 2
+    for panel in panels:
+        assert sum(isinstance(mark, Dot) for mark in panel.marks) == facts.ranked
+
+
+def test_the_page_follows_from_the_facts_alone(searched: Hbtrack, facts: Facts) -> None:
+    assert render(facts) == render(facts_of(searched, "model:vgg"))
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+class Document(html.parser.HTMLParser):
+    """A page taken apart; complains where an element is closed that is not open."""
+
+    VOID = frozenset(["meta"])
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.texts: list[tuple[tuple[str, ...], str]] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in self.VOID:
+            names = dict(attrs)
+            self.open.append(f"{tag}.{names.get('class')}" if names.get("class") else tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().split(".")[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append((tuple(self.open), data))
+
+    def text_in(self, element: str) -> list[str]:
+        return [text for path, text in self.texts if element in path]
+
+
+@pytest.fixture(scope="module", params=["model:vgg", "model:none", IDENTITY])
+def document(searched: Hbtrack, request: pytest.FixtureRequest) -> Document:
+    return Document(render(facts_of(searched, request.param)))
+
+
+def test_the_page_is_well_formed_and_its_ids_are_unique(document: Document) -> None:
+    ids = [value for _, name, value in document.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert document.tags["html"] == document.tags["body"] == document.tags["main"] == 1
+
+
+def test_fault_116_117_the_page_loads_nothing_and_has_no_code_but_its_own(
+    document: Document,
+) -> None:
+    names = {name for _, name, _ in document.attributes}
+    assert not [name for name in names if name.startswith("on") or name in ("src", "style")]
+    links = [value for _, name, value in document.attributes if name in ("href", "action")]
+    assert all(link.startswith("#") for link in links)
+    assert document.tags["script"] == document.tags["style"] == 1
+    assert not document.tags.keys() & {"img", "iframe", "object", "embed", "link", "base", "form"}
+    (style,) = document.text_in("style")
+    assert not re.search(r"url\(|@import|http", style)
+
+
+def test_the_policy_names_the_very_style_and_script_of_the_page(document: Document) -> None:
+    (policy,) = [
+        value
+        for tag, name, value in document.attributes
+        if (tag, name) == ("meta", "content") and "default-src" in value
+    ]
+    assert policy.startswith("default-src 'none'; ")
+    for element in ("style", "script"):
+        (text,) = document.text_in(element)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{element}-src 'sha256-{digest}'" in policy
+
+
+def test_every_figure_has_a_sentence_a_table_and_sql(page: Path) -> None:
+    figures = page.read_text().split('<section id="')[1:]
+    drawn = [figure for figure in figures if "<svg viewBox" in figure and "drawings" in figure]
+    assert len(drawn) == 6
+    for figure in drawn:
+        assert re.search(r"<h2[^>]*>[^<]+</h2>\s*<p>[^<]{30,}</p>", figure)
+        assert 'class="data"' in figure
+        assert '<th scope="col"' in figure
+        assert 'class="sql"' in figure
+
+
+def test_the_sql_of_the_page_gives_rows_as_it_stands(searched: Hbtrack, page: Path) -> None:
+    queries = Document(page.read_text()).text_in("details.sql")
+    queries = [query for query in queries if "SELECT" in query]
+    assert len(queries) == 11
+    for query in queries:
+        assert searched.rows(query), query
+
+
+def test_the_sql_of_a_hostile_identity_is_quoted(searched: Hbtrack, hostile: Path) -> None:
+    (query,) = [
+        q for q in Document(hostile.read_text()).text_in("details.sql") if "incumbents" in q
+    ]
+    assert searched.rows(query)
+
+
+def test_a_search_without_a_loss_says_so_and_shows_its_failures(searched: Hbtrack) -> None:
+    text = page_of(searched, "model:none", "none.html").read_text()
+    assert "No evaluation has a loss" in text
+    assert "loss is nan at learning rate" in text
+    assert 'id="best-so-far"' in text
+
+
+def test_the_page_is_written_privately_and_only_over_a_page(searched: Hbtrack) -> None:
+    target = page_of(searched, "model:vgg", "again.html")
+    os.chmod(target, 0o644)
+    assert page_of(searched, "model:none", "again.html") == target
+    assert "model:none" in target.read_text()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    mine = searched.folder / "mine.py"
+    mine.write_text("print('mine')")
+    refused = searched("report", "--identity", "model:vgg", "--html", mine, code=2)
+    assert "was left as it is" in refused.stderr
+    assert mine.read_text() == "print('mine')"
+    gone = searched("report", "--identity", "model:vgg", "--html", "no/where.html", code=1)
+    assert "No such file" in gone.stderr
+    assert not [name for name in os.listdir(searched.folder) if name.startswith(".")]
+
+
+def test_a_page_shows_one_search_and_dash_is_stdout(searched: Hbtrack, page: Path) -> None:
+    refused = searched("report", "--html", "all.html", code=2)
+    assert "model:none" in refused.stderr
+    assert not (searched.folder / "all.html").exists()
+    printed = searched("report", "--identity", "model:vgg", "--html", "-").stdout
+    assert printed.startswith("<!doctype html>\n<!-- hbtrack page -->")
+    assert len(printed) == pytest.approx(len(page.read_text()), abs=50)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_texts_and_marks_stand_out_from_the_paper(page: Path, scheme: int) -> None:
+    blocks = re.findall(r":root \{(.*?)\}", page.read_text(), re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[scheme]))
+    marks = ["blue", "red", "green", "quiet", "line", *(f"rung{i}" for i in range(6))]
+    least = {"ink": 7.0, "soft": 4.5, "faint": 4.5, **dict.fromkeys(marks, 2.9)}
+    for ground in ("paper", "page"):
+        for name, ratio in least.items():
+            light, dark = sorted((luminance(colours[one]) for one in (name, ground)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= ratio - (0.2 if ground == "page" else 0), name
+
+
+@pytest.mark.slow
+def test_a_page_of_206_places_takes_less_than_400_kilobytes(hbtrack: Hbtrack) -> None:
+    hbtrack("run", "--quiet", "--workers", 4, DUMMY)
+    assert hbtrack.rows("SELECT evaluations_planned FROM searches") == [(206,)]
+    assert page_of(hbtrack).stat().st_size < 400_000
+
+
+# --- in a browser --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[chromium.Browser]:
+    if chromium.CHROMIUM is None:
+        pytest.skip("no Chromium is installed here")
+    with chromium.browser() as window:
+        yield window
+
+
+def test_the_policy_stops_a_script_that_is_not_the_pages_own(
+    window: chromium.Browser, page: Path, tmp_path: Path
+) -> None:
+    harmed = tmp_path / "harmed.html"
+    text = page.read_text().replace("</body>", "<script>harmed = 1</script></body>")
+    harmed.write_text(text.replace("<main ", '<main onclick="harmed = 2" '))
+    window.open(harmed)
+    window.click("main h2")
+    assert window.ask("typeof harmed") == "undefined"
+    assert window.complaints()
+
+
+def test_fault_116_hostile_ids_are_text_in_a_browser(
+    window: chromium.Browser, hostile: Path
+) -> None:
+    window.open(hostile, 1200)
+    assert window.ask("typeof harmed") == "undefined"
+    assert (
+        window.ask("document.querySelectorAll('script, img, svg[onload], h1 script').length") == 1
+    )
+    assert IDENTITY in window.ask("document.querySelector('h1').textContent")
+    assert window.complaints() == []
+    assert window.requested() == [hostile.as_uri()]
+
+
+def test_the_ranked_table_sorts_and_the_threads_are_reached_by_keyboard(
+    window: chromium.Browser, page: Path
+) -> None:
+    window.open(page)
+    column = (
+        "Array.from(document.querySelectorAll('.sortable tbody tr'), r => +r.cells[2].dataset.sort)"
+    )
+    by_rank = window.ask(column)
+    window.click(".sortable th:nth-child(3) button")
+    assert window.ask(column) == sorted(by_rank)
+    window.click(".sortable th:nth-child(3) button")
+    assert window.ask(column) == sorted(by_rank, reverse=True)
+    assert window.ask("document.querySelectorAll('.sortable [aria-sort]').length") == 1
+    window.ask("document.querySelector('#flow .thread[tabindex=\"0\"]').focus()")
+    first = window.ask("document.querySelector('.readout').textContent")
+    window.press("ArrowUp")
+    second = window.ask("document.querySelector('.readout').textContent")
+    assert first != second
+    assert second == window.ask("document.activeElement.querySelector('title').textContent")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [360, 800, 1600])
+def test_nothing_is_wider_than_the_window(
+    window: chromium.Browser, page: Path, hostile: Path, width: int
+) -> None:
+    for shown in (page, hostile):
+        window.open(shown, width)
+        assert window.ask("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
+def test_no_text_of_a_figure_is_smaller_than_10_pixels(
+    window: chromium.Browser, page: Path
+) -> None:
+    for width in (360, 800, 1000, 1600):
+        window.open(page, width)
+        smallest = window.ask(
+            "Math.min(...Array.from(document.querySelectorAll('.frame svg'), svg =>"
+            "Math.min(...Array.from(svg.querySelectorAll('text'), t =>"
+            "parseFloat(getComputedStyle(t).fontSize)))"
+            "* svg.getBoundingClientRect().width / svg.viewBox.baseVal.width))"
+        )
+        assert smallest >= 10
+
+
+@pytest.mark.slow
+def test_the_page_can_be_read_with_scripts_off(
+    window: chromium.Browser, page: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copy(page, tmp_path / "copy.html")
+    window.call("Emulation.setScriptExecutionDisabled", value=True)
+    window.open(copy)
+    window.call("Emulation.setScriptExecutionDisabled", value=False)
+    assert window.ask("document.querySelectorAll('.sortable tbody tr').length") > 10
+    assert window.ask("getComputedStyle(document.querySelector('.copy')).display") == "none"
