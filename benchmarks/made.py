@@ -22,7 +22,7 @@ from hbtrack.executors.gpus import Gpu
 from hbtrack.executors.local import Ended
 from hbtrack.executors.worker_files import Output, Record
 from hbtrack.plan import Plan, rebuild
-from hbtrack.records import Launch, Limits, Resources, Sampled, Terms, Verdict
+from hbtrack.records import Closed, Launch, Limits, Resources, Sampled, Terms, Verdict
 from hbtrack.schedule import schedule_of
 from hbtrack.seams import Leeway, Running, StopRequest
 from hbtrack.store.catalogue import create_search, read_searches
@@ -170,6 +170,9 @@ class Unwatched:
         """Nothing is shown."""
 
     def ended(self, running: Running, verdict: Verdict) -> None:
+        """Nothing is shown."""
+
+    def promoted(self, plan: Plan, closed: Closed) -> None:
         """Nothing is shown."""
 
     def progressed(self, plan: Plan, busy: int, workers: int) -> None:
