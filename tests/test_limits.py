@@ -375,6 +375,19 @@ def test_a_mended_script_is_retried_and_comes_to_what_it_would_have_come_to(
     assert hbtrack.dump() == whole.dump()
 
 
+def test_where_nothing_keeps_to_the_timeout_a_longer_one_is_advised(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    script(keeps("time.sleep(60)"))
+    words = ("run", "--max-epochs", 27, "--workers", 10, "--timeout", 0.2, "script.py")
+    said = hbtrack(*words, code=1).stderr
+    assert "the first 10 evaluations all took longer than --timeout allows" in said
+    assert "hbtrack retry" in said
+    assert "and --timeout with a longer time" in said
+    assert "mended" not in said
+    assert "hbtrack resume --timeout 0.4 " in hbtrack("errors").stdout
+
+
 @pytest.mark.slow
 def test_a_broken_script_is_judged_once(hbtrack: Hbtrack, script: Callable[[str], Path]) -> None:
     script(BROKEN)

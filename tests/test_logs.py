@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ if __name__ == "__main__":
     for percent in range(0, 101, 25):
         print(f"\\r{percent}%", end="", file=sys.stderr, flush=True)
     if args.gate:
-        open("gate")  # a named pipe: here it waits until somebody writes to it
+        open("gate").read()  # a named pipe: here it waits until somebody writes to it
     for number in range(args.lines):
         print("line", number)
     print(1 / args.epochs)
@@ -108,6 +109,19 @@ def test_where_the_longer_log_is_gone_its_end_is_shown_and_that_is_said(
     assert "its beginning is lost" in shown.stderr
 
 
+def test_a_reader_that_has_gone_away_is_no_error(loud: Hbtrack) -> None:
+    command = shlex.join(loud.command("logs", config_of(loud, "1"), "--stdout"))
+    result = subprocess.run(
+        ["bash", "-c", f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"],
+        cwd=loud.folder,
+        env=loud.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 141
+    assert len(result.stderr.splitlines()) == 1  # the title
+
+
 # --- while it runs -------------------------------------------------------------------------------
 
 
@@ -156,12 +170,15 @@ def test_what_a_running_script_has_printed_is_shown(waiting: Hbtrack) -> None:
     assert "at 1" in waiting("logs", config_of(waiting, "1")).stdout
 
 
-def test_following_ends_with_the_attempt_and_has_all_that_it_printed(hbtrack: Hbtrack) -> None:
-    with at_the_gate(hbtrack, "--lines", 30_000), following(hbtrack, "--stdout") as process:
+@pytest.mark.parametrize("lines", [3, 30_000])
+def test_following_ends_with_the_attempt_and_has_all_that_it_printed(
+    hbtrack: Hbtrack, lines: int
+) -> None:
+    with at_the_gate(hbtrack, "--lines", lines), following(hbtrack, "--stdout") as process:
         (hbtrack.folder / "gate").write_text("go on")
         rest = process.communicate(timeout=30)[0].splitlines()
         assert process.returncode == 0
-    assert rest == [*(f"line {number}" for number in range(30_000)), "1.0"]
+    assert rest == [*(f"line {number}" for number in range(lines)), "1.0"]
 
 
 def test_following_a_script_whose_driver_died_ends_with_the_script(hbtrack: Hbtrack) -> None:

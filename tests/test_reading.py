@@ -608,6 +608,15 @@ def test_fault_65_nothing_in_an_id_reaches_the_terminal_raw(
     assert steering(ask(odd, *words, "--format", form).out) == set()
 
 
+def test_fault_119_no_id_error_or_output_reaches_the_terminal_raw(odd: Hbtrack, ask: Ask) -> None:
+    assert steering(ask(odd, "errors", "--full").out) == set()
+    for config_id in HOSTILE:
+        for words in (("show",), ("logs",)):
+            answer = ask(odd, *words, "--", config_id)
+            assert answer.code == 0
+            assert steering(answer.out + answer.err) == set()
+
+
 @pytest.mark.parametrize("form", ["simple", "github", "html"])
 def test_an_id_is_one_cell_of_one_line(odd: Hbtrack, ask: Ask, form: str) -> None:
     rows = parse(form, ask(odd, "sql", IDS_QUERY, "--format", form).out)
@@ -680,7 +689,14 @@ def test_fault_65_a_spreadsheet_computes_no_text_but_numbers_stay_numbers(
 
 @pytest.mark.parametrize(
     "words",
-    [("report",), ("status",), ("plan", "--max-epochs", 9), ("sql", "SELECT 1 AS one")],
+    [
+        ("report",),
+        ("status",),
+        ("show", "best"),
+        ("errors",),
+        ("plan", "--max-epochs", 9),
+        ("sql", "SELECT 1 AS one"),
+    ],
     ids=lambda w: w[0],
 )
 def test_json_is_one_document_that_names_its_schema(
@@ -944,6 +960,33 @@ def test_a_report_without_a_result_says_so(live: Hbtrack, ask: Ask) -> None:
     assert "no evaluation has a loss yet" in answer.out
 
 
+def test_a_report_says_how_long_a_running_search_still_takes(live: Hbtrack, ask: Ask) -> None:
+    assert re.search(r", \d+:\d\d:\d\d.* left\n", ask(live, "report", "--identity", "gate:9").out)
+
+
+def test_a_config_that_was_not_started_is_shown_with_its_place(live: Hbtrack, ask: Ask) -> None:
+    query = "SELECT config_id FROM results WHERE run_identity = 'gate:1' AND status = 'waiting'"
+    [(config_id,), *_] = live.rows(query)
+    answer = ask(live, "show", config_id, "--identity", "gate:1")
+    assert "it was not started yet" in answer.out
+    assert "waiting" in answer.out
+    assert ask(live, "logs", config_id, "--identity", "gate:1").code == 3
+    assert "none has a loss yet" in ask(live, "show", "best", "--identity", "gate:1").err
+
+
+def test_a_config_of_several_searches_needs_the_identity(live: Hbtrack, ask: Ask) -> None:
+    query = """SELECT config_id FROM results WHERE rung = 0
+        GROUP BY config_id HAVING count(DISTINCT run_identity) = 2"""
+    answer = ask(live, "show", live.rows(query)[0][0])
+    assert answer.code == 2
+    assert "'gate:9', 'gate:1'" in answer.err
+
+
+def test_a_search_without_a_failure_says_so(live: Hbtrack, ask: Ask) -> None:
+    answer = ask(live, "errors", "--identity", "gate:1")
+    assert (answer.code, answer.out) == (0, "gate:1: no evaluation has failed\n")
+
+
 def test_a_report_of_failures_alone_shows_them(failed: Hbtrack, ask: Ask) -> None:
     text = ask(failed, "report").out
     assert "5/5 evaluations, 5 failed" in text
@@ -1094,6 +1137,8 @@ def test_the_time_left_counts_the_workers_of_the_present_driver(
 
 EVERY = [
     ("report",),
+    ("show", "best"),
+    ("errors",),
     ("status",),
     ("sql", "SELECT * FROM results"),
     ("plan",),
@@ -1154,6 +1199,13 @@ def test_any_encoding_of_the_terminal_will_do(
     result = odd(*words, "--format", form, env=env)
     assert result.stderr == ""
     assert result.stdout
+
+
+@pytest.mark.parametrize("words", [("errors",), ("show", "#3"), ("logs", "#3")], ids=" ".join)
+def test_text_of_any_kind_is_shown_in_ascii(odd: Hbtrack, words: tuple[str, ...]) -> None:
+    result = odd(*words, env={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})
+    assert result.stdout.isascii()
+    assert "Traceback" not in result.stderr
 
 
 @pytest.fixture

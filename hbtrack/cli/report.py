@@ -215,8 +215,10 @@ def _below(report: Report, args: argparse.Namespace) -> list[str]:
     if (rest := len(report.failures) - FAILURES) > 0:
         lines.append(f"and {rest} more causes")
     verbs = ["show best"] * bool(report.ranked) + ["errors"] * bool(report.failures)
-    commands = [printable(to_type(args, report.name, *verb.split())) for verb in verbs]
-    return ["\n".join(part) for part in (lines, [f"more: {one}" for one in commands]) if part]
+    more = [f"more: {to_type(args, report.name, *verb.split())}" for verb in verbs]
+    if report.state in ("interrupted", "orphaned", "stopped"):
+        more.append(f"to go on: {to_type(args, report.name, 'resume')}")
+    return ["\n".join(part) for part in (lines, [printable(line) for line in more]) if part]
 
 
 def _failure(row: Row) -> str:
