@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 import stat
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from conftest import DUMMY, Hbtrack
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hbtrack.display import printable
 from hbtrack.page import analysis, comparisons, flow, timeline
 from hbtrack.page.drawing import Box, Dot
 from hbtrack.page.facts import Attempt, Facts, Result
@@ -47,7 +49,7 @@ HOSTILE = [
     "long" * 300,
     "\U0001f680:=cmd",
 ]
-IDENTITY = "</h1><script>harmed=1</script>'"
+IDENTITY = "</h1><script>harmed=1</script>'\x1b[2J\u202e\n:identity"
 
 HOSTILE_SCRIPT = f"""
 import sys
@@ -326,6 +328,22 @@ class Document(html.parser.HTMLParser):
         return [text for path, text in self.texts if element in path]
 
 
+def test_nothing_on_the_page_could_steer_a_terminal(hostile: Path) -> None:
+    """`--html -` may end on one."""
+    lines = hostile.read_text().split("\n")
+    assert [line for line in lines if printable(line) != line] == []
+
+
+def test_the_page_on_stdout_is_utf_8_in_every_locale(searched: Hbtrack) -> None:
+    command = searched.command("report", "--identity", "model:vgg", "--html", "-")
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = subprocess.run(
+        command, cwd=searched.folder, env=searched.environment(plain), capture_output=True
+    )
+    assert result.returncode == 0
+    assert "ρ" in result.stdout.decode()
+
+
 @pytest.fixture(scope="module", params=["model:vgg", "model:none", IDENTITY])
 def document(searched: Hbtrack, request: pytest.FixtureRequest) -> Document:
     return Document(render(facts_of(searched, request.param)))
@@ -383,6 +401,7 @@ def test_the_sql_of_the_page_gives_rows_as_it_stands(searched: Hbtrack, page: Pa
 
 
 def test_the_sql_of_a_hostile_identity_is_quoted(searched: Hbtrack, hostile: Path) -> None:
+    assert "char(27)" in hostile.read_text()
     (query,) = [
         q for q in Document(hostile.read_text()).text_in("details.sql") if "incumbents" in q
     ]
@@ -478,7 +497,7 @@ def test_fault_116_hostile_ids_are_text_in_a_browser(
     assert (
         window.ask("document.querySelectorAll('script, img, svg[onload], h1 script').length") == 1
     )
-    assert IDENTITY in window.ask("document.querySelector('h1').textContent")
+    assert printable(IDENTITY) in window.ask("document.querySelector('h1').textContent")
     assert window.complaints() == []
     assert window.requested() == [hostile.as_uri()]
 

@@ -12,6 +12,7 @@ from sys import intern
 from typing import Any
 
 from hbtrack import __version__
+from hbtrack.display import printable
 from hbtrack.page.facts import Attempt, Driver, Facts, Result
 from hbtrack.reading import Row, state_of
 from hbtrack.records import unix
@@ -210,4 +211,15 @@ def _left(connection: sqlite3.Connection, identity: str) -> str | None:
 
 def shown(sql: str, identity: str) -> str:
     """The query with the identity written out: what can be typed into any SQLite program."""
-    return sql.strip().replace(":identity", "'" + identity.replace("'", "''") + "'")
+    return sql.strip().replace(":identity", _literal(identity))
+
+
+def _literal(text: str) -> str:
+    """The text in SQL; characters that cannot be seen are named by their number."""
+    quoted = (
+        f"' || char({ord(character)}) || '"
+        if printable(character) != character
+        else character.replace("'", "''")
+        for character in text
+    )
+    return f"'{''.join(quoted)}'"
