@@ -6,14 +6,14 @@ change nothing, and refuse with the errors of `hbtrack.errors`.
 
 from typing import TYPE_CHECKING
 
+from hbtrack.version import __version__
+
 if TYPE_CHECKING:
     from os import PathLike
     from sqlite3 import Connection
     from typing import Any
 
 __all__ = ["__version__", "connect", "read"]
-
-__version__ = "0.1.0"
 
 
 def connect(path: "str | PathLike[str] | None" = None) -> "Connection":

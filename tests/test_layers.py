@@ -14,7 +14,7 @@ from conftest import ROOT, TOY, Hbtrack
 # From the bottom up. A module imports from its own layer and from those above it in this table;
 # `name.*` is a package with all that is in it.
 LAYERS: dict[str, list[str]] = {
-    "words": ["hbtrack.errors", "hbtrack.records", "hbtrack.display"],
+    "words": ["hbtrack.version", "hbtrack.errors", "hbtrack.records", "hbtrack.display"],
     "rules": [
         "hbtrack.schedule",
         "hbtrack.contract",

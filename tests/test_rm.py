@@ -38,7 +38,7 @@ def two(searched: Hbtrack, hbtrack: Hbtrack) -> Hbtrack:
 
 def everything(hbtrack: Hbtrack) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table."""
-    names = [str(row[0]) for row in hbtrack.rows(TABLES)]
+    names = [str(row[0]) for row in hbtrack.rows(TABLES) if not str(row[0]).startswith("sqlite_")]
     return {name: sorted(hbtrack.rows(f"SELECT * FROM {name}"), key=repr) for name in names}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from hbtrack import __version__
+from hbtrack.version import __version__
 from hbtrack.display import printable
 from hbtrack.page.facts import Attempt, Driver, Facts, Result
 from hbtrack.reading import Row, state_of

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from hbtrack import __version__
+from hbtrack.version import __version__
 from hbtrack.cli.parser import asking, searching
 from hbtrack.cli.parser.pieces import Parser
 from hbtrack.cli.parser.script_args import script_args, split_at_script, typed_options

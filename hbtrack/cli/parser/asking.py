@@ -24,7 +24,7 @@ def _status(verbs: "Verbs") -> None:
         "status",
         help="every search in a line, as it is now",
         description="What is true of each search now, found by looking; nothing is repaired.",
-        epilog="Example: hbtrack status --watch --identity model:resnet\n\n"
+        epilog="Example: hbtrack status --identity 'model:*'\n\n"
         "Exit status of --wait: 0 all are finished, or at --target-loss or --max-time; 1 one was\n"
         "stopped by its failures; 75 one was interrupted or stopped, and `hbtrack resume` goes on.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -102,7 +102,7 @@ def _logs(verbs: "Verbs") -> None:
         help="what a config's script printed, also while it runs",
         description="What an attempt printed: the last one at the largest budget, unless said "
         "otherwise. What could steer the terminal is made visible.",
-        epilog="Example: hbtrack logs best --epochs 27",
+        epilog="Example: hbtrack logs best --identity model:resnet",
     )
     _config(parser)
     parser.add_argument("--epochs", type=whole(1), metavar="N", help="the attempts at this budget")
@@ -124,7 +124,7 @@ def _rm(verbs: "Verbs") -> None:
         help="remove a search from the database",
         description="Remove a search: all that the database has of it, and its folder of logs. "
         "The script's own checkpoints stay. It asks first.",
-        epilog="Example: hbtrack rm --identity model:resnet",
+        epilog="Example: hbtrack rm --identity model:resnet --yes",
     )
     parser.add_argument("--identity", required=True, metavar="ID", help="one search")
     parser.add_argument("--yes", action="store_true", help="do not ask")
