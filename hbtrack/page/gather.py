@@ -11,12 +11,12 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from hbtrack.version import __version__
 from hbtrack.display import printable
 from hbtrack.page.facts import Attempt, Driver, Facts, Result
 from hbtrack.reading import Row, state_of
 from hbtrack.records import unix
 from hbtrack.report.failures import failure_groups
+from hbtrack.version import __version__
 
 Params = dict[str, dict[str, object]]
 

@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
-from hbtrack.version import __version__
 from hbtrack.cli.parser import asking, searching
 from hbtrack.cli.parser.pieces import Parser
 from hbtrack.cli.parser.script_args import script_args, split_at_script, typed_options
+from hbtrack.version import __version__
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
