@@ -47,6 +47,11 @@ class Columns:
     x: Mapping[int, float]
     width: float
 
+    @property
+    def roomy(self) -> bool:
+        """Whether more than a number fits above each."""
+        return len(self.x) <= 7
+
 
 def columns(budgets: Iterable[int]) -> Columns:
     """A column for each budget, evenly spread: each is about eta times the one before."""
@@ -84,7 +89,12 @@ def draw(facts: Facts) -> Drawing | None:
         marks += [*drawn, *_outcome(rows, across, top, facts.search["best_loss"])]
         top += height + GAP
     bottom = top - GAP
-    heads = [Label(x, 14, count(e, "epoch"), "column", "middle") for e, x in across.x.items()]
+    heads = [
+        Label(x, 14, count(e, "epoch") if across.roomy else f"{e:,}", "column", "middle")
+        for e, x in across.x.items()
+    ]
+    if not across.roomy:
+        heads.append(Label(0, 14, "epochs", "column"))
     grid = [Path(line([(x, 22), (x, bottom)]), "grid") for x in across.x.values()]
     label = "Every config of every bracket, from its first budget to where it stopped."
     return Drawing(across.width, bottom + 12, label, (*grid, *heads, *marks))
@@ -129,7 +139,7 @@ def _heads(
     for row in rows:
         if row["configs_entered"]:
             text = f"{row['configs_entered']:,}"
-            text += f" · {row['failed']:,} ✕" if row["failed"] else ""
+            text += f" · {row['failed']:,} ✕" if row["failed"] and across.roomy else ""
             marks.append(Label(across.x[row["epochs"]], top - 8, text, "halo", "middle"))
     return marks
 
@@ -264,9 +274,11 @@ def _ribbon_band(rows: Sequence[Row], across: Columns, top: float) -> tuple[floa
         x = across.x[row["epochs"]]
         y = top
         for kind, n in row["parts"].items():
+            if not n:
+                continue
             part = tall * n / row["configs_entered"]
             marks.append(Box(x - _BAR / 2, y, _BAR, part, f"bar {kind}", f"{n:,} {kind}"))
-            if kind == "promoted" and n and after and after["configs_entered"]:
+            if kind == "promoted" and after and after["configs_entered"]:
                 to = across.x[after["epochs"]] - _BAR / 2
                 there = top + max(3.0, unit * after["configs_entered"] ** 0.5)
                 title = f"{n:,} of {row['configs_entered']:,} promoted"

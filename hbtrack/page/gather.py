@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from math import inf, isfinite
 from pathlib import Path
 from sys import intern
@@ -20,8 +21,8 @@ from hbtrack.version import __version__
 
 Params = dict[str, dict[str, object]]
 
-PARAMS = 60_000
-"""Of so many parameters and their values at most is read what was sampled first."""
+CONFIGS = 20_000
+"""The parameters of at most so many configs are read, besides those of the best."""
 CAUSES = 8
 """At most so many causes of failure are shown."""
 
@@ -54,9 +55,6 @@ JOIN (SELECT pass, bracket, rung - 1 AS rung, slot, loss FROM results
 WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung, rank"""
 
 _PARAMS = """
-SELECT config_id, name, value FROM params WHERE run_identity = :identity LIMIT :most"""
-
-_PARAMS_OF = """
 SELECT config_id, name, value FROM params
 WHERE run_identity = :identity AND config_id IN (SELECT value FROM json_each(:config_ids))"""
 
@@ -106,7 +104,9 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
     drivers = _rows(connection, DRIVERS, identity)
     until = now if alive else _last_known(search, attempts, drivers)
     leaders = _rows(connection, LEADERBOARD, identity)
-    params = _params(connection, identity)
+    results = [_result(line) for line in _lines(connection, RESULTS, identity)]
+    sampled = dict.fromkeys(one.config_id for one in results if one.rung == 0)
+    first = islice(sampled, CONFIGS)  # those sampled first are as good a sample as any
     best = _rows(connection, BEST, identity)
     return Facts(
         search=search,
@@ -116,12 +116,12 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         until=until,
         version=__version__,
         rungs=_rows(connection, RUNGS, identity),
-        results=[_result(line) for line in _lines(connection, RESULTS, identity)],
+        results=results,
         incumbents=_rows(connection, INCUMBENTS, identity),
         leaders=leaders,
         ranked=leaders[0]["ranked"] if leaders else 0,
-        params={**params, **_params_of(connection, identity, [r["config_id"] for r in leaders])},
-        sampled=sum(map(len, params.values())) >= PARAMS,
+        params=_params(connection, identity, [*first, *(row["config_id"] for row in leaders)]),
+        sampled=len(sampled) > CONFIGS,
         attempts=[_closed(one, until, alive=alive) for one in attempts],
         drivers=[_driver(row, until, is_last=row is drivers[-1], alive=alive) for row in drivers],
         failures=failure_groups(connection, identity, CAUSES),
@@ -143,19 +143,10 @@ def _lines(
         yield from cursor.execute(sql, {"identity": identity, **values})
 
 
-def _params(connection: sqlite3.Connection, identity: str) -> Params:
-    """The parameters of what was sampled first: as good a sample as any."""
-    return _by_config(_lines(connection, _PARAMS, identity, most=PARAMS))
-
-
-def _params_of(connection: sqlite3.Connection, identity: str, config_ids: Sequence[str]) -> Params:
-    names = json.dumps(config_ids)
-    return _by_config(_lines(connection, _PARAMS_OF, identity, config_ids=names))
-
-
-def _by_config(lines: Iterable[tuple[Any, ...]]) -> Params:
+def _params(connection: sqlite3.Connection, identity: str, config_ids: Iterable[str]) -> Params:
     params: Params = defaultdict(dict)
-    for config_id, name, value in lines:
+    names = json.dumps(list(config_ids))
+    for config_id, name, value in _lines(connection, _PARAMS, identity, config_ids=names):
         params[intern(config_id)][intern(name)] = value
     return dict(params)
 
