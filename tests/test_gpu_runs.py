@@ -252,7 +252,7 @@ def test_two_evaluations_share_each_gpu_where_that_is_allowed(
     [
         ("auto", "--no-isolate-gpus", None),
         ("auto", "--isolate-gpus", "0,1,2,3"),
-        ("never", "--no-isolate-gpus", None),
+        pytest.param("never", "--no-isolate-gpus", None, marks=pytest.mark.slow),
     ],
 )
 def test_the_last_evaluation_that_is_left_gets_all_gpus_unless_never(

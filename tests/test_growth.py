@@ -383,6 +383,7 @@ def test_the_file_of_a_search_that_grew_says_what_that_of_a_fresh_one_does(
     shutil.rmtree(path.parent)
 
 
+@pytest.mark.slow
 @given(case=cases([1, 4, 12, 30], SMALL_SIZES), commits=st.sampled_from([1, 5, 20, UNTIL_THE_END]))
 @examples(25)
 def test_the_file_stays_whole_when_ids_repeat_and_the_search_grows_twice(
@@ -483,6 +484,7 @@ def test_where_all_failed_what_is_taken_back_opens_the_rungs_again(
     assert dump(path)["results"] == folder.undisturbed(world.case)["results"]
 
 
+@pytest.mark.slow
 @given(case=cases([DISTINCT, 20, 5], SMALL_SIZES), commits=st.sampled_from([3, 8, UNTIL_THE_END]))
 @examples(30)
 def test_a_file_stays_whole_when_failures_are_taken_back(

@@ -608,7 +608,16 @@ def live_through(
     )
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+RARE = ("many ties", "one id", "one budget")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=name, marks=[pytest.mark.slow] if name in RARE else [])
+        for name, case in CASES.items()
+    ],
+)
 def test_a_search_disturbed_at_any_step_stays_whole_and_ends_as_if_undisturbed(
     folder: Folder, case: Case
 ) -> None:
