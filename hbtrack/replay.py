@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from math import isclose
 from typing import Any
 
+from hbtrack.database.views import RANKED_BY
 from hbtrack.errors import HbtrackError
 from hbtrack.plan import Done, Plan, rebuild
 from hbtrack.reading import Row, connected, match_identity, rows
@@ -47,6 +48,12 @@ SELECT c.config_id, e.epochs, e.attempts, count(*) AS counted, max(a.attempt) AS
 FROM attempt a
     JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk
 WHERE c.search_pk = ? GROUP BY e.pk"""
+
+_MISPLACED = f"""
+SELECT config_id FROM (
+    SELECT c.config_id, c.rank, row_number() OVER (ORDER BY {RANKED_BY}) AS counted
+    FROM config c WHERE c.search_pk = ? AND c.best_loss IS NOT NULL
+) WHERE rank IS NOT counted"""
 
 _CONFIGS = f"""
 SELECT c.config_id, c.best_loss, c.best_epochs, c.best_position, c.epochs_reached, c.seconds,
@@ -112,6 +119,8 @@ def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
     yield from _check_places(plan, settled, of(_PLACES))
     yield from _check_attempts(of(_ATTEMPTS), facts)
     yield from _check_configs(of(_CONFIGS))
+    if search["ranked"] and (misplaced := of(_MISPLACED)):
+        yield f"the rank of config {misplaced[0]['config_id']!r} is not that of its loss"
     yield from _check_incumbents(of(_INCUMBENTS), search)
 
 

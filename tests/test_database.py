@@ -173,6 +173,68 @@ def test_every_view_has_rows_after_a_search_with_failures(finished: Hbtrack) -> 
         assert finished.rows(f"SELECT count(*) FROM {view}")[0][0]
 
 
+# --- the leaderboard: stored ranks, or counted ones -----------------------------------------------
+
+RANKED = "SELECT * FROM leaderboard WHERE run_identity = 'toy' ORDER BY rank"
+
+
+def plan_of(connection: sqlite3.Connection, query: str) -> str:
+    return "\n".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}"))
+
+
+def test_the_leaderboard_is_the_same_whether_its_ranks_are_stored_or_counted(
+    finished: Hbtrack, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(copy(finished.database, tmp_path / "copy.db"))) as connection:
+        assert connection.execute("SELECT ranked FROM search").fetchall() == [(1,)]
+        stored = connection.execute(RANKED).fetchall()
+        connection.execute("UPDATE search SET ranked = 0")
+        assert connection.execute(RANKED).fetchall() == stored
+        assert [row[1] for row in stored] == list(range(1, len(stored) + 1))
+
+
+def test_a_better_loss_makes_stored_ranks_out_of_date_and_counted_ones_take_their_place(
+    finished: Hbtrack, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(copy(finished.database, tmp_path / "copy.db"))) as connection:
+        *_, last = connection.execute(RANKED).fetchall()
+        better = "UPDATE config SET best_loss = -1 WHERE config_id = ?"
+        connection.execute(better, [last[2]])
+        first, *_ = connection.execute(RANKED).fetchall()
+        assert (first[1], first[2], first[3]) == (1, last[2], -1)
+
+
+def test_the_first_of_the_leaderboard_are_read_in_order_and_nothing_is_sorted(
+    finished: Hbtrack,
+) -> None:
+    with closing(sqlite3.connect(finished.database)) as connection:
+        stored, _, counted = plan_of(connection, RANKED).partition("RIGHT")
+    assert "USING INDEX ix_config_rank" in stored
+    assert "ORDER BY" not in stored
+    assert "USING COVERING INDEX ix_config_leaderboard" in counted
+
+
+@pytest.mark.parametrize(
+    ("view", "where", "index"),
+    [
+        ("results", "config_id = 'x'", "ix_place_config_pk"),
+        ("results", "pass = 1 AND bracket = 0", "sqlite_autoindex_place_1"),
+        ("failures", "config_id = 'x'", "sqlite_autoindex_config_1 (search_pk=? AND config_id=?)"),
+        ("attempts", "finished_at IS NULL", "uq_attempt_open"),
+        ("rungs", "pass = 1 AND bracket = 0", "uq_attempt_open"),
+    ],
+)
+def test_a_usual_filter_finds_its_rows_by_an_index(
+    finished: Hbtrack, view: str, where: str, index: str
+) -> None:
+    query = f"SELECT * FROM {view} WHERE run_identity = 'toy' AND {where}"
+    with closing(sqlite3.connect(finished.database)) as connection:
+        assert index in plan_of(connection, query)
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
 def test_the_file_says_whose_it_is_and_which_version(finished: Hbtrack) -> None:
     assert finished.rows("PRAGMA application_id") == [(APPLICATION_ID,)]
     assert finished.rows("PRAGMA user_version") == [(int(REVISION),)]
@@ -954,6 +1016,8 @@ def test_the_untouched_database_passes_the_check(finished: Hbtrack, ask: Ask) ->
         "UPDATE config SET best_position = best_position + 1 WHERE best_loss IS NOT NULL",
         "UPDATE config SET epochs_reached = epochs_reached + 1 WHERE epochs_reached IS NOT NULL",
         "UPDATE config SET seconds = seconds + 1",
+        "UPDATE config SET rank = rank + 1 WHERE rank > 2",
+        "UPDATE config SET rank = NULL WHERE rank = 1",
         "UPDATE incumbent SET loss = loss - 1e-9 WHERE pk = 1",
         "UPDATE incumbent SET epochs_spent = 10000 WHERE pk = 1",
         "UPDATE incumbent SET evaluation_pk = evaluation_pk + 1 WHERE pk = 1",

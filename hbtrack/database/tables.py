@@ -89,6 +89,7 @@ search = Table(
     Column("best_loss", Float),
     Column("best_config_id", Text),
     Column("best_epochs", Integer),
+    Column("ranked", Integer, nullable=False, server_default="0"),  # config.rank is up to date
     CheckConstraint("status IN ('unfinished', 'stopped', 'finished')", name="status"),
 )
 
@@ -163,7 +164,11 @@ config = Table(
     Column("best_position", Integer),  # place.position, breaks ties of best_loss
     Column("epochs_reached", Integer),  # the largest budget that is done
     Column("seconds", Float, nullable=False),
+    # Stored when a driver lets the search go; a trigger says that it is out of date. While a
+    # search runs, one better config would move all that are behind it.
+    Column("rank", Integer),
     UniqueConstraint("search_pk", "config_id"),
+    Index("ix_config_rank", "search_pk", "rank", sqlite_where=text("rank IS NOT NULL")),
     Index(
         "ix_config_leaderboard",
         "search_pk",

@@ -23,6 +23,15 @@ _HAS_FAILED = (
     "a.status IN ('failed', 'timeout') AND a.finished_at IS NOT NULL AND a.retried IS NULL"
 )
 
+RANKED_BY = "c.best_loss, c.best_position, c.config_id"
+"""The order of the leaderboard. Without a place (position) configs come last, by their ids."""
+
+_BEST_BRACKET = """(SELECT b.rungs - 1 FROM evaluation e
+        JOIN place p ON p.pk = e.place_pk
+        JOIN rung g ON g.pk = p.rung_pk
+        JOIN bracket b ON b.pk = g.bracket_pk
+        WHERE e.config_pk = c.pk AND e.epochs = c.best_epochs)"""
+
 VIEWS: dict[str, str] = {
     "searches": """
 SELECT s.run_identity, s.status, s.script, s.script_args, s.max_epochs,
@@ -86,30 +95,29 @@ FROM attempt a
     JOIN driver d ON d.pk = a.driver_pk
     JOIN search s ON s.pk = d.search_pk
     JOIN evaluation e ON e.pk = a.evaluation_pk AND e.attempt_pk = a.pk
-    JOIN config c ON c.pk = e.config_pk
+    JOIN config c ON c.pk = e.config_pk AND c.search_pk = s.pk  -- so one config is found at once
     LEFT JOIN place p ON p.pk = e.place_pk
     LEFT JOIN rung r ON r.pk = p.rung_pk
     LEFT JOIN bracket b ON b.pk = r.bracket_pk
 WHERE {_HAS_FAILED}""",
-    # The rows come in the order of an index that has all that ranks them; what else a config has
-    # is looked up only for the rows that are asked for. With joins it took eight times as long.
-    "leaderboard": """
-SELECT r.run_identity, r.rank, r.config_id, r.loss,
-    (SELECT c.best_epochs FROM config c WHERE c.pk = r.pk) AS epochs,
-    (SELECT c.epochs_reached FROM config c WHERE c.pk = r.pk) AS epochs_reached,
-    (SELECT b.rungs - 1 FROM config c
-        JOIN evaluation e ON e.config_pk = c.pk AND e.epochs = c.best_epochs
-        JOIN place p ON p.pk = e.place_pk
-        JOIN rung g ON g.pk = p.rung_pk
-        JOIN bracket b ON b.pk = g.bracket_pk
-        WHERE c.pk = r.pk) AS bracket,
-    (SELECT c.seconds FROM config c WHERE c.pk = r.pk) AS seconds
+    # Where the ranks are stored they are read in order. Else they are counted along an index that
+    # has all that ranks configs, and what else one has is looked up only for the rows asked for.
+    # The CAST gives both halves one affinity, without which SQLite would not merge them in order.
+    "leaderboard": f"""
+SELECT s.run_identity, c.rank, c.config_id, c.best_loss AS loss, c.best_epochs AS epochs,
+    c.epochs_reached, {_BEST_BRACKET} AS bracket, c.seconds
+FROM search s JOIN config c ON c.search_pk = s.pk
+WHERE s.ranked AND c.rank IS NOT NULL
+UNION ALL
+SELECT r.run_identity, CAST(r.rank AS INTEGER), r.config_id, r.loss,
+    (SELECT c.best_epochs FROM config c WHERE c.pk = r.pk),
+    (SELECT c.epochs_reached FROM config c WHERE c.pk = r.pk),
+    (SELECT {_BEST_BRACKET} FROM config c WHERE c.pk = r.pk),
+    (SELECT c.seconds FROM config c WHERE c.pk = r.pk)
 FROM (SELECT s.run_identity, c.pk, c.config_id, c.best_loss AS loss,
-        row_number() OVER (
-            PARTITION BY s.run_identity ORDER BY c.best_loss, c.best_position, c.config_id
-        ) AS rank
+        row_number() OVER (PARTITION BY s.run_identity ORDER BY {RANKED_BY}) AS rank
     FROM search s CROSS JOIN config c ON c.search_pk = s.pk
-    WHERE c.best_loss IS NOT NULL) r""",
+    WHERE c.best_loss IS NOT NULL AND NOT s.ranked) r""",
     "incumbents": """
 SELECT s.run_identity, i.finished_at, i.epochs_spent, c.config_id, e.epochs, i.loss
 FROM incumbent i
@@ -290,6 +298,13 @@ DICTIONARY: dict[str, dict[str, str]] = {
 }
 
 
+_OUTDATED = """
+CREATE TRIGGER ranks_outdated AFTER UPDATE OF best_loss, best_position ON config
+WHEN old.best_loss IS NOT new.best_loss OR old.best_position IS NOT new.best_position
+BEGIN
+    UPDATE search SET ranked = 0 WHERE pk = new.search_pk AND ranked;
+END"""
+
 # What SQLite is told of our tables, as rows of an index per key: a search has many configs, a rung
 # far fewer places, a config very few, and few attempts are open. Without it a view finds one config
 # by way of all places, or one bracket by way of all configs.
@@ -303,10 +318,11 @@ _STATISTICS = (
 
 
 def create_statements() -> list[str]:
-    """The statements that create all views, and tell SQLite how to read them fast."""
+    """The statements that create all views, and what makes them fast."""
     views = {**VIEWS, "data_dictionary": _dictionary_view()}
     return [
         *(f"CREATE VIEW {name} AS {body.strip()}" for name, body in views.items()),
+        _OUTDATED,
         "ANALYZE sqlite_master",  # makes the table of statistics
         "DELETE FROM sqlite_stat1",
         *(f"INSERT INTO sqlite_stat1 VALUES {row}" for row in _STATISTICS),
@@ -314,8 +330,9 @@ def create_statements() -> list[str]:
 
 
 def drop_statements() -> list[str]:
-    """The statements that remove all views, whichever of them exist."""
-    return [f"DROP VIEW IF EXISTS {name}" for name in DICTIONARY]
+    """The statements that remove what `create_statements` creates, whatever of it exists."""
+    views = [f"DROP VIEW IF EXISTS {name}" for name in DICTIONARY]
+    return [*views, "DROP TRIGGER IF EXISTS ranks_outdated"]
 
 
 def _dictionary_view() -> str:

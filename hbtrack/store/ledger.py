@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from hbtrack.database.views import RANKED_BY
 from hbtrack.errors import HbtrackError, Superseded
 from hbtrack.faults import passing
 from hbtrack.records import (
@@ -109,6 +110,10 @@ _SQL = {
     "status = CASE status WHEN 'stopped' THEN 'unfinished' ELSE status END, stop_reason = NULL "
     "WHERE pk = :search RETURNING fence",
     "release": "UPDATE driver SET ended_at = :now WHERE pk = :driver",
+    "ranked": "UPDATE search SET ranked = 1 WHERE pk = :search AND NOT ranked",
+    "rank": "UPDATE config SET rank = r.rank FROM (SELECT c.pk, row_number() "
+    f"OVER (ORDER BY {RANKED_BY}) AS rank FROM config c WHERE c.search_pk = :search "
+    "AND c.best_loss IS NOT NULL) r WHERE config.pk = r.pk AND config.rank IS NOT r.rank",
     "status": "UPDATE search SET status = :status, stop_reason = :reason, "
     "finished_at = :finished_at WHERE pk = :search",
     "lost": "SELECT count(*) FROM attempt a JOIN evaluation e ON e.pk = a.evaluation_pk "
@@ -243,6 +248,7 @@ class Ledger:
                 writer.change("judged", {"search": self.search_pk})
             if stopped_by:
                 writer.status(SearchStatus.STOPPED, now, stopped_by)
+            writer.rank()
             writer.change("release", {"driver": self._driver_pk, "now": iso(now)})
 
     @property
@@ -403,6 +409,13 @@ class Writer:
         finished_at = iso(now) if status is SearchStatus.FINISHED else None
         facts = {"status": status, "reason": reason, "finished_at": finished_at}
         self.change("status", {**facts, "search": self._ledger.search_pk})
+        self.rank()
+
+    def rank(self) -> None:
+        """Store the ranks of the leaderboard, which change no more for now."""
+        search = {"search": self._ledger.search_pk}
+        if _run(self.connection, "ranked", search).rowcount:
+            _run(self.connection, "rank", search)
 
     def seen(self, now: float) -> None:
         """This driver lives."""
