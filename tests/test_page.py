@@ -440,6 +440,17 @@ def test_a_page_shows_one_search_and_dash_is_stdout(searched: Hbtrack, page: Pat
     assert len(printed) == pytest.approx(len(page.read_text()), abs=50)
 
 
+@pytest.mark.parametrize(
+    "words", [("--top", 3), ("--all",), ("--sort", "epochs"), ("--format", "csv")]
+)
+def test_what_a_page_would_not_heed_is_refused(
+    searched: Hbtrack, words: tuple[object, ...]
+) -> None:
+    asked = ("report", "--identity", "model:vgg", "--html", "all.html", *words)
+    assert str(words[0]) in searched(*asked, code=2).stderr
+    assert not (searched.folder / "all.html").exists()
+
+
 def luminance(colour: str) -> float:
     """Relative luminance as WCAG 2 defines it."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]

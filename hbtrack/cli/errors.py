@@ -55,7 +55,7 @@ def _group(group: FailureGroup, search: Row, args: argparse.Namespace) -> Iterat
     yield f"{group.count} failed: {what}"
     configs = "1 config" if group.configs == 1 else f"{group.configs} configs"
     share = f"{group.share * 100:.1f} % of all time"
-    yield f"  {configs}, {duration(group.seconds)} lost ({share})"
+    yield f"  {configs}, {_lost(group.seconds)} lost ({share})"
     first, last = (f"{at[:19]}Z" for at in (group.first_at, group.last_at))
     yield f"  {first} to {last}" if group.count > 1 else f"  {first}"
     if group.common:
@@ -63,6 +63,10 @@ def _group(group: FailureGroup, search: Row, args: argparse.Namespace) -> Iterat
     yield f"  example: {printable(group.example)} at {group.epochs} epochs"
     yield from (f"    {printable(line)}" for line in _last_lines(group.error, args))
     yield from (f"  {printable(line)}" for line in _advice(group, search, args))
+
+
+def _lost(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 
 def _last_lines(error: str, args: argparse.Namespace) -> list[str]:

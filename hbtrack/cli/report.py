@@ -11,7 +11,7 @@ from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
 from hbtrack.database.location import database_path
 from hbtrack.display import printable, shortened, width_of
-from hbtrack.errors import NotFound
+from hbtrack.errors import NotFound, UsageError
 from hbtrack.reading import Row, connected, match_identity, rows, state_of
 from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
@@ -47,6 +47,8 @@ class Report:
 
 def main(args: argparse.Namespace) -> int:
     """Report on each search that matches; exit 3 when there is none."""
+    if args.html and (others := sorted(args.typed & {"all", "format", "sort", "top"})):
+        raise UsageError(f"A page has all of a search: leave --{others[0]} out, or --html.")
     with connected(args.db) as connection:
         connection.execute("BEGIN")  # one moment of a search that may be running
         names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]

@@ -11,6 +11,9 @@ from hbtrack.page.facts import Facts
 from hbtrack.page.scales import Scale, extent, number
 from hbtrack.page.words import count, short
 
+FEW_VALUES = 8
+"""Where a number takes no more values than that, they are its ticks."""
+
 DOTS = 600
 """With more configs, dots are counted in cells."""
 CATEGORIES = 10
@@ -100,8 +103,11 @@ def _parameter_panel(
 def _numbers(values: Mapping[str, object], y: Scale) -> tuple[Callable[[str], float], list[Mark]]:
     plain = {one: float(value) for one, value in values.items()}  # type: ignore[arg-type]
     x = extent(plain.values()).scale(LEFT, WIDTH - 12)
-    ticks = [(value, number(value)) for value in x.ticks(5 if x.log else 4)]
-    frame = Frame(x, y, "", "", ticks or [(x.low, number(x.low))])
+    found = sorted(set(plain.values()))
+    at = found if len(found) <= FEW_VALUES else x.ticks(5 if x.log else 4) or [x.low]
+    frame = Frame(
+        x, y, "", "", [(value, number(value)) for value in at if x.low <= value <= x.high]
+    )
     return (lambda one: x(plain[one])), frame.marks()
 
 
