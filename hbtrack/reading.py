@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from hbtrack.database.dictionary import DICTIONARY
 from hbtrack.database.location import existing_database, search_folder
 from hbtrack.database.revision import (
     REVISION,
@@ -22,7 +23,7 @@ from hbtrack.database.revision import (
     require_sound,
     revision_of,
 )
-from hbtrack.database.views import DICTIONARY, VIEWS
+from hbtrack.database.views import VIEWS
 from hbtrack.display import printable
 from hbtrack.errors import Conflict, HbtrackError, NotFound
 from hbtrack.executors.worker_files import WorkerFiles

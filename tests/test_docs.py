@@ -16,7 +16,7 @@ import pytest
 from conftest import DUMMY, ROOT, Hbtrack
 
 import hbtrack
-from hbtrack.database.views import DICTIONARY
+from hbtrack.database.dictionary import DICTIONARY
 from hbtrack.queries import named_queries
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Hbtrack
 
-from hbtrack.database.views import DICTIONARY
+from hbtrack.database.dictionary import DICTIONARY
 
 Row = dict[str, Any]
 

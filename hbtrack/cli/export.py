@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TextIO
 
 from hbtrack.cli import complain, tables
-from hbtrack.database.views import DICTIONARY
+from hbtrack.database.dictionary import DICTIONARY
 from hbtrack.errors import NotFound, UsageError
 from hbtrack.faults import passing
 from hbtrack.reading import all_identities, connected, match_identity, view_rows

@@ -1,6 +1,5 @@
 """What one driver writes about its search.
 
-The few statements of the hot path are plain SQL handed to the database driver, kept together here.
 Every write checks that it changed the row that it meant; a transaction of a driver that has been
 superseded writes nothing.
 """
@@ -14,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from hbtrack.database.views import RANKED_BY
 from hbtrack.errors import HbtrackError, Superseded
 from hbtrack.faults import passing
 from hbtrack.records import (
@@ -35,109 +33,7 @@ from hbtrack.records import (
 )
 from hbtrack.store.catalogue import add_configs
 from hbtrack.store.facts import load_facts
-
-_CONFIG = "(SELECT pk FROM config WHERE search_pk = :search AND config_id = :config_id)"
-_EVALUATION = f"(SELECT pk FROM evaluation WHERE config_pk = {_CONFIG} AND epochs = :epochs)"
-
-_SQL = {
-    "enter": f"INSERT INTO place (rung_pk, slot, config_pk, position) "
-    f"VALUES (:rung, :slot, {_CONFIG}, :position)",
-    "evaluation": f"INSERT INTO evaluation (config_pk, epochs, place_pk, attempts) "
-    f"VALUES ({_CONFIG}, :epochs, (SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot), 1)"
-    " ON CONFLICT (config_pk, epochs) DO UPDATE SET attempts = attempts + 1, "
-    "place_pk = excluded.place_pk"
-    " RETURNING pk, attempts",
-    # The key is the time, not the next number: an older copy of the file that is put back shall not
-    # use a number again whose lock file, or script, is still there.
-    "attempt": "INSERT INTO attempt "
-    "(pk, evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at) "
-    "VALUES (max(:microseconds, (SELECT coalesce(max(pk), 0) + 1 FROM attempt)), "
-    ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now) RETURNING pk",
-    "last_attempt": "UPDATE evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
-    "claim": "UPDATE place SET evaluation_pk = :evaluation WHERE rung_pk = :rung AND slot = :slot",
-    "ending": "UPDATE attempt SET status = :status WHERE pk = :attempt AND finished_at IS NULL",
-    "end": "UPDATE attempt SET status = :status, watched = :watched, pid = :pid, "
-    "exit_code = :exit_code, signal = :signal, loss = :loss, error_type = :error_type, "
-    "error_message = :error_message, error = :error, fingerprint = :fingerprint, "
-    "retried = :retried, finished_at = :finished_at, seconds = :seconds "
-    "WHERE pk = :attempt AND finished_at IS NULL",
-    "output": "INSERT INTO output (attempt_pk, stdout, stderr, log) "
-    "VALUES (:attempt, :stdout, :stderr, :log)",
-    "config": f"UPDATE config SET seconds = seconds + :seconds, epochs_reached = CASE "
-    f"WHEN :loss IS NULL THEN epochs_reached ELSE max(coalesce(epochs_reached, 0), :epochs) END "
-    f"WHERE pk = {_CONFIG}",
-    "config_best": f"UPDATE config SET best_loss = :loss, best_epochs = :epochs, "
-    f"best_position = :position WHERE pk = {_CONFIG} "
-    f"AND (best_loss IS NULL OR (:loss, :position) < (best_loss, best_position))",
-    "settle": f"UPDATE place SET evaluation_pk = {_EVALUATION} "
-    f"WHERE rung_pk = :rung AND slot = :slot",
-    # After a search was extended a place may find its result measured, but nobody's.
-    "owner": f"UPDATE evaluation SET place_pk = "
-    f"(SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = {_EVALUATION}",
-    "owner_best": "UPDATE config SET best_loss = a.loss, best_epochs = e.epochs, "
-    "best_position = :position FROM evaluation e JOIN attempt a ON a.pk = e.attempt_pk "
-    f"WHERE e.pk = {_EVALUATION} AND config.pk = e.config_pk AND a.status = 'done' "
-    "AND (config.best_loss IS NULL "
-    "OR (a.loss, :position) <= (config.best_loss, config.best_position))",
-    "drop": "UPDATE place SET promoted = 0 WHERE rung_pk = :rung",
-    "promote": "UPDATE place SET promoted = 1 WHERE rung_pk = :rung AND slot = :slot",
-    "incumbent": "INSERT INTO incumbent "
-    "(search_pk, evaluation_pk, finished_at, epochs_spent, loss) "
-    # What was taken back since was spent all the same.
-    f"VALUES (:search, {_EVALUATION}, :finished_at, max(:epochs_spent, "
-    "coalesce((SELECT max(epochs_spent) FROM incumbent WHERE search_pk = :search), 0)), :loss)",
-    "rung_summary": "UPDATE rung SET configs_entered = :configs_entered, done = :done, "
-    "failed = :failed, promoted = :promoted, best_loss = :best_loss, cutoff_loss = :cutoff_loss "
-    "WHERE pk = :rung",
-    "bracket_summary": "UPDATE bracket SET status = :status, evaluations_done = :evaluations_done, "
-    "evaluations_planned = :evaluations_planned, best_loss = :best_loss "
-    "WHERE search_pk = :search AND pass = :pass_ AND first_epochs = :first_epochs",
-    "search_summary": "UPDATE search SET evaluations_planned = :evaluations_planned, "
-    "evaluations_done = :evaluations_done, evaluations_failed = :evaluations_failed, "
-    "epochs_planned = :epochs_planned, epochs_done = :epochs_done, best_loss = :best_loss, "
-    "best_config_id = :best_config_id, best_epochs = :best_epochs WHERE pk = :search",
-    "driver": "INSERT INTO driver (search_pk, fence, host, pid, python, script, script_args, "
-    "script_sha256, command_head, command_tail, started_at, workers, isolated) VALUES (:search, "
-    ":fence, :host, :pid, :python, :script, :script_args, :script_sha256, :command_head, "
-    ":command_tail, :now, :driver_workers, :isolated) RETURNING pk",
-    "seen": "UPDATE driver SET seen_at = :now WHERE pk = :driver",
-    "judged": "UPDATE search SET judged = 1 WHERE pk = :search",
-    "own": "UPDATE search SET fence = fence + 1, script = :script, script_sha256 = :script_sha256, "
-    "python = :python, cwd = :cwd, workers = :workers, gpus = :gpus, "
-    "per_gpu = :per_gpu, isolate_gpus = :isolate_gpus, multi_gpu = :multi_gpu, "
-    "timeout = :timeout, retries = :retries, retry_timeouts = :retry_timeouts, "
-    "max_failures = :max_failures, max_time = :max_time, target_loss = :target_loss, "
-    "status = CASE status WHEN 'stopped' THEN 'unfinished' ELSE status END, stop_reason = NULL "
-    "WHERE pk = :search RETURNING fence",
-    "release": "UPDATE driver SET ended_at = :now WHERE pk = :driver",
-    "ranked": "UPDATE search SET ranked = 1 WHERE pk = :search AND NOT ranked",
-    "rank": "UPDATE config SET rank = r.rank FROM (SELECT c.pk, row_number() "
-    f"OVER (ORDER BY {RANKED_BY}) AS rank FROM config c WHERE c.search_pk = :search "
-    "AND c.best_loss IS NOT NULL) r WHERE config.pk = r.pk AND config.rank IS NOT r.rank",
-    "status": "UPDATE search SET status = :status, stop_reason = :reason, "
-    "finished_at = :finished_at WHERE pk = :search",
-    "lost": "SELECT count(*) FROM attempt a JOIN evaluation e ON e.pk = a.evaluation_pk "
-    "JOIN attempt own ON own.evaluation_pk = e.pk "
-    "WHERE own.pk = :attempt AND a.status = 'lost' AND a.watched",
-    "retried": "SELECT count(*) FROM attempt a JOIN attempt own "
-    "ON own.evaluation_pk = a.evaluation_pk WHERE own.pk = :attempt AND a.retried = 'automatic' "
-    "AND a.attempt > coalesce((SELECT max(b.attempt) FROM attempt b "
-    "WHERE b.evaluation_pk = own.evaluation_pk AND b.retried = 'asked'), 0)",
-    # Not where the config has been trained for more since: it is never asked for less.
-    "withdraw": f"UPDATE attempt SET retried = :why WHERE pk = (SELECT attempt_pk FROM evaluation "
-    f"WHERE pk = {_EVALUATION}) AND status IN ('failed', 'timeout') AND finished_at IS NOT NULL "
-    f"AND NOT EXISTS (SELECT * FROM evaluation WHERE config_pk = {_CONFIG} AND epochs > :epochs)",
-    "fingerprint": f"SELECT a.fingerprint, a.error FROM evaluation e "
-    f"JOIN attempt a ON a.pk = e.attempt_pk WHERE e.pk = {_EVALUATION}",
-    "fence": "SELECT fence FROM search WHERE pk = :search",
-    "ends": "SELECT a.finished_at, a.driver_pk, a.gpu, c.config_id, e.epochs, a.status, "
-    "a.error_type, a.error_message, a.error FROM attempt a JOIN driver d ON d.pk = a.driver_pk "
-    "JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk "
-    "WHERE d.search_pk = :search AND d.host = :host AND a.finished_at IS NOT NULL "
-    "AND a.status IN ('done', 'failed', 'timeout') ORDER BY a.pk DESC LIMIT 200",
-    "rungs": "SELECT b.pass, b.first_epochs, r.rung, r.pk FROM rung r "
-    "JOIN bracket b ON b.pk = r.bracket_pk WHERE b.search_pk = :search",
-}
+from hbtrack.store.statements import SQL
 
 
 def position(place: Place, order: int) -> int:
@@ -432,7 +328,7 @@ class Writer:
 
     def _many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
-            self.connection.exec_driver_sql(_SQL[name], rows)
+            self.connection.exec_driver_sql(SQL[name], rows)
 
     def _place(self, place: Place) -> dict[str, Any]:
         rung = self._ledger.rung_pk(rung_of(place))
@@ -446,7 +342,7 @@ def withdraw(connection: Connection, search_pk: int, config_id: str, epochs: int
 
 
 def _run(connection: Connection, name: str, facts: dict[str, Any]) -> Any:
-    return connection.exec_driver_sql(_SQL[name], facts)
+    return connection.exec_driver_sql(SQL[name], facts)
 
 
 def _one(connection: Connection, name: str, facts: dict[str, Any]) -> Any:
