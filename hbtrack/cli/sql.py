@@ -77,7 +77,9 @@ def _origin(query: Query) -> str:
 def _asked(args: argparse.Namespace) -> str:
     """The text of the query that was typed, named or piped in."""
     if args.query is None:
-        raise UsageError("Type a SELECT in quotes, or @NAME. The names: hbtrack sql --list")
+        raise UsageError(
+            "Type a SELECT in quotes, or @NAME: `hbtrack sql --list` shows the names, `--help` the rest."
+        )
     if args.query == "-":
         return sys.stdin.read()
     if args.query.startswith("@"):
