@@ -78,7 +78,8 @@ def _asked(args: argparse.Namespace) -> str:
     """The text of the query that was typed, named or piped in."""
     if args.query is None:
         raise UsageError(
-            "Type a SELECT in quotes, or @NAME: `hbtrack sql --list` shows the names, `--help` the rest."
+            "Type a SELECT in quotes, or @NAME. `hbtrack sql --list` shows the names, `hbtrack sql "
+            "--help` the rest."
         )
     if args.query == "-":
         return sys.stdin.read()
