@@ -270,11 +270,14 @@ def test_a_terminal_without_unicode_gets_ascii(held: Hbtrack, terminal: OnTermin
 def test_a_terminal_that_is_made_smaller_still_shows_what_matters(
     held: Hbtrack, terminal: OnTerminal
 ) -> None:
+    def workers() -> int:
+        return sum(line.startswith("worker ") for line in shown.lines())
+
     shown = terminal(held, "status", "--watch", columns=100, rows=30)
-    shown.shows("worker 3")
+    wait_for(lambda: workers() == 4)
     shown.resize(100, 8)
     shown.shows("toy  running", "best ", "failed ")
-    wait_for(lambda: not any(line.startswith("worker 3") for line in shown.lines()))
+    wait_for(lambda: workers() < 4)
     assert len(shown.lines()) <= 8
 
 
