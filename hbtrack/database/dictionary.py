@@ -109,7 +109,7 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "stderr_tail": f"the last {TAIL} characters of stderr",
         "retried": "why the evaluation runs again after this failure: automatic (--retries), gpu "
         "(to see whether the GPU is at fault), asked (hbtrack retry); NULL if it does not",
-        "worker": "number of the worker it ran on, from 0; there may be one more than ran at a time",
+        "worker": "number of its worker, from 0; a few may be in use beyond the workers there are",
     },
     "failures": {
         "run_identity": _IDENTITY,
