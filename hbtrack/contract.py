@@ -106,6 +106,12 @@ def read_loss(last_line: bytes) -> float | LossRefused:
     )
 
 
+def significant_digits(loss: str) -> int:
+    """How many digits of a printed loss say something: 3 for -0.0120e5."""
+    mantissa = re.split("[eE]", loss)[0].lstrip("+-").replace(".", "")
+    return len(mantissa.lstrip("0"))
+
+
 def _hint(line: bytes) -> str:
     if _ANSI.search(line) and _LOSS.fullmatch(_ANSI.sub(b"", line)):
         return " (a number wrapped in colour codes)"
@@ -123,9 +129,11 @@ def _quote(line: bytes, limit: int = 200) -> str:
 
 # --- the error -----------------------------------------------------------------------------------
 
-# A traceback at the beginning of a line: one inside of a message ("Original Traceback ...") is not
-# the error, and neither is one that Python ignored while it ended.
-_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):$", re.MULTILINE)
+# A traceback at the beginning of a line, or right behind a progress bar that is on it. One inside a
+# message ("Original Traceback ...") is not the error, nor one that Python ignored as it ended.
+_TRACEBACK = re.compile(
+    r"""(?:^|(?<=[^ \t"'`]))Traceback \(most recent call last\):$""", re.MULTILINE
+)
 _IGNORED = re.compile(r"^Exception ignored [^\n]*\n\Z", re.MULTILINE)
 _EXCEPTION_LINE = re.compile(r"([^\W\d](?:[\w.]|<locals>)*)(?:: (.*))?")
 _LINKS = ("direct cause of the following exception:", "another exception occurred:")

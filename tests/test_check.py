@@ -1,0 +1,876 @@
+"""`hbtrack check`: good scripts pass, and what is broken is named with its point of the contract.
+
+Scripts are broken in one place by replacing text of a good one, which runs for real.
+"""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import DUMMY, SCRIPTS, Hbtrack, wait_for
+
+from hbtrack.check import scratch, trial
+from hbtrack.check.finding import POINTS
+from hbtrack.check.scratch import Touched, Watch, copy_folder
+from hbtrack.check.training import Training
+from hbtrack.check.trial import Call, Trial
+from hbtrack.cli import main
+from hbtrack.errors import UsageError
+from hbtrack.records import AttemptStatus, Verdict
+
+GOOD = (SCRIPTS / "check" / "good.py").read_text()
+SAMPLE = 'return f"lr:{10 ** rng.uniform(-3, -1):.5f}.momentum:{rng.uniform(0, 0.9):.3f}"'
+LOSS = '    print(state["weight"] ** 2)\n'
+PARSE = "    args = make_parser().parse_args()\n"
+LOAD = "    if path.exists():\n        return json.loads(path.read_text())\n"
+SAVE = "        save(checkpoint_of(args), state)\n"
+STATE = "    state = load(checkpoint_of(args))\n"
+# What runs beside others has a number behind its name: only then it waits for the other one.
+LOCK = """
+    import fcntl
+    held, crowd = open("held", "w"), 0
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while os.environ["HBTRACK_ATTEMPT"][-2:] in ("/0", "/1") and not os.path.exists("met"):
+            time.sleep(0.01)
+    except OSError:
+        open("met", "w").close()
+        {}
+"""
+MAIN = '__main__":\n    main()\n'
+SLOWER = ('"--seconds", type=float, default=0.0', '"--seconds", type=float, default=0.02')
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A script that breaks one point, and what must be said of it."""
+
+    what: str
+    edits: tuple[tuple[str, str], ...]
+    check: str
+    says: str
+    status: str = "fail"
+    change: str = ""  # what the advice says, where it is not the usual one of this check
+    long: bool = True
+    timeout: int = 100  # seconds of a run, of which a good one takes one
+
+    @property
+    def text(self) -> str:
+        text = GOOD
+        for old, new in self.edits:
+            assert old in text, f"{self.what}: {old!r} is not in the good script"
+            text = text.replace(old, new)
+        return text
+
+
+def broken(what: str, check: str, says: str, *edits: tuple[str, str], **more: Any) -> Any:
+    case = Broken(what, edits, check, says, **more)
+    return pytest.param(case, id=what, marks=[pytest.mark.slow] if case.long else [])
+
+
+BROKEN = [
+    broken("no guard", "import", "Importing", (f'if __name__ == "{MAIN}', "main()\n"), long=False),
+    broken(
+        "import prints a loss",
+        "import",
+        "as if the experiment had run",
+        (f'if __name__ == "{MAIN}', "print(0.5)\n"),
+    ),
+    broken(
+        "leaves at import",
+        "import",
+        "sys.exit",
+        ("def load(", "sys.exit(0)\n\n\ndef load("),
+    ),
+    broken(
+        "cannot be imported",
+        "import",
+        "No module named",
+        ("import time\n", "import no_such_module\n"),
+    ),
+    broken(
+        "identity at random",
+        "identity",
+        "and then",
+        ('f"data:', 'f"{random.random()}data:'),
+    ),
+    broken(
+        "identity names the process",
+        "identity",
+        "in the next",
+        ('f"data:', 'f"{os.getpid()}data:'),
+    ),
+    broken(
+        "identity of no arguments",
+        "arguments",
+        "IndexError",
+        ('    return f"data:', '    argv[0]\n    return f"data:'),
+        status="warn",
+    ),
+    broken(
+        "identity is the same for all",
+        "arguments",
+        "also without your arguments",
+        ("{make_parser().parse_known_args(['', *argv])[0].data}", ""),
+        status="warn",
+    ),
+    broken(
+        "global random sampler",
+        "sampler",
+        "and again",
+        ("rng.uniform(-3, -1)", "random.uniform(-3, -1)"),
+    ),
+    broken(
+        "order of a set",
+        "sampler",
+        "in another process",
+        (
+            "{rng.uniform(0, 0.9):.3f}",
+            "{''.join({str(n) for n in range(99)})}",
+        ),
+    ),
+    broken(
+        "the time in the sampler",
+        "sampler",
+        "equal generators",
+        ("{rng.uniform(0, 0.9):.3f}", "{rng.uniform(0, 0.9):.3f}{int(time.time()) % 1000}"),
+    ),
+    broken(
+        "the time in the identity", "identity", "run_identity", ('f"data:', 'f"{time.ctime()}:')
+    ),
+    broken(
+        "a sampler for numpy's Generator",
+        "sampler",
+        "integers",
+        ("rng.uniform(-3, -1)", "rng.integers(-3, -1)"),
+        change="RandomState",
+    ),
+    broken(
+        "cannot be read",
+        "import",
+        "SyntaxError",
+        ("def load(path):", "def load(path)"),
+        change="--python",
+    ),
+    broken(
+        "a file that must not be there yet, and is after a kill",
+        "sigkill",
+        "fails when run again",
+        (
+            "    state = train(",
+            "    lock = checkpoint_of(args).with_suffix('.lock')\n"
+            "    lock.parent.mkdir(exist_ok=True)\n"
+            "    lock.touch(exist_ok=False)\n    state = train(",
+        ),
+        (LOSS, "    lock.unlink()\n" + LOSS),
+        SLOWER,
+        change="lock it",
+    ),
+    broken(
+        "constant sampler", "sampler", "for 200 generators", (SAMPLE, 'return "lr:1.momentum:0"')
+    ),
+    broken(
+        "seeds the global generator",
+        "sampler",
+        "also draws from, or seeds, random",
+        (SAMPLE, f"random.seed(0)\n    {SAMPLE}"),
+        status="warn",
+    ),
+    broken("ids are numbers", "sampler", "type int", (SAMPLE, "return rng.randint(9)")),
+    broken(
+        "ids begin with a dash",
+        "ids",
+        "begins with '-'",
+        ('return f"lr:', 'return f"-lr:'),
+    ),
+    broken(
+        "no --gpu",
+        "call",
+        "does not run",
+        ('    parser.add_argument("--gpu", type=int)\n', ""),
+        long=False,
+    ),
+    broken("config_id is an option", "call", "does not run", ('"config_id"', '"--config_id"')),
+    broken("reads stdin", "call", "does not run", (PARSE, PARSE + '    input("sure? ")\n')),
+    broken("needs a terminal", "call", "does not run", (PARSE, PARSE + '    open("/dev/tty")\n')),
+    broken(
+        "a config_id of several folders",
+        "call",
+        "does not run",
+        (".momentum:{rng", "/momentum:{rng"),
+        ('replace(".m", " m")', 'replace("/m", " m")'),
+        change="name the file by a hash",
+    ),
+    broken(
+        "a config_id too long for a file",
+        "call",
+        "does not run",
+        (SAMPLE, SAMPLE.replace(":.3f}", ":.300f}")),
+        change="name the file by a hash",
+    ),
+    broken(
+        "the loss is the exit status",
+        "call",
+        "does not run",
+        (LOSS, LOSS.replace("print(", "sys.exit(")),
+        change="print the loss",
+    ),
+    broken("hangs", "call", "still running", (PARSE, PARSE + "    time.sleep(1000)\n"), timeout=15),
+    broken("prints after the loss", "loss", "'bye'", (LOSS, LOSS + '    print("bye")\n')),
+    broken("a label", "loss", "'loss: ", (LOSS, LOSS.replace("print(", 'print("loss:", '))),
+    broken(
+        "another process prints the loss, later",
+        "loss",
+        "printed nothing",
+        (LOSS, "    if os.fork() == 0:\n        time.sleep(1000)\n    " + LOSS),
+        (SAMPLE, 'return f"lr:{rng.choice([0.01, 0.02])}.momentum:0.5"'),
+        ("    print(f\"{sys.argv[0]} goes on from epoch {state['epoch']}\")\n", ""),
+    ),
+    broken("not a number", "loss", "nan", (LOSS, '    print(float("nan"))\n')),
+    broken(
+        "loss on stderr", "loss", "The last line", (LOSS, LOSS.replace("2)", "2, file=sys.stderr)"))
+    ),
+    broken(
+        "few digits",
+        "precision",
+        "at most 3 digits",
+        (LOSS, '    print(round(0.999 - state["epoch"] / 1000, 3))\n'),
+        status="warn",
+    ),
+    broken("saves nothing", "checkpoint", "no file", (SAVE, "")),
+    broken(
+        "cannot go on",
+        "resume",
+        "fails where --epochs 1 was trained before",
+        (LOAD, "    if path.exists():\n        raise ValueError\n"),
+    ),
+    broken("trains from scratch", "resume", "never read", (LOAD, ""), long=False),
+    broken(
+        "loads, but does not go on",
+        "resume",
+        "the loss of 1 epoch",
+        ("state = train(", "state = state if state['epoch'] else train("),
+    ),
+    broken(
+        "forgets the momentum",
+        "resume",
+        "off by",
+        (SAVE, SAVE.replace("state)", '{**state, "speed": 0.0})')),
+        ("rng.uniform(0, 0.9)", "rng.uniform(0.1, 0.9)"),
+        status="warn",
+    ),
+    broken("ignores --epochs", "total", "changes nothing", ("< epochs:", "< 5:")),
+    broken(
+        "--epochs is additional",
+        "total",
+        "3 epochs in all",
+        ("rng = random.Random(7)\n", "rng = random.Random(7)\n    epochs += state['epoch']\n"),
+    ),
+    broken(
+        "trains again, but reads its checkpoint",
+        "again",
+        "takes as long",
+        (LOAD, LOAD.replace("return json", "json")),
+        SLOWER,
+    ),
+    broken(
+        "one checkpoint for all",
+        "separate",
+        "model.json",
+        ('f"{args.config_id}.json"', '"model.json"'),
+    ),
+    broken(
+        "a checkpoint for ids that begin alike",
+        "separate",
+        "depends on the first's",
+        ('f"{args.config_id}.json"', 'f"{args.config_id[:6]}.json"'),
+    ),
+    broken(
+        "a checkpoint for ids that end alike",
+        "separate",
+        "depends on the first's",
+        ('f"{args.config_id}.json"', 'f"{args.config_id[-1:]}.json"'),
+    ),
+    broken(
+        "removes the checkpoints of others",
+        "separate",
+        "of the first",
+        (
+            "    partial = path",
+            "    for other in path.parent.iterdir():\n        other.unlink()\n    partial = path",
+        ),
+    ),
+    broken(
+        "a schedule made for --epochs",
+        "resume",
+        "after 1 and 2",
+        ('config["lr"] * gradient', 'config["lr"] * (1 - state["epoch"] / epochs) * gradient'),
+        status="warn",
+        change="schedule",
+    ),
+    broken(
+        "goes on from the weights, but not from their epoch",
+        "again",
+        "another loss",
+        ('while state["epoch"] < epochs:', "for _ in range(epochs):"),
+    ),
+    broken(
+        "a thread that never ends",
+        "call",
+        "still running",
+        (
+            LOSS,
+            "    import threading\n    threading.Thread(target=time.sleep, args=(999,)).start()\n"
+            + LOSS.replace("2)", "2, flush=True)"),
+        ),
+        change="something keeps it from ending",
+        timeout=15,
+    ),
+    broken(
+        "no --multi_gpu",
+        "multi_gpu",
+        "--multi_gpu",
+        ('    parser.add_argument("--multi_gpu", action="store_true")\n', ""),
+    ),
+    broken(
+        "a loss of 100 when it fails",
+        "bad_id",
+        "look like losses",
+        (MAIN, '__main__":\n    try:\n        main()\n    except Exception:\n        print(100)\n'),
+    ),
+    broken(
+        "swallows exceptions",
+        "bad_id",
+        "status 0",
+        (
+            MAIN,
+            '__main__":\n    try:\n        main()\n    except Exception as e:\n        print(e)\n',
+        ),
+    ),
+    broken(
+        "what all configs lock",
+        "at_once",
+        "fails while another is trained",
+        (STATE, LOCK.format("raise") + STATE),
+        status="warn",
+    ),
+    broken(
+        "a loss that depends on who runs beside",
+        "at_once",
+        "loss changes while another is trained",
+        (STATE, LOCK.format("crowd = 1") + STATE),
+        (LOSS, '    print(state["weight"] ** 2 + crowd)\n'),
+        status="warn",
+    ),
+    broken(
+        "half a checkpoint",
+        "half_written",
+        "cut in half",
+        (
+            "partial.write_text(json.dumps(state))\n    os.replace(partial, path)",
+            "path.write_text(json.dumps(state))",
+        ),
+        status="warn",
+    ),
+    broken(
+        "leaves a child",
+        "left_running",
+        "processes",
+        (LOSS, LOSS + '    import subprocess\n    subprocess.Popen(["sleep", "60"])\n'),
+        status="warn",
+    ),
+]
+
+
+def checked(
+    hbtrack: Hbtrack,
+    *words: object,
+    code: int | None = None,
+    env: dict[str, str] | None = None,
+    timeout: int = 100,
+) -> dict[str, Any]:
+    """What `check` says, by the name of the check."""
+    words = ("--timeout", timeout, *words)
+    result = hbtrack("check", "--format", "json", *words, code=code, env=env)
+    document = json.loads(result.stdout)
+    assert document["schema"] == "hbtrack.check/1"
+    assert sorted(one["check"] for one in document["checks"]) == sorted(POINTS)
+    assert result.returncode == (0 if document["keeps_contract"] else 2)
+    return {one["check"]: one for one in document["checks"]}
+
+
+def good(folder: Path, *edits: tuple[str, str]) -> Path:
+    path = folder / "good.py"
+    path.write_text(Broken("good", edits, "", "").text)
+    return path
+
+
+def test_the_script_of_the_readme_passes_every_check(hbtrack: Hbtrack) -> None:
+    (hbtrack.folder / "dummy.py").write_text(DUMMY.read_text())
+    found = checked(hbtrack, "dummy.py", "--model", "resnet", code=0)
+    assert {one["status"] for one in found.values()} == {"pass"}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_is_broken_is_named_with_its_point_and_what_to_change(
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory, case: Broken
+) -> None:
+    (hbtrack.folder / "script.py").write_text(case.text)
+    own = str(tmp_path_factory.mktemp("own"))  # no other program writes there meanwhile
+    env = {"HOME": own, "TMPDIR": own}
+    words = ("script.py", "--data", "large")
+    found = checked(hbtrack, *words, env=env, timeout=case.timeout)[case.check]
+    assert found["status"] == case.status
+    assert case.says in " ".join([found["says"], *found["evidence"]])
+    assert found["change"]
+    assert case.change in found["change"]
+    assert found["point"] == POINTS[case.check]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "edits",
+    [
+        pytest.param(
+            [
+                ("Random(7)", "Random()"),
+                ('        state["random"] = rng.getstate()\n', ""),
+                (LOSS, '    print(state["weight"])\n'),  # of a square some are far off by chance
+            ],
+            id="noise",
+        ),
+        pytest.param(
+            [("path.with_suffix(", "path.with_name(f'.{path.name}.x.tmp') #")],
+            id="another partial name",
+        ),
+        pytest.param(
+            [('f"{args.config_id}.json"', 'f"{abs(hash(args.config_id)) % 1}{args.config_id}"')],
+            id="no ending",
+        ),
+        pytest.param(
+            [('Path("checkpoints",', 'Path(os.environ["ELSEWHERE"],'), SLOWER], id="saved elsewhere"
+        ),
+        pytest.param(
+            [(PARSE, PARSE + '    print("\\r10%\\r20%\\nfine", file=sys.stderr)\n')], id="talkative"
+        ),
+        pytest.param(
+            [(PARSE, PARSE + '    open("log.txt", "a").write("x\\n")\n')], id="one log for all"
+        ),
+        pytest.param(
+            [
+                (
+                    SAMPLE,
+                    SAMPLE.replace("return", "said =")
+                    + "\n    key = hashlib.md5(said.encode()).hexdigest()"
+                    + "\n    Path(key).write_text(said)\n    return key",
+                ),
+                ("import json\n", "import hashlib\nimport json\n"),
+                ("args.config_id.replace", "Path(args.config_id).read_text().replace"),
+            ],
+            id="ids of a table that the sampler writes",
+        ),
+        pytest.param(
+            [
+                (
+                    PARSE,
+                    PARSE + "    if int(args.config_id[-2:]) < 52:\n        raise MemoryError\n",
+                )
+            ],
+            id="most configs fail",
+        ),
+        pytest.param(
+            [
+                (
+                    STATE,
+                    '    first = Path(os.environ["ELSEWHERE"], "first")\n'
+                    "    if not first.exists():\n        first.write_text(args.config_id)\n"
+                    "    if args.epochs > 1 and first.read_text() == args.config_id:\n"
+                    f"        raise MemoryError\n{STATE}",
+                )
+            ],
+            id="the first config fails in its second epoch",
+        ),
+        pytest.param(
+            [
+                ('"checkpoints", f"{args.config_id}.json"', '"checkpoints", args.config_id, "x"'),
+                (
+                    LOAD,
+                    "    saved = sorted(path.parent.glob('*.json'))\n    if saved:\n"
+                    "        return json.loads(saved[-1].read_text())\n",
+                ),
+                ("path.parent.mkdir(", "path.parent.mkdir(parents=True, "),
+                (
+                    "    os.replace(partial, path)\n",
+                    "    os.replace(partial, path.with_name(f\"{state['epoch']:06}.json\"))\n"
+                    "    for old in sorted(path.parent.glob('*.json'))[:-3]:\n"
+                    "        old.unlink()\n",
+                ),
+            ],
+            id="a file per epoch, three of them kept",
+        ),
+        pytest.param([(MAIN, '__main__":\n    sys.exit(main())\n')], id="exits with None"),
+        pytest.param([SLOWER, ("default=0.02", "default=0.6")], id="slow epochs"),
+        pytest.param(
+            [
+                (
+                    PARSE,
+                    PARSE + "    import signal\n"
+                    "    signal.signal(signal.SIGTERM, lambda *_: (print(0.1), sys.exit(0)))\n",
+                )
+            ],
+            id="answers SIGTERM",
+        ),
+    ],
+)
+def test_a_good_script_of_other_habits_raises_no_alarm(
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, str]]
+) -> None:
+    path = good(hbtrack.folder, *edits)
+    elsewhere = {"ELSEWHERE": str(tmp_path_factory.mktemp("elsewhere"))}
+    result = hbtrack("check", "--format", "json", path, code=0, env=elsewhere)
+    found = {one["check"]: one for one in json.loads(result.stdout)["checks"]}
+    assert [one for one in found.values() if one["status"] in ("warn", "fail")] == []
+
+
+@pytest.mark.slow
+def test_a_loss_off_by_a_noise_that_shows_only_in_many_runs_is_no_alarm(
+    hbtrack: Hbtrack, tmp_path: Path
+) -> None:
+    """The first runs from nothing are close by chance: here by their number."""
+    count = "    with open(os.environ['RUNS'], 'a+') as runs:\n        runs.write('x')\n"
+    count += "        noise = 0.1 if runs.tell() > 20 else 1e-6\n"
+    edits = [
+        ("    rng = random.Random(7)\n", count + "    rng = random.Random()\n"),
+        ("rng.gauss(0, 0.1)", "rng.gauss(0, noise)"),
+        ('        state["random"] = rng.getstate()\n', ""),
+        (LOSS, '    print(state["weight"])\n'),
+    ]
+    script = good(hbtrack.folder, *edits)
+    runs = tmp_path / "runs"
+    result = hbtrack("check", "--format", "json", script, env={"RUNS": str(runs)})
+    found = {one["check"]: one for one in json.loads(result.stdout)["checks"]}
+    assert [found[name]["status"] for name in ("sigterm", "sigkill")] == ["pass", "pass"]
+    assert "within the noise" in found["sigkill"]["says"]
+    assert len(runs.read_text()) > 25, "the runs that are killed come after the first 20"
+
+
+@pytest.mark.slow
+def test_configs_that_converge_at_once_are_no_failure(hbtrack: Hbtrack) -> None:
+    at_once = ("rng.gauss(0, 0.1)", "-state['weight']")
+    found = checked(hbtrack, good(hbtrack.folder, at_once), code=0)
+    assert found["total"]["status"] == "warn"
+
+
+@pytest.mark.slow
+def test_a_script_of_which_most_configs_converge_at_once_keeps_the_contract(
+    hbtrack: Hbtrack,
+) -> None:
+    at_once = ("rng.gauss(0, 0.1)", "(config['momentum'] < 0.6) * -state['weight']")
+    checked(hbtrack, good(hbtrack.folder, at_once), code=0)
+
+
+@pytest.mark.slow
+def test_a_signal_finds_training_also_on_a_machine_that_is_faster_by_then(
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    busy = (
+        '    runs = Path(os.environ["HOME"], "runs")\n'
+        '    with runs.open("a") as file:\n        file.write("x")\n'
+        "    args.seconds = 0.2 if runs.stat().st_size < 8 else 0.0\n"
+    )
+    path = good(hbtrack.folder, (PARSE, PARSE + busy))
+    found = checked(hbtrack, path, code=0, env={"HOME": str(home)})
+    assert {found[name]["status"] for name in ("sigterm", "sigkill")} == {"pass"}
+
+
+WRITES = (PARSE, PARSE + '    open("log.txt", "a").write("x\\n")\n')  # so files do not tell
+TRAINS_AGAIN = (LOAD, LOAD.replace("return json", "json"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("edits", "waiting", "status"),
+    [
+        pytest.param([WRITES], "56", "pass", id="two long ones of a good script"),
+        pytest.param([TRAINS_AGAIN, SLOWER], "4", "fail", id="a short one"),
+        pytest.param([TRAINS_AGAIN, SLOWER], "5", "fail", id="a long one"),
+    ],
+)
+def test_runs_that_wait_for_the_machine_change_nothing_of_what_is_said(
+    hbtrack: Hbtrack,
+    tmp_path_factory: pytest.TempPathFactory,
+    edits: list[tuple[str, str]],
+    waiting: str,
+    status: str,
+) -> None:
+    """Which runs, by their number: from nothing for 2 epochs is the 4th, then for many, again."""
+    wait = (
+        f'{PARSE}    with open(os.environ["HOME"] + "/runs", "a+") as runs:\n'
+        f'        runs.write("x")\n        time.sleep(str(runs.tell()) in "{waiting}")\n'
+    )
+    path = good(hbtrack.folder, *edits, (PARSE, wait))
+    env = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    assert checked(hbtrack, path, env=env)["again"]["status"] == status
+
+
+@pytest.mark.slow
+def test_what_is_saved_elsewhere_in_no_time_is_no_failure(
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = good(hbtrack.folder, ('Path("checkpoints",', 'Path(os.environ["HOME"],'))
+    env = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    result = hbtrack("check", "--format", "json", path, code=0, env=env)
+    found = {one["check"]: one for one in json.loads(result.stdout)["checks"]}
+    assert found["checkpoint"]["status"] != "fail"  # a machine may be so slow that time tells
+    assert "no file in its working directory" in found["checkpoint"]["says"]
+
+
+def test_nothing_of_a_check_stays_in_the_folder_or_beside_it(
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path, temporary = good(hbtrack.folder), tmp_path_factory.mktemp("temporary")
+    before = scratch.states(hbtrack.folder)
+    hbtrack("check", path, env={"TMPDIR": str(temporary)})
+    assert scratch.states(hbtrack.folder) == before
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_stopped_check_ends_the_script_and_removes_its_copies(
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    marker = hbtrack.folder / "pid"
+    text = f'    open({str(marker)!r}, "w").write(str(os.getpid()))\n    time.sleep(1000)\n'
+    path, temporary = good(hbtrack.folder, (PARSE, PARSE + text)), tmp_path_factory.mktemp("t")
+    process = hbtrack.start("check", path, env={"TMPDIR": str(temporary)})
+    wait_for(lambda: marker.exists() and marker.read_text())
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert "The check was stopped" in stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(marker.read_text()), 0)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_check_that_is_stopped_on_a_terminal_says_so_on_a_line_of_its_own(
+    hbtrack: Hbtrack,
+) -> None:
+    path, (ours, theirs) = good(hbtrack.folder, (PARSE, "    time.sleep(1000)\n")), pty.openpty()
+    with subprocess.Popen(
+        hbtrack.command("check", path),
+        cwd=hbtrack.folder,
+        env=hbtrack.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        while b"The check was stopped" not in seen:
+            seen += os.read(ours, 10_000)
+            if seen.endswith(b"  ...      call"):
+                process.send_signal(signal.SIGINT)
+    os.close(ours)
+    assert b"  ...      call\r\x1b[Khbtrack: The check was stopped" in seen
+
+
+@pytest.mark.slow
+def test_checkpoints_of_a_search_that_ran_here_raise_no_alarm(hbtrack: Hbtrack) -> None:
+    few = 'return f"lr:{rng.choice([0.01, 0.02, 0.03, 0.04])}.momentum:0.5"'
+    path = good(hbtrack.folder, (SAMPLE, few))
+    hbtrack("run", "-q", "--max-epochs", 9, path)
+    found = checked(hbtrack, path, code=0)
+    assert [name for name, one in found.items() if one["status"] == "warn"] == ["repeats"]
+
+
+@pytest.mark.slow
+def test_in_place_the_script_runs_in_its_own_folder(hbtrack: Hbtrack) -> None:
+    path = good(hbtrack.folder)
+    for _ in range(2):  # other configs each time
+        found = checked(hbtrack, "--in-place", path, code=0)
+        statuses = {name: one["status"] for name, one in found.items() if one["status"] != "pass"}
+        assert statuses == {"at_once": "skip", "half_written": "skip"}
+    assert len(list((hbtrack.folder / "checkpoints").iterdir())) > 8
+
+
+def test_a_folder_too_large_to_copy_is_refused_before_anything_runs(
+    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = good(hbtrack.folder, (PARSE, "    open('ran', 'w')\n"))
+    monkeypatch.setattr(scratch, "MOST_BYTES", 100)
+    monkeypatch.chdir(hbtrack.folder)
+    assert main(["check", str(path)]) == UsageError.exit_code
+    refusal = capsys.readouterr().err
+    assert "--in-place" in refusal
+    assert "data may be a symbolic link" in refusal
+    assert not (hbtrack.folder / "ran").exists()
+
+
+@pytest.mark.slow
+def test_without_access_times_a_script_that_trains_from_scratch_is_known_by_its_time(
+    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = good(hbtrack.folder, (LOAD, ""), SLOWER)
+    monkeypatch.setattr(scratch, "_keeps_access_time", lambda _descriptor: False)
+    monkeypatch.chdir(hbtrack.folder)
+    assert main(["check", "--format", "json", str(path)]) == UsageError.exit_code
+    found = {one["check"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
+    assert found["resume"]["status"] == "fail"
+
+
+def test_the_text_says_what_to_change_and_how_to_go_on(hbtrack: Hbtrack) -> None:
+    path = good(hbtrack.folder, ('    parser.add_argument("--gpu", type=int)\n', ""))
+    result = hbtrack("check", path, code=2)
+    assert "FAIL   6" in result.stdout
+    assert 'parser.add_argument("--gpu", type=int)' in result.stdout
+    assert "does not keep the contract yet" in result.stdout
+    assert "not tried, since call fails" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_script_that_floods_its_output_is_ended_long_before_its_time(
+    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flood = '    while True:\n        print("x" * 9999)\n        time.sleep(0.001)\n'
+    path = good(hbtrack.folder, (PARSE, PARSE + flood))
+    monkeypatch.setattr(trial, "MOST_OUTPUT", 1000)
+    monkeypatch.chdir(hbtrack.folder)
+    assert main(["check", "--format", "json", str(path)]) == UsageError.exit_code
+    found = {one["check"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
+    assert "of output after" in found["call"]["says"]
+    assert "--max-log" in found["call"]["change"]
+
+
+@pytest.mark.slow
+def test_a_terminal_of_few_columns_is_no_hindrance(hbtrack: Hbtrack) -> None:
+    path = good(hbtrack.folder, ('    parser.add_argument("--gpu", type=int)\n', ""))
+    assert "--gpu" in hbtrack("check", path, code=2, env={"COLUMNS": "7"}).stdout
+
+
+def test_options_after_the_script_are_refused_with_the_right_command(hbtrack: Hbtrack) -> None:
+    path = good(hbtrack.folder)
+    assert (
+        "hbtrack check --in-place ... SCRIPT" in hbtrack("check", path, "--in-place", code=2).stderr
+    )
+
+
+# --- copies, and what is seen in them -------------------------------------------------------------
+
+
+def test_a_copy_has_all_that_a_script_needs_and_no_more(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for name in (".git/config", "venv/pyvenv.cfg", "pkg/__pycache__/a.pyc", "hbtrack.db", "data/a"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("x")
+    (source / "hbtrack.db.d").mkdir()
+    (source / "inside").symlink_to("data")
+    (source / "outside").symlink_to("../elsewhere")
+    copy_folder(source, target)
+    found = {str(path.relative_to(target)) for path in target.rglob("*")}
+    assert found == {"data", "data/a", "pkg", "inside", "outside"}
+    assert os.readlink(target / "inside") == "data"
+    assert os.readlink(target / "outside") == str(tmp_path / "elsewhere")
+
+
+def test_a_copy_leaves_out_what_is_no_file_or_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    os.mkfifo(source / "fifo")
+    for name in ("stays", "goes"):
+        (source / name).write_text("x")
+
+    def copy(item: Path, target: Path) -> None:
+        (source / "goes").unlink(missing_ok=True)
+        copy_file(item, target)
+
+    copy_file = scratch._copy_file
+    monkeypatch.setattr(scratch, "_copy_file", copy)
+    copy_folder(source, tmp_path / "target")
+    assert [path.name for path in (tmp_path / "target").iterdir()] == ["stays"]
+
+
+def test_a_file_that_changed_is_found_wherever_it_is_but_in_the_folder_apart(
+    tmp_path: Path,
+) -> None:
+    for name in ("old", "deep/er/new", "apart/new"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    began = time.time() - 60
+    os.utime(tmp_path / "old", (0, began - 60))
+    found = scratch.changed_since(began, [tmp_path], apart=tmp_path / "apart")
+    assert found == str(tmp_path / "deep/er/new")
+    (tmp_path / "deep/er/new").unlink()
+    assert scratch.changed_since(began, [tmp_path], apart=tmp_path / "apart") == ""
+
+
+def test_a_watch_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert Watch(tmp_path, frozenset({"fifo"})).touched().written == frozenset()
+
+
+def test_a_watch_sees_what_was_created_changed_replaced_and_read(tmp_path: Path) -> None:
+    for name in ("read", "unread", "changed", "replaced", "read and replaced", "removed"):
+        (tmp_path / name).write_text("x")
+    watch = Watch(tmp_path, frozenset({"read", "unread", "read and replaced"}))
+    (tmp_path / "read").read_text()
+    (tmp_path / "changed").write_text("other")
+    (tmp_path / "read and replaced").read_text()
+    for name in ("replaced", "read and replaced"):
+        (tmp_path / "new").write_text("other")
+        (tmp_path / "new").replace(tmp_path / name)
+    (tmp_path / "created").write_text("x")
+    (tmp_path / "removed").unlink()
+    touched = watch.touched()
+    assert touched.removed == {"removed"}
+    assert touched.created == {"created"}
+    assert touched.changed == {"changed", "replaced", "read and replaced"}
+    assert touched.replaced == {"replaced", "read and replaced"}
+    assert touched.read == {"read", "read and replaced"}
+
+
+def test_a_private_folder_goes_whatever_was_made_of_its_rights() -> None:
+    with scratch.scratch_folder() as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "locked").mkdir()
+        (folder / "locked" / "file").write_text("x")
+        subprocess.run(["chmod", "000", folder / "locked"], check=True)
+    assert not folder.exists()
+    assert str(folder).startswith(tempfile.gettempdir())
+
+
+def trained(*losses: str, noise: float) -> Training:
+    """Runs that gave these losses: 1 epoch, 2, again, 2 from nothing, many, 3 from nothing."""
+    touched = Touched(*[frozenset[str]()] * 4, read=None)
+    runs = [
+        Trial(
+            Call("x", 1), "", Verdict(AttemptStatus.DONE, loss=float(loss)), 0, 0.1, loss, touched
+        )
+        for loss in losses
+    ]
+    first, second, again, fresh, long, three = runs
+    return Training(first, second, again, fresh, long, long, long, three, noise=noise)
+
+
+@pytest.mark.parametrize(
+    ("digits", "noise", "additional"),
+    [("0.50", 0.25, False), ("0.50", 0.0, True), ("0.51234", 0.25, True)],
+)
+def test_losses_that_are_equal_by_chance_do_not_say_that_epochs_were_added(
+    digits: str, noise: float, additional: bool
+) -> None:
+    other = digits.replace("5", "7", 1)
+    training = trained(other, digits, digits, other, other, digits, noise=noise)
+    assert training.additional is additional
