@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from sqlite3 import Connection
 
 from hbtrack.database.upgrade import prepare_for_writing, writable
 from hbtrack.driver import Driver
@@ -22,9 +23,9 @@ from hbtrack.executors.gpus import Gpu
 from hbtrack.executors.local import Ended
 from hbtrack.executors.worker_files import Output, Record
 from hbtrack.plan import Plan, rebuild
-from hbtrack.records import Closed, Launch, Limits, Resources, Sampled, Terms, Verdict
+from hbtrack.records import Closed, Facts, Launch, Limits, Resources, Sampled, Terms, Verdict
 from hbtrack.schedule import schedule_of
-from hbtrack.seams import Leeway, Running, StopRequest
+from hbtrack.seams import Leeway, Observer, Running, StopRequest
 from hbtrack.store.catalogue import create_search, read_searches
 from hbtrack.store.ledger import Ledger
 from hbtrack.summary import summarise_search
@@ -92,6 +93,7 @@ class Machine:
         self._over: dict[int, tuple[str, int]] = {}
         self._trained: dict[str, int] = {}
         self._left = stop_after
+        self._lost: list[Ended] = []
         self._draws = Random(0)
 
     def has_room(self) -> bool:
@@ -111,10 +113,17 @@ class Machine:
         heapq.heappush(self._ends, end)
 
     def adopt(self, attempt: int, worker: int) -> None:
-        """Nothing outlives this machine."""
+        """Nothing outlives this machine: it is lost."""
+        self._free.remove(worker)
+        self._lost.append(Ended(attempt, worker, Record()))
 
     def wait(self, timeout: float | None) -> list[Ended]:
         """Time goes on until the next end."""
+        if self._lost:
+            lost, self._lost = self._lost, []
+            for ended in lost:
+                heapq.heappush(self._free, ended.worker)
+            return lost
         if self._left is not None:
             if self._left == 0:
                 raise Killed
@@ -136,6 +145,8 @@ class Machine:
 
     def output(self, ended: Ended) -> Output:
         """What the script printed."""
+        if ended.attempt not in self._over:
+            return Output(b"", "", "", None)
         config_id, epochs = self._over.pop(ended.attempt)
         if error := failure_of(config_id, epochs, self._fail):
             return Output(b"", "", error, None)
@@ -185,6 +196,43 @@ class Unwatched:
         """Nothing was open."""
 
 
+LAUNCH = Launch("/home/me/train.py", "0" * 64, ("--model", "made"), "python", "/home/me")
+
+
+def create(
+    connection: Connection, identity: str, terms: Terms, workers: int, now: float = BEGIN
+) -> int:
+    """Write a search of which nothing has started; its private key."""
+    schedule = schedule_of(terms)
+    return create_search(
+        connection,
+        identity,
+        terms=terms,
+        launch=LAUNCH,
+        resources=Resources(workers=workers, gpus="all"),
+        limits=Limits(),
+        schedule=schedule,
+        summary=summarise_search(Plan(schedule, terms.passes)),
+        now=now,
+    )
+
+
+def own(ledger: Ledger, workers: int) -> Facts:
+    """Become the driver of a search; its facts."""
+    return ledger.own(
+        None,
+        host="made-up",
+        pid=1,
+        launch=LAUNCH,
+        resources=Resources(workers=workers, gpus="all"),
+        limits=Limits(),
+        workers=workers,
+        isolated=False,
+        command=("python /home/me/train.py", " --model made"),
+        now=BEGIN,
+    )
+
+
 def make(
     path: Path,
     *,
@@ -194,48 +242,31 @@ def make(
     workers: int = 8,
     fail: float = 0.03,
     stop_after: int | None = None,
+    observer: Observer | None = None,
+    machine: Machine | None = None,
 ) -> None:
-    """Write a finished search into the file; or one that was killed after so many results."""
+    """Write a finished search into the file; or one that was killed after so many results.
+
+    If the search is there already, it goes on.
+    """
     prepare_for_writing(path)
     terms = Terms(max_epochs, "3", 0, passes, 100.0)
-    launch = Launch("/home/me/train.py", "0" * 64, ("--model", "made"), "python", "/home/me")
-    resources = Resources(workers=workers, gpus="all")
     schedule = schedule_of(terms)
-    machine = Machine(workers, fail, stop_after)
-    with writable(path, print, busy_seconds=60) as engine:
-        with engine.begin() as connection:
-            create_search(
-                connection,
-                identity,
-                terms=terms,
-                launch=launch,
-                resources=resources,
-                limits=Limits(),
-                schedule=schedule,
-                summary=summarise_search(Plan(schedule, passes)),
-                now=BEGIN,
-            )
-        search = next(one for one in read_searches(engine) if one.run_identity == identity)
-        ledger = Ledger(engine, search.pk)
-        facts = ledger.own(
-            None,
-            host="made-up",
-            pid=1,
-            launch=launch,
-            resources=resources,
-            limits=Limits(),
-            workers=workers,
-            isolated=False,
-            command=("python /home/me/train.py", " --model made"),
-            now=BEGIN,
-        )
+    machine = machine or Machine(workers, fail, stop_after)
+    with writable(path, print, busy_seconds=60) as database:
+        if identity not in [one.run_identity for one in read_searches(database)]:
+            with database.transaction() as connection:
+                create(connection, identity, terms, workers)
+        search = next(one for one in read_searches(database) if one.run_identity == identity)
+        ledger = Ledger(database, search.pk)
+        facts = own(ledger, workers)
         driver = Driver(
             search,
             rebuild(schedule, passes, facts),
             ledger=ledger,
             executor=machine,
             sampler=Ids(schedule.configs),
-            observer=Unwatched(),
+            observer=observer or Unwatched(),
             places=[Gpu(str(number), "", "", isolated=False) for number in range(workers)],
             leeway=Leeway(10.0, 5, 2**31),
             stop=StopRequest(),

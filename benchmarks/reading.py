@@ -1,23 +1,22 @@
-"""What reading costs: the views with their usual filters, and the commands, on one database.
+"""What reading costs: the views with their usual filters, and the commands, as two tables.
 
     python benchmarks/reading.py [FILE] [--max-epochs 19683] [--passes 2]
 
-FILE is made if it is not there (minutes; see made.py). Figures are medians of several runs, for
-views in this process, for commands from start to finish beside a bare
-`python -c "import sqlite3, tabulate"`.
+FILE is made if it is not there (minutes; see made.py). Times are of the processor, so that what
+else the machine does changes little, and the least of several runs: of views in this process, of
+commands from start to finish, on a search of 206 places and on FILE, beside a bare
+`python -c "import sqlite3, tabulate"`. Memory is the most that was resident.
 """
 
 import argparse
-import os
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from made import make
 
@@ -46,57 +45,80 @@ def queries(connection: sqlite3.Connection) -> list[tuple[str, tuple[object, ...
 
 
 def show_views(database: Path, runs: int) -> None:
-    """A line per query: milliseconds, rows, the query."""
+    """A line per query: milliseconds, rows."""
+    print("| query | rows | ms |\n|---|---:|---:|")
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         for query, values in queries(connection):
-            rows = connection.execute(query, values).fetchall()
-            seconds = timed(lambda: connection.execute(query, values).fetchall(), runs)  # noqa: B023
-            print(f"{seconds * 1e3:9.1f} ms {len(rows):7} rows  {query}")
+            took = []
+            for _ in range(runs):
+                begin = time.process_time()
+                rows = connection.execute(query, values).fetchall()
+                took.append(time.process_time() - begin)
+            short = query.removeprefix("SELECT * FROM ").replace("run_identity = ?", "a search")
+            print(f"| `{short}` | {len(rows)} | {min(took) * 1e3:.1f} |")
 
 
-def show_commands(database: Path, runs: int) -> None:
-    """A line per command: seconds, times the bare start, most memory."""
-    bare = [sys.executable, "-c", "import sqlite3, tabulate"]
-    hbtrack = [sys.executable, "-m", "hbtrack"]
-    with tempfile.TemporaryDirectory() as folder:
-        page = str(Path(folder, "page.html"))
-        commands = [
-            ["status"],
-            ["report"],
-            ["show", "best"],
-            ["errors"],
-            ["sql", "@best"],
-            ["report", "--html", page],
-        ]
-        start = timed(lambda: measured(bare), runs)
-        print(f"{start:9.3f} s  {1.0:5.1f} x  {measured(bare):6.0f} MB  python -c {bare[2]!r}")
-        for words in commands:
-            command = [*hbtrack, *words, "--db", str(database)]
-            memory = measured(command)
-            Path(page).unlink(missing_ok=True)
-            seconds = timed(lambda: (measured(command), Path(page).unlink(missing_ok=True)), runs)  # noqa: B023
-            shown = " ".join(words).replace(page, "FILE")
-            print(f"{seconds:9.3f} s  {seconds / start:5.1f} x  {memory:6.0f} MB  hbtrack {shown}")
+BARE = ("-c", "import sqlite3, tabulate")
+COMMANDS = (
+    ("status",),
+    ("report",),
+    ("show", "best"),
+    ("errors",),
+    ("sql", "@best"),
+    ("sql", "@late-risers"),
+    ("report", "--html", "-"),
+)
 
 
-def timed(call: Callable[[], object], runs: int) -> float:
-    """Seconds of a call: the median."""
-    took = []
-    for _ in range(runs):
-        begin = time.perf_counter()
-        call()
-        took.append(time.perf_counter() - begin)
-    return median(took)
+def show_commands(small: Path, large: Path, runs: int) -> None:
+    """A line per command: seconds on both, how many bare starts that is, memory and output."""
+    print("| command | 206 places, s | bare starts | FILE, s | memory, MB | output, kB |")
+    print("|---|---:|---:|---:|---:|---:|")
+    bare = best_of(runs, [sys.executable, *BARE])
+    print(f"| `python -c '{BARE[1]}'` | {bare.seconds:.3f} | 1.0 | | {bare.memory:.0f} | |")
+    for words in COMMANDS:
+        command = [sys.executable, "-m", "hbtrack", *words, "--db"]
+        short, long = (best_of(runs, [*command, str(path)]) for path in (small, large))
+        print(
+            f"| `hbtrack {' '.join(words)}` | {short.seconds:.3f} | "
+            f"{short.seconds / bare.seconds:.1f} | {long.seconds:.3f} | {long.memory:.0f} | "
+            f"{long.output / 1000:.0f} |"
+        )
 
 
-def measured(command: list[str]) -> float:
-    """Run a command to its end; the most memory it had, in MB."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command} ended with {process.returncode}")
-    return usage.ru_maxrss / 1024
+@dataclass(frozen=True)
+class Cost:
+    """What a command took: processor seconds, MB of memory at most, bytes of output."""
+
+    seconds: float
+    memory: float
+    output: int
+
+
+def best_of(runs: int, command: list[str]) -> Cost:
+    """The run that took least."""
+    return min((run(command) for _ in range(runs)), key=lambda cost: cost.seconds)
+
+
+# A process begins with the peak of the one that it comes from: here that is a small one.
+_RUN = """
+import os, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(child, 0)
+os.write(2, b" %d %d" % ((usage.ru_utime + usage.ru_stime) * 1e6, usage.ru_maxrss))
+os._exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def run(command: list[str]) -> Cost:
+    """Run a command to its end."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _RUN, *command], capture_output=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{command} ended with {done.returncode}")
+    microseconds, kibibytes = map(int, done.stderr.split()[-2:])
+    return Cost(microseconds / 1e6, kibibytes / 1024, len(done.stdout))
 
 
 def main() -> None:
@@ -111,8 +133,11 @@ def main() -> None:
         database = args.file or Path(folder, "made.db")
         if not database.exists():
             make(database, max_epochs=args.max_epochs, passes=args.passes)
+        small = Path(folder, "small.db")
+        make(small)
+        show_commands(small, database, args.runs)
+        print()
         show_views(database, args.runs)
-        show_commands(database, args.runs)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""hbtrack beside its peers: what is measured, the page that says it, and the pictures."""

@@ -1,0 +1,59 @@
+"""The page of the benchmarks says what was measured, and their program runs."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Hbtrack
+
+RESULTS = ROOT / "docs" / "benchmarks.json"
+
+
+def test_the_page_is_what_the_results_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from comparison.page import render  # type: ignore[import-not-found]
+
+    made = render(json.loads(RESULTS.read_text()), RESULTS.stem)
+    assert RESULTS.with_suffix(".md").read_text() == made
+
+
+def test_the_pictures_are_of_these_results() -> None:
+    source = hashlib.sha256(RESULTS.read_bytes()).hexdigest()
+    pictures = sorted((ROOT / "docs").glob("benchmarks-*.svg"))
+    assert [picture.stem for picture in pictures] == [
+        "benchmarks-overhead",
+        "benchmarks-storage",
+        "benchmarks-utilisation",
+    ]
+    assert all(source in picture.read_text() for picture in pictures)
+
+
+@pytest.fixture
+def compared(hbtrack: Hbtrack, tmp_path: Path) -> tuple[list[dict[str, object]], str]:
+    """The rows and the page of a run of very little, beside a peer if it is installed."""
+    found = tmp_path / "found.json"
+    words = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "against.py"),
+        "--quick",
+        "--json",
+        str(found),
+    ]
+    words += ["--peers", "ours", "optuna_journal"]
+    subprocess.run(words, env=hbtrack.environment(), check=True, capture_output=True)
+    return json.loads(found.read_text())["rows"], found.with_suffix(".md").read_text()
+
+
+@pytest.mark.slow
+def test_a_run_measures_everything_and_names_peers_that_are_not_there(
+    compared: tuple[list[dict[str, object]], str],
+) -> None:
+    rows, page = compared
+    own = [row for row in rows if row["peer"] == "ours"]
+    assert {row["measure"] for row in own} == {"overhead", "utilisation", "kill", "storage"}
+    (kill,) = (row for row in own if row["measure"] == "kill")
+    assert [kill[key] for key in ("redone", "at_once", "missing", "twice")] == [0, 0, 0, 0]
+    assert "optuna_journal, all of it: `" in page or "| Optuna, journal |" in page
