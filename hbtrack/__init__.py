@@ -4,10 +4,9 @@ In Python, `connect` and `read` give what was found. Both need nothing but the s
 change nothing, and refuse with the errors of `hbtrack.errors`.
 """
 
-from typing import TYPE_CHECKING
-
 from hbtrack.version import __version__
 
+TYPE_CHECKING = False  # without loading typing, which would be a third of what `--help` takes
 if TYPE_CHECKING:
     from os import PathLike
     from sqlite3 import Connection

@@ -47,11 +47,13 @@ class Admission:
 
     # --- what may start ---
 
-    def idle(self, busy: Iterable[str]) -> list[Gpu]:
+    def idle(self, busy: Sequence[str]) -> list[Gpu]:
         """The GPUs on which something may start now, those that do least first.
 
         `busy` are the GPUs of each attempt that runs.
         """
+        if len(busy) >= len(self.places):  # the usual case
+            return []
         at_work = Counter(gpu for gpus in busy for gpu in gpus.split(","))
         if not self._may_start(at_work):
             return []
@@ -134,5 +136,6 @@ class Admission:
         return HbtrackError(
             f"The script could not be started {self._failed_starts} times in a row: "
             f"{os.strerror(record.failed)}. Everything recorded is kept; when that is mended, "
-            "type `hbtrack resume`."
+            "type `hbtrack resume`.",
+            see="cannot-start-scripts",
         )

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from hbtrack.comparing import retyped
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.faults import passing
 from hbtrack.growth import bring_up_to_date, grow
-from hbtrack.opening import launch_now, open_file, own, reopen, retyped, same_script
+from hbtrack.opening import launch_now, open_file, own, reopen, same_script
 from hbtrack.plan import rebuild
 from hbtrack.records import Facts, Limits, Place, Resources, Search, SearchStatus, Terms
 from hbtrack.schedule import grown, schedule_of
@@ -39,10 +40,10 @@ def extend_search(
 
     Raises UsageError when it would shrink, Conflict when scripts of it are not settled.
     """
-    terms = _grown_terms(stored, max_epochs, passes)
-    search = replace(retyped(stored, resources, limits, typed), launch=launch_now(path, stored))
     with ExitStack() as stack:
-        ownership = own(path, stored, stack)
+        ownership, stored = own(path, stored, stack, settings)
+        terms = _grown_terms(stored, max_epochs, passes)
+        search = replace(retyped(stored, resources, limits, typed), launch=launch_now(path, stored))
         probe = same_script(stack, search, settings)
         if terms != stored.terms:
             _grow(path, stored, terms, probe, settings)
@@ -56,7 +57,8 @@ def _grown_terms(stored: Search, max_epochs: int | None, passes: int | None) -> 
     if (passes or terms.passes) < terms.passes:
         raise UsageError(
             f"{stored.run_identity} has {terms.passes} passes, and --passes is the new total: "
-            f"{passes} would be fewer. Nothing was changed."
+            f"{passes} would be fewer. Nothing was changed.",
+            see="would-shrink",
         )
     grown_schedule = grown(schedule_of(terms), max_epochs or terms.max_epochs)
     return replace(terms, passes=passes or terms.passes, max_epochs=grown_schedule.max_epochs)
@@ -64,13 +66,13 @@ def _grown_terms(stored: Search, max_epochs: int | None, passes: int | None) -> 
 
 def _grow(path: Path, stored: Search, terms: Terms, probe: ScriptProbe, settings: Settings) -> None:
     """Write the larger schedule, with what is sampled for it, in one transaction."""
-    with open_file(path, settings) as engine:
-        with engine.begin() as connection:
-            facts = load_facts(connection.exec_driver_sql, stored.pk)
+    with open_file(path, settings) as database:
+        with database.transaction() as connection:
+            facts = load_facts(connection.execute, stored.pk)
         require_settled(stored, facts)
         old = schedule_of(stored.terms)
         more = probe.grow(schedule_of(terms), terms.seed, facts.passes, old, terms.configs)
-        with engine.begin() as connection:
+        with database.transaction() as connection:
             grow(connection, stored.pk, schedule_of(terms), terms.passes, more)
             passing("grow.inside")
             catalogue.reopen(connection, stored.pk)
@@ -103,7 +105,8 @@ def require_settled(stored: Search, facts: Facts) -> None:
         raise Conflict(
             f"{len(facts.open_attempts)} scripts of {stored.run_identity} may still run, so it "
             "was left as it is. Type `hbtrack resume` to go on with them, or `hbtrack stop` to end "
-            "them."
+            "them.",
+            see="scripts-still-run",
         )
 
 
@@ -132,10 +135,10 @@ def retry_failures(
     Raises Conflict when a driver runs the search or scripts of it are not settled.
     """
     with ExitStack() as stack:
-        own(path, stored, stack)
-        engine = stack.enter_context(open_file(path, settings))
-        connection = stack.enter_context(engine.begin())
-        facts = load_facts(connection.exec_driver_sql, stored.pk)
+        _, stored = own(path, stored, stack, settings)
+        database = stack.enter_context(open_file(path, settings))
+        connection = stack.enter_context(database.transaction())
+        facts = load_facts(connection.execute, stored.pk)
         require_settled(stored, facts)
         plan = rebuild(schedule_of(stored.terms), stored.terms.passes, facts)
         queued, refused = [], []

@@ -178,14 +178,9 @@ class Driver:
 
     def _commit(self, ended: Sequence[Ended], *, watched: bool = True) -> None:
         """Record what has ended, what follows, and what starts next: one transaction."""
-        self._stopping.kill_overdue()
+        self._stopping.kill_overdue(except_for={end.attempt for end in ended})
         self._admission.look_at_the_clock()
-        if not ended and not self.running and self._lacks_room():
-            raise Unavailable(
-                "The disk is full, so nothing was started; make room.", "the disk is full"
-            )
-        idle = not self._idle() or isinstance(self.plan.next(), Wait)
-        if not ended and idle and not self._is_to_be_seen():
+        if not ended and not self._has_to_do():
             return
         with self._ledger.transaction() as writer:
             step = Step(writer)
@@ -204,20 +199,40 @@ class Driver:
                 writer.status(SearchStatus.FINISHED, self._clock())
         for end in ended:
             self._executor.clear(end)
-        for running, verdict in step.verdicts:
-            self._observer.ended(running, verdict)
-        for closed in step.closed:
-            self._observer.promoted(self.plan, closed)
-        for pending in step.starts:
-            self._start(pending)
+        try:
+            for pending in step.starts:
+                self._start(pending)
+        finally:
+            self._tell(step)
         self._observer.progressed(self.plan, len(self.running), self._workers)
         if (length := self._ledger.wal_bytes()) > self._long_wal:
             self._long_wal = 2 * length
             self._observer.said("long_wal", mebibytes=length >> 20)
 
+    def _tell(self, step: Step) -> None:
+        """Show what happened, now that the next scripts are on their way."""
+        for running, verdict in step.verdicts:
+            self._observer.ended(running, verdict)
+        for closed in step.closed:
+            self._observer.promoted(self.plan, closed)
+        for pending in step.starts:
+            if pending.begun:
+                self._observer.started(pending.running)
+
+    def _has_to_do(self) -> bool:
+        """Whether there is something to commit although nothing has ended."""
+        idle = self._idle()
+        if idle and not self.running and self._lacks_room():
+            raise Unavailable(
+                "The disk is full, so nothing was started; make room.",
+                "the disk is full",
+                see="disk-full",
+            )
+        return bool(idle and not isinstance(self.plan.next(), Wait)) or self._is_to_be_seen()
+
     def _lacks_room(self) -> bool:
         """On a full disk scripts would fail whatever their config: for a while none is started."""
-        if not self._idle() or self._executor.has_room():
+        if self._executor.has_room():
             return False
         self._admission.rest(ROOM_SECONDS)
         self._observer.said("wait", message="the disk is full", seconds=ROOM_SECONDS)
@@ -225,12 +240,11 @@ class Driver:
 
     def _decide(self, step: Step) -> None:
         """Fill the idle workers with what the plan says is next."""
-        while self._idle() and not self._lacks_room():
+        while (idle := self._idle()) and not self._lacks_room():
             decision = self.plan.next()
             if isinstance(decision, Start):
-                if (taken := self._take_worker()) is None:
-                    return
-                self._record_start(step, decision, *taken)
+                if taken := self._take_worker(idle[0]):
+                    self._record_start(step, decision, *taken)
             elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
                 return
 
@@ -243,25 +257,26 @@ class Driver:
     def _busy(self) -> list[str]:
         return [running.gpu for running in self.running.values()]
 
-    def _take_worker(self) -> tuple[int, list[Gpu]] | None:
-        """A worker with its GPU, or with all of them for the one evaluation that is left."""
+    def _take_worker(self, gpu: Gpu) -> tuple[int, list[Gpu]] | None:
+        """A worker with this GPU, or with all of them for the one evaluation that is left.
+
+        None if another search uses the GPU: it is not idle then.
+        """
         resources = self.search.resources
         if resources.multi_gpu == "auto" and self.plan.only_one_left():
             every = self._admission.all_idle(self._busy())
             keys = [gpu.key for gpu in every or ()]
             if every and (worker := self._executor.take_worker(keys, 1)) is not None:
                 return worker, every
-        while idle := self._idle():
-            gpu = idle[0]
-            keys = [gpu.key] if gpu.key else []
-            if (worker := self._executor.take_worker(keys, resources.per_gpu)) is not None:
-                self._occupied.discard(gpu.key)
-                return worker, [gpu]
-            self._admission.occupied(gpu)
-            if gpu.key not in self._occupied:  # said once until it is ours again
-                self._occupied.add(gpu.key)
-                by = holder_of(gpu.key) or "another search"
-                self._observer.said("wait", message=f"GPU {gpu.name} is used by {by}")
+        keys = [gpu.key] if gpu.key else []
+        if (worker := self._executor.take_worker(keys, resources.per_gpu)) is not None:
+            self._occupied.discard(gpu.key)
+            return worker, [gpu]
+        self._admission.occupied(gpu)
+        if gpu.key not in self._occupied:  # said once until it is ours again
+            self._occupied.add(gpu.key)
+            by = holder_of(gpu.key) or "another search"
+            self._observer.said("wait", message=f"GPU {gpu.name} is used by {by}")
         return None
 
     def _record_start(self, step: Step, start: Start, worker: int, gpus: list[Gpu]) -> None:
@@ -297,7 +312,7 @@ class Driver:
         passing("spawn.before")
         self._executor.start(running.attempt, pending.worker, argv, pending.env)
         passing("spawn.after")
-        self._observer.started(running)
+        pending.begun = True
 
     def _open_pass(self, step: Step, pass_: int) -> bool:
         """Open a pass if its ids are there; else nothing starts until they are, or fail."""

@@ -10,7 +10,8 @@ HbtrackError            1   hbtrack failed
 └── Interrupted        75   a signal came before anything was started
 
 The text of an error is for the user: what happened (with names and values), what still
-holds, what to type next.
+holds, what to type next. `see` is the name of its cause: docs/troubleshooting.md has a section of
+that name, which `hbtrack --explain NAME` shows. Errors with one remedy share it.
 """
 
 
@@ -19,12 +20,16 @@ class HbtrackError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str, *, see: str) -> None:
+        super().__init__(message)
+        self.see = see
+
 
 class Unavailable(HbtrackError):
     """What is recorded cannot be reached for now; `reason` is no room, or who holds it locked."""
 
-    def __init__(self, message: str, reason: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, reason: str | None = None, *, see: str) -> None:
+        super().__init__(message, see=see)
         self.reason = reason or message
 
 
@@ -37,8 +42,8 @@ class UsageError(HbtrackError):
 class ScriptError(UsageError):
     """The user's script does not keep the contract; `output` is what it printed itself."""
 
-    def __init__(self, message: str, output: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, output: str = "", *, see: str) -> None:
+        super().__init__(message, see=see)
         self.output = output
 
 

@@ -4,8 +4,10 @@ The facts change first. Then the plan is recomputed from them, and every row tha
 them is made what the plan says, all in one transaction: the caller's.
 """
 
+from sqlite3 import Connection
 from typing import TYPE_CHECKING
 
+from hbtrack.display import budget
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.plan import Plan, recompute
 from hbtrack.records import Facts, Place, Sampled, Settled
@@ -17,13 +19,11 @@ from hbtrack.store.ledger import position
 from hbtrack.summary import summarise
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from hbtrack.script.probe import Grown
 
 
 def grow(
-    connection: "Connection",
+    connection: Connection,
     search_pk: int,
     schedule: Schedule,
     passes: int,
@@ -34,9 +34,11 @@ def grow(
     `added` are the new slots of the passes that are open, if the schedule is a larger one. Raises
     Conflict when an attempt is open that would have no place any more.
     """
-    stored = connection.exec_driver_sql("SELECT passes FROM search WHERE pk = ?", (search_pk,))
-    if passes < (before := stored.scalar_one()):
-        raise UsageError(f"The search has {before} passes already; {passes} would be fewer.")
+    stored = connection.execute("SELECT passes FROM search WHERE pk = ?", (search_pk,))
+    if passes < (before := stored.fetchone()[0]):
+        raise UsageError(
+            f"The search has {before} passes already; {passes} would be fewer.", see="would-shrink"
+        )
     derived.write_schedule(connection, search_pk, schedule, passes)
     if added:
         add_configs(connection, search_pk, Sampled(0, (), dict(added.params)))
@@ -46,10 +48,10 @@ def grow(
 
 
 def bring_up_to_date(
-    connection: "Connection", search_pk: int, schedule: Schedule, passes: int
+    connection: Connection, search_pk: int, schedule: Schedule, passes: int
 ) -> Plan:
     """After the facts have changed: make what follows from them follow again; the plan."""
-    facts = load_facts(connection.exec_driver_sql, search_pk)
+    facts = load_facts(connection.execute, search_pk)
     settled: dict[Place, Settled] = {}
     plan = recompute(schedule, passes, facts, settled)
     _take_over(plan, facts)
@@ -58,7 +60,7 @@ def bring_up_to_date(
 
 
 def reconcile(
-    connection: "Connection", search_pk: int, plan: Plan, settled: dict[Place, Settled]
+    connection: Connection, search_pk: int, plan: Plan, settled: dict[Place, Settled]
 ) -> None:
     """Make every derived row what this plan, recomputed from the stored facts, says.
 
@@ -91,6 +93,7 @@ def _take_over(plan: Plan, facts: Facts) -> None:
             plan.start(plan.place_of(attempt.config_id, attempt.epochs))
         except (LookupError, ValueError):
             raise Conflict(
-                f"{attempt.config_id} is being trained to {attempt.epochs} epochs, which would not "
-                "be next any more. Nothing was changed. Type `hbtrack stop`, then try again."
+                f"{attempt.config_id} is being trained to {budget(attempt.epochs)}, which would "
+                "not be next any more. Nothing was changed. Type `hbtrack stop`, then try again.",
+                see="scripts-still-run",
             ) from None

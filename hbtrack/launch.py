@@ -17,7 +17,8 @@ def make_launch(script: str, script_args: Sequence[str], python: str | None, cwd
     for what, text in (("script", script), ("interpreter", python or ""), ("folder", cwd)):
         if not _is_text(text):
             raise UsageError(
-                f"The name of the {what}, {text!a}, is not UTF-8; give it another one."
+                f"The name of the {what}, {text!a}, is not UTF-8; give it another one.",
+                see="not-utf8",
             )
     path = os.path.abspath(os.path.join(cwd, script))  # noqa: PTH100, PTH118 - links stay as typed
     return Launch(
@@ -43,7 +44,8 @@ def sha256_of(script: str) -> str:
         return hashlib.sha256(Path(script).read_bytes()).hexdigest()
     except OSError as error:
         raise UsageError(
-            f"The script {script} cannot be read: {error.strerror}. Nothing was started."
+            f"The script {script} cannot be read: {error.strerror}. Nothing was started.",
+            see="no-script",
         ) from error
 
 
@@ -52,7 +54,8 @@ def _interpreter(python: str | None) -> str:
     found = shutil.which(wanted)
     if found is None:
         raise UsageError(
-            f"The interpreter {wanted} was not found. Nothing was started; name one with --python."
+            f"The interpreter {wanted} was not found. Nothing was started; name one with --python.",
+            see="no-interpreter",
         )
     return os.path.abspath(found)  # noqa: PTH100 - a virtual environment's link must stay one
 

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
-from hbtrack.display import duration
+from hbtrack.contract import exception_of
+from hbtrack.display import budget, duration
 from hbtrack.plan import Plan
 from hbtrack.records import Limits
 
 BROKEN = "the script is plainly broken"
 FIRST = 10
 """So many evaluations that all fail alike mean that the script is broken, not the configs."""
-
+TOO_SLOW = f"the first {FIRST} evaluations all took longer than --timeout allows"
 
 TOO_MANY = "--max-failures"
+MOST_TEXT = 200
+"""So many characters of an error are part of a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ def reached(limits: Limits, plan: Plan, lived: float) -> Reached | None:
     if target is not None and plan.best and plan.best[0] <= target:
         loss, _, config_id, epochs = plan.best
         return Reached(
-            f"--target-loss {target:g} is reached: {loss!r} at {epochs} epochs by {config_id}",
+            f"--target-loss {target:g} is reached: {loss!r} at {budget(epochs)} by {config_id}",
             "--target-loss with a smaller loss, or none",
         )
     if most is not None and lived >= most:
@@ -51,7 +54,7 @@ def reached(limits: Limits, plan: Plan, lived: float) -> Reached | None:
 
 def failed_by(stop_reason: str) -> bool:
     """Whether a search with this reason was stopped by its failures: exit status 1, not 0."""
-    return stop_reason.startswith((TOO_MANY, BROKEN))
+    return stop_reason.startswith((TOO_MANY, BROKEN, TOO_SLOW))
 
 
 def at_limit(stop_reason: str) -> bool:
@@ -72,16 +75,24 @@ def broken(fingerprint: str, error: str) -> Reached:
     """The stop of a search whose first evaluations all failed alike."""
     if fingerprint.startswith("timeout;"):
         return Reached(
-            f"the first {FIRST} evaluations all took longer than --timeout allows",
+            TOO_SLOW,
             "--timeout with a longer time, or none",
             failure=True,
             once=True,
         )
-    last = error.strip().splitlines()[-1:] or ["no error text"]
     return Reached(
         f"{BROKEN}: the first {FIRST} evaluations all failed in the same way "
-        f"({fingerprint}): {last[0].rstrip('.')}",
+        f"({fingerprint}): {_brief(error)}",
         "",
         failure=True,
         once=True,
     )
+
+
+def _brief(error: str) -> str:
+    """The exception with the first line of its message, or the last line of another error."""
+    if exception := exception_of(error):
+        first = exception[1].splitlines()[:1]
+        return ": ".join([exception[0], *first])[:MOST_TEXT].rstrip(".")
+    last = error.strip().splitlines()[-1:] or ["no error text"]
+    return last[0][:MOST_TEXT].rstrip(".")

@@ -8,18 +8,16 @@ import os
 import shlex
 import time
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from sqlite3 import IntegrityError
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
-
+from hbtrack.comparing import as_before, require_same, retyped
+from hbtrack.database.connection import Database
 from hbtrack.database.location import make_search_folder, search_folder
 from hbtrack.database.revision import REVISION, peek
 from hbtrack.database.upgrade import writable
-from hbtrack.display import option
-from hbtrack.errors import Conflict, HbtrackError, ScriptError, UsageError
+from hbtrack.errors import NotFound, ScriptError, UsageError
 from hbtrack.faults import passing
 from hbtrack.launch import sha256_of
 from hbtrack.ownership import Ownership, owned, owner_of
@@ -37,7 +35,7 @@ from hbtrack.schedule import schedule_of
 from hbtrack.script.probe import ScriptProbe
 from hbtrack.session import Session, Settings
 from hbtrack.store import catalogue
-from hbtrack.store.facts import load_facts
+from hbtrack.store.facts import sampled_so_far
 from hbtrack.summary import summarise_search
 
 
@@ -60,7 +58,7 @@ def start_search(
     likely = _likely(path, launch, settings)
     with ExitStack() as stack:
         # The import may take long: who else wants the search is refused at once, not after it.
-        ownership = own(path, likely, stack) if likely else None
+        ownership = own(path, likely, stack, settings)[0] if likely else None
         probe = stack.enter_context(ScriptProbe(launch, settings.import_timeout))
         identity = probe.identity()
         stored = _stored(path, identity, settings) if path.exists() else None
@@ -68,16 +66,16 @@ def start_search(
             sampled = probe.sample(schedule, terms.seed, 1, (), terms.configs)
             _show_printed(probe, settings)
             new = _New(identity, terms, launch, resources, limits)
-            return _create(path, new, sampled, settings)
-        _compare(stored, launch, terms, typed)
-        launch = _as_before(launch, stored.launch, typed)
-        search = replace(retyped(stored, resources, limits, typed), launch=launch)
+            return _create(path, new, sampled, settings, stack)
+        require_same(stored, launch, terms, typed)
         if ownership is None or ownership.folder != search_folder(path, stored.pk):
-            ownership = own(path, stored, stack)
+            ownership, stored = own(path, stored, stack, settings)
+        launch = as_before(launch, stored.launch, typed)
+        search = replace(retyped(stored, resources, limits, typed), launch=launch)
         return reopen(path, stored, search, probe, ownership, settings)
 
 
-def open_file(path: Path, settings: Settings) -> AbstractContextManager[Engine]:
+def open_file(path: Path, settings: Settings) -> AbstractContextManager[Database]:
     """The database, for writing, as patiently as the settings say."""
     return writable(path, settings.say, busy_seconds=settings.patience)
 
@@ -86,8 +84,8 @@ def _likely(path: Path, launch: Launch, settings: Settings) -> Search | None:
     """The unfinished search of the same script and arguments, whose identity will be the same."""
     if not path.exists() or peek(path) != REVISION:  # nothing is upgraded for a script unseen
         return None
-    with open_file(path, settings) as engine:
-        searches = catalogue.read_searches(engine)
+    with open_file(path, settings) as database:
+        searches = catalogue.read_searches(database)
     same = (launch.script_sha256, launch.script_args)
     for search in searches:
         found = (search.launch.script_sha256, search.launch.script_args)
@@ -96,38 +94,34 @@ def _likely(path: Path, launch: Launch, settings: Settings) -> Search | None:
     return None
 
 
-def _as_before(launch: Launch, before: Launch, typed: set[str]) -> Launch:
-    """Where checkpoints lie, and what trained them, stays as long as it is there."""
-    cwd = before.cwd if Path(before.cwd).is_dir() else launch.cwd
-    keep_python = "python" not in typed and os.access(before.python, os.X_OK)
-    return replace(launch, cwd=cwd, python=before.python if keep_python else launch.python)
-
-
-def retyped(stored: Search, resources: Resources, limits: Limits, typed: set[str]) -> Search:
-    """The search with the resources and limits last used, unless they were typed."""
-
-    def given(values: Resources | Limits) -> dict[str, Any]:
-        return {name: value for name, value in asdict(values).items() if name in typed}
-
-    return replace(
-        stored,
-        resources=replace(stored.resources, **given(resources)),
-        limits=replace(stored.limits, **given(limits)),
-    )
-
-
 def _refuse_if_owned(path: Path, search: Search) -> None:
     """Raise Conflict, without waiting, when another driver runs this search."""
     if owner := owner_of(search_folder(path, search.pk)):
         raise owned(search.run_identity, owner)
 
 
-def own(path: Path, search: Search, stack: ExitStack) -> Ownership:
-    """This process owns the search, until the stack ends unless the ownership is kept."""
+def own(
+    path: Path, search: Search, stack: ExitStack, settings: Settings
+) -> tuple[Ownership, Search]:
+    """This process owns the search, until the stack ends unless the ownership is kept.
+
+    And the search as it is now that nobody else changes it: it may have been read hours ago, when
+    another was still to be driven first. Raises NotFound when it has been removed meanwhile.
+    """
     _refuse_if_owned(path, search)
     ownership = Ownership(make_search_folder(path, search.pk), search.run_identity)
     stack.callback(ownership.release_unless_kept)
-    return ownership
+    now = _stored(path, search.run_identity, settings)
+    if now is None or now.token != search.token:
+        raise _removed(search.run_identity)
+    return ownership, now
+
+
+def _removed(run_identity: str) -> NotFound:
+    return NotFound(
+        f"The search {run_identity!r} was removed by another hbtrack meanwhile.",
+        see="removed-meanwhile",
+    )
 
 
 def resume_search(
@@ -143,11 +137,18 @@ def resume_search(
 
     It is owned before its script is imported, which may take long: a second one is refused at once.
     """
-    search = replace(retyped(stored, resources, limits, typed), launch=launch_now(path, stored))
     with ExitStack() as stack:
-        ownership = own(path, stored, stack)
+        ownership, stored = own(path, stored, stack, settings)
+        search = replace(retyped(stored, resources, limits, typed), launch=launch_now(path, stored))
         probe = same_script(stack, search, settings)
         return reopen(path, stored, search, probe, ownership, settings)
+
+
+def session_to_end(path: Path, stored: Search, settings: Settings) -> Session:
+    """A stored search, to be driven for as long as what still runs is ended and settled."""
+    with ExitStack() as stack:
+        ownership, search = own(path, stored, stack, settings)
+        return Session(path, search, None, settings, ownership.keep())
 
 
 def launch_now(path: Path, stored: Search) -> Launch:
@@ -158,12 +159,14 @@ def launch_now(path: Path, stored: Search) -> Launch:
             raise UsageError(
                 f"The {what} of {stored.run_identity}, {place}, is gone, so the search was left "
                 f"as it is. Type `hbtrack run --db {shlex.quote(str(path))} SCRIPT "
-                f"{shlex.join(launch.script_args)}` with its new path to go on."
+                f"{shlex.join(launch.script_args)}` with its new path to go on.",
+                see="moved",
             )
     if not Path(launch.cwd).is_dir():
         raise UsageError(
             f"The working directory of {stored.run_identity}, {launch.cwd}, is gone, so the search "
-            "was left as it is. Make it again, or use `hbtrack run` from its new place."
+            "was left as it is. Make it again, or use `hbtrack run` from its new place.",
+            see="moved",
         )
     return replace(launch, script_sha256=sha256_of(launch.script))
 
@@ -176,15 +179,16 @@ def same_script(stack: ExitStack, search: Search, settings: Settings) -> ScriptP
         raise ScriptError(
             f"run_identity of {search.launch.script} says {identity!r} now, but the search is "
             f"{search.run_identity!r}: the script has changed. The search was left as it is; "
-            "`hbtrack run` would start one of the new name."
+            "`hbtrack run` would start one of the new name.",
+            see="script-changed",
         )
     return probe
 
 
 def _stored(path: Path, identity: str, settings: Settings) -> Search | None:
     with (
-        open_file(path, settings) as engine,
-        engine.begin() as connection,
+        open_file(path, settings) as database,
+        database.transaction() as connection,
     ):
         return catalogue.load_search(connection, identity)
 
@@ -200,54 +204,15 @@ def _next_pass(
 ) -> Sampled | None:
     """The configs of the pass that opens next, while the script is imported anyway."""
     with (
-        open_file(path, settings) as engine,
-        engine.begin() as connection,
+        open_file(path, settings) as database,
+        database.transaction() as connection,
     ):
-        facts = load_facts(connection.exec_driver_sql, search.pk)
-    opened = len(facts.passes)
+        opened, used = sampled_so_far(connection.execute, search.pk)
     if opened == search.terms.passes:
         return None
-    used = {config_id for ids in facts.passes for config_id in ids}
     terms = search.terms
     given = terms.configs if opened == 0 else ()
     return probe.sample(schedule_of(terms), terms.seed, opened + 1, used, given)
-
-
-def _compare(stored: Search, launch: Launch, terms: Terms, typed: set[str]) -> None:
-    """Refuse to go on with a search under other terms than it was started with."""
-    differences = [
-        f"{_typed_as(name)}: stored {_as_typed(getattr(stored.terms, name))}, "
-        f"given {_as_typed(getattr(terms, name))}"
-        for name in Terms.__dataclass_fields__
-        if name in typed and getattr(stored.terms, name) != getattr(terms, name)
-    ]
-    moved = not Path(stored.launch.script).exists()
-    same_script = launch.script == stored.launch.script or (
-        moved and launch.script_sha256 == stored.launch.script_sha256
-    )
-    if not same_script:
-        differences.append(f"script: stored {stored.launch.script}, given {launch.script}")
-    if launch.script_args != stored.launch.script_args:
-        differences.append(
-            f"arguments: stored {shlex.join(stored.launch.script_args) or 'none'}, "
-            f"given {shlex.join(launch.script_args) or 'none'}"
-        )
-    if differences:
-        raise Conflict(
-            f"The search {stored.run_identity!r} was started otherwise:\n"
-            + "".join(f"    {difference}\n" for difference in differences)
-            + "Nothing was changed. Go on with it as stored by `hbtrack resume "
-            f"{shlex.join(option('--identity', stored.run_identity))}`, or keep the new search in "
-            "another file with --db PATH, or let run_identity give it another name."
-        )
-
-
-def _typed_as(name: str) -> str:
-    return "--config" if name == "configs" else f"--{name.replace('_', '-')}"
-
-
-def _as_typed(value: object) -> object:
-    return (shlex.join(value) or "none") if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,11 +226,13 @@ class _New:
     limits: Limits
 
 
-def _create(path: Path, new: _New, sampled: Sampled, settings: Settings) -> Session:
+def _create(
+    path: Path, new: _New, sampled: Sampled, settings: Settings, stack: ExitStack
+) -> Session:
     """Write a new search; or find that another process did so just now, on the same terms."""
     schedule, identity = schedule_of(new.terms), new.identity
-    with open_file(path, settings) as engine:
-        with suppress(IntegrityError), engine.begin() as connection:
+    with open_file(path, settings) as database:
+        with suppress(IntegrityError), database.transaction() as connection:
             catalogue.create_search(
                 connection,
                 identity,
@@ -279,13 +246,14 @@ def _create(path: Path, new: _New, sampled: Sampled, settings: Settings) -> Sess
             )
             passing("create.before")
         passing("create.after")
-        with engine.begin() as connection:
+        with database.transaction() as connection:
             search = catalogue.load_search(connection, identity)
     if search is None:
-        raise HbtrackError(f"The search {identity!r} was removed as it was being started.")
-    _compare(search, new.launch, new.terms, set(Terms.__dataclass_fields__))
+        raise _removed(identity)
+    require_same(search, new.launch, new.terms, set(Terms.__dataclass_fields__))
+    ownership, search = own(path, search, stack, settings)
     search = replace(search, launch=new.launch, resources=new.resources, limits=new.limits)
-    return Session(path, search, sampled, settings)
+    return Session(path, search, sampled, settings, ownership.keep())
 
 
 def reopen(

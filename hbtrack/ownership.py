@@ -75,7 +75,8 @@ def owned(run_identity: str, owner: Owner | None) -> Conflict:
     """The refusal of a search that another driver runs."""
     return Conflict(
         f"Another hbtrack is running {run_identity!r} ({owner or 'just started'}). "
-        "It goes on undisturbed; `hbtrack status` shows how far it is."
+        "It goes on undisturbed; `hbtrack status` shows how far it is.",
+        see="another-driver",
     )
 
 
@@ -125,7 +126,8 @@ def signal_owner(folder: Path, number: signal.Signals) -> bool:
         return False
     raise Conflict(
         f"The hbtrack that runs the search ({owner}) cannot be reached from here. "
-        "Nothing was stopped; type `hbtrack stop` there."
+        "Nothing was stopped; type `hbtrack stop` there.",
+        see="unreachable-driver",
     )
 
 
@@ -137,7 +139,8 @@ def _try(lock: int, kind: int, folder: Path) -> bool:
     except OSError as error:
         raise HbtrackError(
             f"The file system of {folder} has no locks ({error.strerror}), so hbtrack cannot know "
-            "whether it is alone. Nothing was started; put the database on a local disk with --db."
+            "whether it is alone. Nothing was started; put the database on a local disk with --db.",
+            see="no-locks",
         ) from error
     return True
 

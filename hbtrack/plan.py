@@ -27,7 +27,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from hbtrack.display import budget
 from hbtrack.errors import HbtrackError
+from hbtrack.keeping import all_kept
 from hbtrack.records import (
     BracketStatus,
     Closed,
@@ -109,15 +111,19 @@ class RungState:
 
 @dataclass(slots=True)
 class _Config:
-    """One config_id: what is recorded of it and which slots it stands in."""
+    """One config_id: what is recorded of it and which slots it stands in.
 
-    budgets: list[int] = field(default_factory=list)  # recorded, ascending
-    losses: list[Loss] = field(default_factory=list)  # of those budgets
-    owners: dict[int, Place] = field(default_factory=dict)  # budget -> first place that took it
-    slots: list[SlotKey] = field(default_factory=list)  # canonical order
-    live: int = 0  # the first of them that has not come to its end
-    ended: set[SlotKey] = field(default_factory=set)
-    waiting: dict[SlotKey, Place] = field(default_factory=dict)
+    A search may have a million of them: most stand in one slot and come to a result or two.
+    """
+
+    slots: list[SlotKey]  # canonical order
+    budgets: tuple[int, ...] = ()  # recorded, ascending
+    losses: tuple[Loss, ...] = ()  # of those budgets
+    live: int = 0  # the first slot that has not come to its end
+    # Budget -> first place that took it, and the later slots that have come to their end: where
+    # there are several slots.
+    owners: dict[int, Place] | None = None
+    ended: set[SlotKey] | None = None
 
     def has_result_for(self, epochs: int) -> bool:
         """Whether a budget is recorded that is not below `epochs`."""
@@ -175,33 +181,30 @@ class Plan:
         for bracket in self.schedule.brackets:
             entering = {slot: next(ids) for slot in range(bracket.configs)}
             for slot, config_id in entering.items():
-                config = self._configs.setdefault(config_id, _Config())
-                config.slots.append(SlotKey(pass_, bracket.first_epochs, slot))
+                self._add_slot(config_id, SlotKey(pass_, bracket.first_epochs, slot))
             self._enter(RungKey(pass_, bracket.first_epochs, 0), entering, result)
         return result
 
     def record(self, config_id: str, epochs: int, loss: Loss) -> Consequences:
         """The evaluation (config_id, epochs) came to `loss`. Recording it twice is an error."""
-        config = self._configs.setdefault(config_id, _Config())
-        index = bisect_left(config.budgets, epochs)
-        if index < len(config.budgets) and config.budgets[index] == epochs:
+        config = self._configs.get(config_id)
+        if config is None:
+            config = self._configs[config_id] = _Config([])
+        budgets, losses = config.budgets, config.losses
+        index = bisect_left(budgets, epochs)
+        if index < len(budgets) and budgets[index] == epochs:
             raise ValueError(f"({config_id!r}, {epochs}) is recorded already")
-        trained = config.budgets[-1] if config.budgets else 0
-        self.epochs_done += max(0, epochs - trained)
-        config.budgets.insert(index, epochs)
-        config.losses.insert(index, loss)
+        self.epochs_done += max(0, epochs - (budgets[-1] if budgets else 0))
+        config.budgets = (*budgets[:index], epochs, *budgets[index:])
+        config.losses = (*losses[:index], loss, *losses[index:])
         result = Consequences()
         if loss is not None:
             if self.best is None or loss < self.best[0]:
                 result.improved.append(Improved(config_id, epochs, loss, self.epochs_done))
             self._rank(loss, NOWHERE, config_id, epochs)  # its place, if any, comes below
-        taking = sorted(
-            slot for slot, place in config.waiting.items() if self._epochs(place) <= epochs
-        )
-        # All leave `waiting` before the first is settled: settling one may end its slot, and the
-        # next slot must not be called ready for a place that has its result already.
-        for place in [config.waiting.pop(slot) for slot in taking]:
-            self._settle(place, config_id, result)
+        for place in [self._waiting(slot) for slot in config.slots[config.live :]]:
+            if place is not None and self._epochs(place) <= epochs:
+                self._settle(place, config_id, result)
         return result
 
     def start(self, place: Place) -> None:
@@ -262,7 +265,7 @@ class Plan:
         for place, config_id in self.places():
             if place.rung == 0:
                 sampled.setdefault(place.pass_, []).append(config_id)
-        return Facts(tuple(map(tuple, sampled.values())), tuple(self.recorded()), frozenset(), ())
+        return Facts(tuple(map(tuple, sampled.values())), tuple(self.recorded()), {}, ())
 
     def bracket_rungs(self, pass_: int, bracket: Bracket) -> list[RungState]:
         """The rungs of a bracket, the cheapest first."""
@@ -286,8 +289,8 @@ class Plan:
         Raises KeyError when there is none: no slot of the config is at this budget.
         """
         config = self._configs[config_id]
-        place = config.waiting[config.slots[config.live]]
-        if self._epochs(place) != epochs:
+        place = self._waiting(config.slots[config.live])
+        if place is None or self._epochs(place) != epochs:
             raise KeyError((config_id, epochs))
         return place
 
@@ -323,7 +326,8 @@ class Plan:
             return "it is no failure that counts"
         using = [
             key
-            for key in self._settled_rungs(config)
+            for slot in config.slots
+            for key in self._settled_rungs(slot)
             if config.source_for(self.rungs[key].epochs) == epochs
         ]
         for key in using:
@@ -331,36 +335,50 @@ class Plan:
                 s = next(b.s for b in self.schedule.brackets if b.first_epochs == key.first_epochs)
                 return f"pass {key.pass_}, bracket {s}, rung {key.rung} has promoted configs"
         if config.budgets[-1] > epochs:
-            return f"it has a result at {config.budgets[-1]} epochs"
+            return f"it has a result at {budget(config.budgets[-1])}"
         if any(self.rungs[rung_of(at)].members[at.slot] == config_id for at in self.running):
             return "it is running"
         return None if using else "no place uses it any more"
 
     # --- consequences ---
 
+    def _add_slot(self, config_id: str, slot: SlotKey) -> None:
+        config = self._configs.get(config_id)
+        if config is None:
+            self._configs[config_id] = _Config([slot])
+            return
+        if len(config.slots) == 1:  # what it took at its own budgets was the first to do so
+            (first,) = config.slots
+            config.owners = {
+                epochs: Place(*key, first.slot)
+                for key in self._settled_rungs(first)
+                if (epochs := self.rungs[key].epochs) in config.budgets
+            }
+        config.slots.append(slot)
+
     def _enter(self, key: RungKey, entering: dict[int, str], result: Consequences) -> None:
         """Fill a rung, whole and at once; then take what is recorded already."""
         self.rungs[key].members = entering
-        places = [Place(*key, slot) for slot in entering]
-        result.entered.extend(Entered(place, entering[place.slot]) for place in places)
-        for place in places:
-            config = self._configs[entering[place.slot]]
-            if config.has_result_for(self.rungs[key].epochs):
-                self._settle(place, entering[place.slot], result)
-                continue
-            config.waiting[slot_of(place)] = place
-            if config.slots[config.live] == slot_of(place):
+        epochs = self.rungs[key].epochs
+        entered = [Entered(Place(*key, slot), config_id) for slot, config_id in entering.items()]
+        result.entered += entered
+        for place, config_id in entered:
+            config = self._configs[config_id]
+            if config.has_result_for(epochs):
+                self._settle(place, config_id, result)
+            elif config.slots[config.live] == slot_of(place):
                 heapq.heappush(self._ready, place)
 
     def _settle(self, place: Place, config_id: str, result: Consequences) -> None:
         rung, config = self.rungs[rung_of(place)], self._configs[config_id]
         index = bisect_left(config.budgets, rung.epochs)  # there is one, or it would be waiting
         source, loss = config.budgets[index], config.losses[index]
-        owner = config.owners.get(source)
+        owner = config.owners.get(source) if config.owners else None
         reused = source != rung.epochs or (owner is not None and owner < place)
         result.settled.append(Settled(place, config_id, source, reused))
         if not reused:
-            config.owners[source] = place
+            if config.owners is not None:
+                config.owners[source] = place
             if loss is not None:
                 self._rank(loss, place, config_id, source)
             if owner is not None:  # a later place found it as an orphan, and gives it back
@@ -396,8 +414,9 @@ class Plan:
             self._enter(above_key, entering, result)
 
     def _rank(self, loss: float, place: Place, config_id: str, epochs: int) -> None:
-        measured = (loss, place, config_id, epochs)
-        self.best = min(self.best or measured, measured)
+        if self.best is None or loss <= self.best[0]:
+            measured = (loss, place, config_id, epochs)
+            self.best = min(self.best or measured, measured)
 
     def _shrink(self, key: RungKey, survivors: int) -> None:
         """Fewer survivors than planned leave every rung above with at most as many."""
@@ -407,14 +426,24 @@ class Plan:
             rung.expected = survivors
             key = key._replace(rung=key.rung + 1)
 
-    def _settled_rungs(self, config: _Config) -> Iterator[RungKey]:
-        """The rungs in which a place of the config has a result."""
-        for pass_, first_epochs, slot in config.slots:
-            for number in count():
-                key = RungKey(pass_, first_epochs, number)
-                if key not in self.rungs or slot not in self.rungs[key].losses:
-                    break
-                yield key
+    def _settled_rungs(self, slot: SlotKey) -> Iterator[RungKey]:
+        """The rungs in which the slot has a result."""
+        for number in count():
+            key = RungKey(slot.pass_, slot.first_epochs, number)
+            if key not in self.rungs or slot.slot not in self.rungs[key].losses:
+                break
+            yield key
+
+    def _waiting(self, slot: SlotKey) -> Place | None:
+        """The slot's place that has no result yet, if it has one."""
+        for number in count():
+            key = RungKey(slot.pass_, slot.first_epochs, number)
+            rung = self.rungs.get(key)
+            if rung is None or slot.slot not in rung.members:
+                return None
+            if slot.slot not in rung.losses:
+                return Place(*key, slot.slot)
+        return None
 
     def _epochs(self, place: Place) -> int:
         return self.rungs[rung_of(place)].epochs
@@ -424,12 +453,17 @@ class Plan:
 
     def _end_slot(self, slot: SlotKey, config: _Config) -> None:
         """The slot wants nothing more; the next slot of its config may now call the script."""
+        if len(config.slots) == 1:
+            config.live = 1
+            return
+        config.ended = config.ended or set()
         config.ended.add(slot)
         while config.live < len(config.slots) and config.slots[config.live] in config.ended:
             config.live += 1
             if config.live < len(config.slots):
-                place = config.waiting.get(config.slots[config.live])
-                if place is not None:
+                place = self._waiting(config.slots[config.live])
+                # It may be about to take a result: then the script is not called for it.
+                if place is not None and not config.has_result_for(self._epochs(place)):
                     heapq.heappush(self._ready, place)
 
 
@@ -441,12 +475,13 @@ def recompute(
     What follows for each place goes into `settled`.
     """
     plan = Plan(schedule, passes)
-    for config_id, epochs, loss in facts.results:
-        plan.record(config_id, epochs, loss)
-    for pass_, config_ids in enumerate(facts.passes, 1):
-        consequences = plan.open_pass(pass_, config_ids)
-        if settled is not None:
-            settled |= {taken.place: taken for taken in consequences.settled}
+    with all_kept():
+        for config_id, epochs, loss in facts.results:
+            plan.record(config_id, epochs, loss)
+        for pass_, config_ids in enumerate(facts.passes, 1):
+            consequences = plan.open_pass(pass_, config_ids)
+            if settled is not None:
+                settled |= {taken.place: taken for taken in consequences.settled}
     return plan
 
 
@@ -458,13 +493,19 @@ def rebuild(
     Raises HbtrackError when the places it arrives at are not the stored ones.
     """
     plan = recompute(schedule, passes, facts, settled)
-    entered = set(plan.places())
-    if entered != facts.entered:
-        place, config_id = min(entered ^ facts.entered)
-        stored = "stored but not recomputed" if (place, config_id) in facts.entered else "missing"
+    for key in sorted(plan.rungs.keys() | facts.entered.keys()):
+        _compare(key, plan.rungs[key].members if key in plan.rungs else {}, facts)
+    return plan
+
+
+def _compare(key: RungKey, recomputed: dict[int, str], facts: Facts) -> None:
+    entered = facts.entered.get(key, {})
+    if entered != recomputed:
+        slot, config_id = min(recomputed.items() ^ entered.items())
+        stored = "stored but not recomputed" if entered.get(slot) == config_id else "missing"
         raise HbtrackError(
             f"The stored places are not those that follow from the stored losses: {config_id!r} in "
-            f"pass {place.pass_}, first budget {place.first_epochs}, rung {place.rung}, slot "
-            f"{place.slot} is {stored}. Nothing was changed; type `hbtrack db check`."
+            f"pass {key.pass_}, first budget {key.first_epochs}, rung {key.rung}, slot "
+            f"{slot} is {stored}. Nothing was changed; type `hbtrack db check`.",
+            see="inconsistent",
         )
-    return plan

@@ -63,8 +63,8 @@ class Progress:
         live: Path | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        log = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._log = os.fdopen(log, "w", encoding="utf-8", errors="backslashreplace")
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._log = os.open(folder / "log", flags, 0o600)
         self._lines = lines
         self._last_line = time.monotonic()
         self._pace = Pace()
@@ -143,18 +143,20 @@ class Progress:
     def said(self, event: str, **facts: object) -> None:
         """One line: a timestamp, the event, what belongs to it."""
         line = event_line(event, **facts)
-        write_line(self._log, line)
+        with contextlib.suppress(OSError):  # a full disk must not stop a search
+            os.write(self._log, f"{line}\n".encode(errors="backslashreplace"))
         if self._lines:
             write_line(sys.stderr, line)
         elif self._say and event in _SENTENCES:
-            self._say(_SENTENCES[event].format(**facts))
+            self._say(_SENTENCES[event].format_map({**facts, **_brief(facts)}))
 
     def close(self) -> None:
         """The search is over, for this time."""
         if self._view:
             self._view.close()
         with contextlib.suppress(OSError):
-            self._log.close()
+            os.close(self._log)
+        self._log = -1  # what is said later is lost, and no other file gets it
 
 
 def can_redraw(stream: TextIO | None) -> bool:
@@ -180,6 +182,11 @@ def write_line(stream: TextIO, line: str) -> None:
         encoding = stream.encoding or "utf-8"
         stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()
+
+
+def _brief(facts: dict[str, object]) -> dict[str, str]:
+    """What stopped a search, without the particulars: they are told when it has stopped."""
+    return {"signal": str(facts["signal"]).partition(": ")[0]} if "signal" in facts else {}
 
 
 def _first(message: str | None) -> str:

@@ -2,9 +2,7 @@
 
 import json
 import re
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -12,10 +10,10 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from hbtrack.database.dictionary import DICTIONARY
 from hbtrack.database.location import existing_database, search_folder
+from hbtrack.database.reader import read_only
 from hbtrack.database.revision import (
     REVISION,
     explain,
@@ -25,7 +23,7 @@ from hbtrack.database.revision import (
 )
 from hbtrack.database.views import VIEWS
 from hbtrack.display import printable
-from hbtrack.errors import Conflict, HbtrackError, NotFound
+from hbtrack.errors import Conflict, NotFound
 from hbtrack.executors.worker_files import WorkerFiles
 from hbtrack.ownership import Owner, owner_of
 
@@ -71,48 +69,21 @@ def _damage_explained(path: Path) -> Iterator[None]:
 def _require_this_schema(connection: sqlite3.Connection, path: Path) -> None:
     revision = revision_of(connection, path)
     if revision is None:
-        raise NotFound(f"{path} is empty; start a search with `hbtrack run`.")
+        raise NotFound(f"{path} is empty; start a search with `hbtrack run`.", see="no-search")
     require_not_newer(revision, path)
     if revision != REVISION:
         raise Conflict(
             f"{path} has the older schema {revision}, which only writing commands bring to "
-            f"{REVISION}. Nothing was changed; type: hbtrack db upgrade --db {path}"
+            f"{REVISION}. Nothing was changed; type: hbtrack db upgrade --db {path}",
+            see="older-schema",
         )
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Open read-only, also where SQLite cannot make the -shm file that it needs.
-
-    A file without a -wal never changes by itself, so it can be read as it is; one with a -wal but
-    no -shm is read from a copy.
-    """
-    wal = path.with_name(path.name + "-wal")
     try:
-        try:
-            return _usable(f"file:{quote(str(path))}?mode=ro")
-        except sqlite3.OperationalError:
-            if not wal.exists():
-                return _usable(f"file:{quote(str(path))}?mode=ro&immutable=1")
-            with tempfile.TemporaryDirectory() as folder:
-                for file in (path, wal):
-                    shutil.copyfile(file, Path(folder, file.name))
-                return _usable(f"file:{quote(folder)}/{quote(path.name)}")
+        return read_only(path, patience=10)
     except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-        raise HbtrackError(
-            f"{path} cannot be read: {error}. If it is damaged, restore a backup; or name another "
-            "with --db PATH."
-        ) from error
-
-
-def _usable(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, timeout=10)
-    try:
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        raise explain(error, path) from error
 
 
 def rows(
@@ -144,7 +115,9 @@ def view_rows(
     """
     if view not in DICTIONARY:
         near = ", ".join(get_close_matches(view, DICTIONARY, cutoff=0.4) or DICTIONARY)
-        raise NotFound(f"No view is called {printable(repr(view))}; there are: {near}.")
+        raise NotFound(
+            f"No view is called {printable(repr(view))}; there are: {near}.", see="no-view"
+        )
     names = match_identity(all_identities(connection), identity)
     chosen = "run_identity IN (SELECT value FROM json_each(:names))" if view in VIEWS else "true"
     order = f" ORDER BY {_ORDER[view]}" if view in _ORDER else ""
@@ -188,7 +161,8 @@ def match_identity(identities: Sequence[str], pattern: str | None) -> list[str]:
         names = ", ".join(printable(repr(name)) for name in near)
         raise NotFound(
             f"No search is called {printable(repr(pattern))}. "
-            + (f"The nearest: {names}." if near else "There is no search at all.")
+            + (f"The nearest: {names}." if near else "There is no search at all."),
+            see="no-such-search",
         )
     return found
 
@@ -197,7 +171,10 @@ def _search(connection: sqlite3.Connection, run_identity: str) -> tuple[int, str
     sql = "SELECT pk, status FROM search WHERE run_identity = ?"
     for row in rows(connection, sql, [run_identity]):
         return row["pk"], row["status"]
-    raise NotFound(f"There is no search called {printable(repr(run_identity))} any more.")
+    raise NotFound(
+        f"There is no search called {printable(repr(run_identity))} any more.",
+        see="removed-meanwhile",
+    )
 
 
 def folder_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> Path:

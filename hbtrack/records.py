@@ -6,7 +6,7 @@ The words are those of the database's views, too: one word per thing.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Loss = float | None
 """What an evaluation came to; None is a failure."""
@@ -14,7 +14,13 @@ Loss = float | None
 
 def iso(seconds: float) -> str:
     """A Unix time as the database writes it: UTC, fixed width, so that text sorts by time."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def facts_of(record: Any) -> dict[str, Any]:
+    """The fields of a record by name; what is inside them stays as it is."""
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
 def unix(text: str) -> float:
@@ -92,16 +98,14 @@ def slot_of(place: Place) -> SlotKey:
 # --- consequences of a fact ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(NamedTuple):
     """A config has a place in a rung."""
 
     place: Place
     config_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """A place has a result: that of its config at `source_epochs`, its budget or one above.
 
     `reused` unless the script was called for this very place.
@@ -294,7 +298,7 @@ class Facts:
 
     passes: tuple[tuple[str, ...], ...]  # sampled ids of each opened pass, in canonical order
     results: tuple[tuple[str, int, Loss], ...]  # config_id, epochs, loss
-    entered: frozenset[tuple[Place, str]]
+    entered: dict[RungKey, dict[int, str]]  # of each rung that was entered: slot -> config_id
     open_attempts: tuple[OpenAttempt, ...]
     lived: float = 0.0  # seconds in which drivers that have ended lived
 

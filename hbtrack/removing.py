@@ -4,19 +4,15 @@ import os
 import shutil
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from hbtrack.database.connection import Database
 from hbtrack.database.location import search_folder
 from hbtrack.database.upgrade import writable
-from hbtrack.errors import NotFound
 from hbtrack.faults import passing
 from hbtrack.opening import own
 from hbtrack.records import Search
 from hbtrack.session import Settings
 from hbtrack.store.removal import delete_search, token_of
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 
 def remove_search(path: Path, stored: Search, settings: Settings) -> None:
@@ -25,26 +21,24 @@ def remove_search(path: Path, stored: Search, settings: Settings) -> None:
     Raises Conflict when a driver runs it, NotFound when it has been removed meanwhile.
     """
     with ExitStack() as stack:
-        own(path, stored, stack)
-        database = writable(path, settings.say, busy_seconds=settings.patience, foreign_keys=False)
-        engine = stack.enter_context(database)
-        with engine.begin() as connection:
-            if token_of(connection, stored.pk) != stored.token:
-                raise NotFound(f"{stored.run_identity!r} has just been removed by somebody else.")
+        own(path, stored, stack, settings)
+        file = writable(path, settings.say, busy_seconds=settings.patience, foreign_keys=False)
+        database = stack.enter_context(file)
+        with database.transaction() as connection:
             delete_search(connection, stored.pk)
             passing("remove.inside")
         passing("remove.after")
-        _remove_folder(engine, path, stored)
+        _remove_folder(database, path, stored)
 
 
-def _remove_folder(engine: "Engine", path: Path, stored: Search) -> None:
+def _remove_folder(database: Database, path: Path, stored: Search) -> None:
     """Remove the folder, and what one that was killed here has left.
 
     A search that is new may get the key of this one, and its folder. While the file is ours to
     write nobody makes one, so that is when the folder gets another name.
     """
     folder = search_folder(path, stored.pk)
-    with engine.begin() as connection, suppress(FileNotFoundError):
+    with database.transaction() as connection, suppress(FileNotFoundError):
         if token_of(connection, stored.pk) is None:
             folder.rename(folder.with_name(f"{stored.pk}{_GONE}{os.getpid()}"))
     for gone in folder.parent.glob(f"*{_GONE}*"):

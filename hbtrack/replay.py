@@ -10,6 +10,7 @@ from math import isclose
 from typing import Any
 
 from hbtrack.database.views import RANKED_BY
+from hbtrack.display import budget
 from hbtrack.errors import HbtrackError
 from hbtrack.plan import Done, Plan, rebuild
 from hbtrack.reading import Row, connected, match_identity, rows
@@ -173,11 +174,12 @@ def _check_places(plan: Plan, expected: dict[Place, Settled], places: list[Row])
 def _check_attempts(attempts: list[Row], facts: Facts) -> Iterator[str]:
     """Numbers without gaps, at most one open, at most one result, the last one pointed to."""
     for row in attempts:
+        evaluation = f"{row['config_id']!r} at {budget(row['epochs'])}"
         numbered = row["attempts"] == row["counted"] == row["largest"]
         if not (numbered and row["last"] == row["attempt_pk"]):
-            yield f"the attempts of {row['config_id']!r} at {row['epochs']} epochs are not in order"
+            yield f"the attempts of {evaluation} are not in order"
         if row["open"] + row["settled"] > 1:
-            yield f"{row['config_id']!r} at {row['epochs']} epochs was accepted twice"
+            yield f"{evaluation} was accepted twice"
     if len({attempt.config_id for attempt in facts.open_attempts}) < len(facts.open_attempts):
         yield "two attempts of one config are open at once"
 

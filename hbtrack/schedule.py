@@ -94,10 +94,14 @@ def make_schedule(max_epochs: int, eta: Fraction) -> Schedule:
     """
     if not 1 <= max_epochs <= MAX_EPOCHS_LIMIT:
         raise UsageError(
-            f"max_epochs must be a whole number from 1 to {MAX_EPOCHS_LIMIT}, not {max_epochs}."
+            f"max_epochs must be a whole number from 1 to {MAX_EPOCHS_LIMIT}, not {max_epochs}.",
+            see="bad-schedule",
         )
     if eta < 2:
-        raise UsageError(f"eta must be at least 2, not {format_eta(eta)}; 3 is the usual choice.")
+        raise UsageError(
+            f"eta must be at least 2, not {format_eta(eta)}; 3 is the usual choice.",
+            see="bad-schedule",
+        )
     s_max = 0
     while eta ** (s_max + 1) <= max_epochs:
         s_max += 1
@@ -121,7 +125,8 @@ def grown(schedule: Schedule, max_epochs: int) -> Schedule:
     raise UsageError(
         f"max_epochs grows from {schedule.max_epochs} by whole powers of eta ({eta}), so that all "
         f"that was measured can be used again, not to {max_epochs}: "
-        + (f"choose one of {steps}" if steps else "no larger one is a whole number in range.")
+        + (f"choose one of {steps}" if steps else "no larger one is a whole number in range."),
+        see="cannot-grow",
     )
 
 
@@ -146,7 +151,9 @@ def _bracket(max_epochs: int, eta: Fraction, s: int, s_max: int) -> Bracket:
 def parse_eta(text: str) -> Fraction:
     """The exact value of eta as typed: a whole or decimal number such as 3 or 2.5."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII):
-        raise UsageError(f"eta must be a number such as 3 or 2.5, not {text!r}.")
+        raise UsageError(
+            f"eta must be a number such as 3 or 2.5, not {text!r}.", see="bad-schedule"
+        )
     return Fraction(text)
 
 

@@ -1,6 +1,7 @@
 """One start of hbtrack on one search: own it, join store, plan, executor and sampler, drive."""
 
 import errno
+import gc
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -52,7 +53,7 @@ class Session:
     search: Search
     sampled: Sampled | None
     settings: Settings
-    ownership: Ownership | None = None  # of a search that was there before
+    ownership: Ownership | None = None  # None: it is taken when the search is driven
     script_changed: bool = False
 
     @property
@@ -136,7 +137,8 @@ class _Patience:
             text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
             raise Unavailable(
                 f"{text} Scripts that run go on; `hbtrack resume` takes them over, `hbtrack stop` "
-                "ends them."
+                "ends them.",
+                see=error.see if isinstance(error, Unavailable) else "system-error",
             ) from error
         self._pause = min(2 * self._pause, 10.0)
         message = error.reason if isinstance(error, Unavailable) else str(error)
@@ -168,28 +170,22 @@ class _Owned:
         """From the facts until the search is finished, stopped or in trouble."""
         session, search = self.session, self.session.search
         with ExitStack() as stack:
-            engine = stack.enter_context(
+            database = stack.enter_context(
                 writable(
                     session.path,
                     session.settings.say,
                     busy_seconds=min(BUSY_SECONDS, session.settings.patience),
                 )
             )
-            ledger = Ledger(engine, search.pk)
+            ledger = Ledger(database, search.pk)
             facts = self._own(ledger, places)
             plan = rebuild(schedule_of(search.terms), search.terms.passes, facts)
+            gc.freeze()  # what was loaded stays: nobody need look for garbage in it
             sampler = self._sampler(len(facts.passes))
             stack.callback(sampler.cancel)
             if session.script_changed:
                 _say_changed(self.observer, search, plan)
-            leeway = session.settings.leeway
-            executor = LocalExecutor(
-                self.folder,
-                cwd=search.launch.cwd,
-                token=search.token,
-                max_log=leeway.max_log,
-                holder=f"{search.run_identity} of {session.path}",
-            )
+            executor = self._executor()
             stack.callback(executor.close)
             executor.end_unknown({attempt.pk for attempt in facts.open_attempts})
             on_wake(executor.wake_fd())
@@ -202,19 +198,33 @@ class _Owned:
                 sampler=sampler,
                 observer=self.observer,
                 places=places,
-                leeway=leeway,
+                leeway=session.settings.leeway,
                 stop=self.stop,
             )
             status = driver.run(facts)
             passing("release.before")
-            stopped = status is SearchStatus.UNFINISHED and self.stop.for_good
-            reached = self.stop.reached
-            ledger.release(
-                time.time(),
-                stopped_by=self.stop.name if stopped else None,
-                judged=bool(stopped and reached and reached.once),
-            )
+            self._release(ledger, status)
             return status
+
+    def _executor(self) -> LocalExecutor:
+        search = self.session.search
+        return LocalExecutor(
+            self.folder,
+            cwd=search.launch.cwd,
+            token=search.token,
+            max_log=self.session.settings.leeway.max_log,
+            holder=f"{search.run_identity} of {self.session.path}",
+        )
+
+    def _release(self, ledger: Ledger, status: SearchStatus) -> None:
+        """Say in the database why nobody drives the search any more."""
+        stopped = status is SearchStatus.UNFINISHED and self.stop.for_good
+        reached = self.stop.reached
+        ledger.release(
+            time.time(),
+            stopped_by=self.stop.name if stopped else None,
+            judged=bool(stopped and reached and reached.once),
+        )
 
     def _own(self, ledger: Ledger, places: list[Gpu]) -> Facts:
         search = self.session.search
@@ -252,12 +262,14 @@ def _give_up(error: Exception, folder: Path) -> None:
     if getattr(error, "errno", 0) in (errno.EMFILE, errno.ENFILE):
         raise HbtrackError(
             f"Too many open files ({error}). {kept}; allow more (ulimit -n), or type "
-            "`hbtrack resume` with fewer --workers."
+            "`hbtrack resume` with fewer --workers.",
+            see="too-many-files",
         ) from error
     if not folder.is_dir():
         raise HbtrackError(
             f"The folder {folder} went away while the search ran, so it stops. {kept}; "
-            "type `hbtrack resume`."
+            "type `hbtrack resume`.",
+            see="file-replaced",
         ) from error
 
 

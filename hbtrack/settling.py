@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hbtrack.admission import Admission
 from hbtrack.causes import Cause, cause_of
 from hbtrack.executors.local import Ended
+from hbtrack.executors.worker_files import Output
 from hbtrack.records import AttemptStatus, Closed, Limits, RungKey, Verdict
 from hbtrack.seams import Executor, Leeway, Observer, Running, StopRequest
 from hbtrack.store.ledger import Writer
@@ -21,6 +22,7 @@ class Pending:
     running: Running
     gpus: list[str]  # as the script is told
     env: dict[str, str]
+    begun: bool = False
 
 
 @dataclass(slots=True)
@@ -59,7 +61,9 @@ class Settling:
 
     def judge(self, step: Step, running: Running, end: Ended, *, watched: bool) -> Verdict:
         """What an attempt came to."""
-        record, output = end.record, self._executor.output(end)
+        record = end.record
+        ran = record.pid is not None or record.exit_status is not None
+        output = self._executor.output(end) if ran else Output()  # what lies there is another's
         parent_died = watched and record.exit_status is None and not running.ending
         self._admission.note_parent(record, died=parent_died)
         finished_at = record.finished_at or self._clock()
@@ -72,10 +76,10 @@ class Settling:
             pid=record.pid,
             exit_status=record.exit_status,
             seconds=record.seconds,
-            last_line=output.last_line if record.pid else b"",
-            stdout=output.stdout if record.pid else "",
-            stderr=output.stderr if record.pid else "",
-            log=output.log if record.pid else None,
+            last_line=output.last_line,
+            stdout=output.stdout,
+            stderr=output.stderr,
+            log=output.log,
             asked_to_stop=running.ending is AttemptStatus.STOPPING or too_late,
             timed_out=running.ending is AttemptStatus.TIMEOUT,
             watched=watched and (record.exit_status is not None or running.alone or wiped),

@@ -77,10 +77,11 @@ class Stopping:
         for running in late:
             self._observer.said("timeout", config=running.config_id, epochs=running.epochs)
 
-    def kill_overdue(self) -> None:
+    def kill_overdue(self, except_for: Collection[int] = ()) -> None:
         """KILL to what did not end within the grace period; some cannot even be killed."""
         now = time.monotonic()
-        overdue = [run for run in self._ending() if run.kill_at is not None and run.kill_at <= now]
+        ending = [running for running in self._ending() if running.attempt not in except_for]
+        overdue = [run for run in ending if run.kill_at is not None and run.kill_at <= now]
         for running in overdue:
             running.killed_since = running.killed_since or now
         if self._stop.at is not None:
@@ -126,5 +127,6 @@ def _give_up(stuck: list[Running]) -> None:
             f"{len(stuck)} scripts were killed and still hold their locks: the kernel "
             "cannot end them yet, their parent (warden.py) is stopped, or they run in a "
             "container that is not visible from here. Everything finished is kept; when they "
-            "have ended, type `hbtrack resume`."
+            "have ended, type `hbtrack resume`.",
+            see="unkillable",
         )

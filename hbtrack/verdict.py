@@ -77,7 +77,7 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
         stderr=ending.stderr,
         log=ending.log,
     )
-    return replace(verdict, fingerprint=fingerprint_of(verdict))
+    return replace(verdict, fingerprint=fingerprint_of(verdict)) if verdict.error_type else verdict
 
 
 def _status(ending: Ending, max_lost: int) -> Verdict:

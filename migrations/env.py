@@ -7,10 +7,10 @@ hbtrack hands its own connection in; `alembic` on the command line gets one on H
 from alembic import context
 from sqlalchemy import Connection, event
 
-from hbtrack.database import tables, views
+from hbtrack.database import schema, tables, views
 from hbtrack.database.engine import open_engine
 from hbtrack.database.location import create_private, database_path
-from hbtrack.database.revision import APPLICATION_ID, REVISION, peek
+from hbtrack.database.revision import REVISION, peek
 from hbtrack.faults import passing
 
 
@@ -31,6 +31,8 @@ def migrate(connection: Connection) -> None:
     event.listen(connection, "before_cursor_execute", lambda *_: passing("migration.step"))
     with connection.begin() as transaction:
         before = context.get_context().get_current_heads()
+        if "keep" in context.config.attributes and before != (REVISION,):
+            context.config.attributes["keep"](*before)
         for statement in views.drop_statements():
             connection.exec_driver_sql(statement)
         context.run_migrations()
@@ -43,10 +45,8 @@ def migrate(connection: Connection) -> None:
 
 def finish(connection: Connection) -> None:
     """At this version's schema: its views, and the file's own marks."""
-    for statement in views.create_statements():
+    for statement in schema.finishing_statements():
         connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.exec_driver_sql(f"PRAGMA user_version = {int(REVISION)}")
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
     if broken:
         raise RuntimeError(f"the upgrade would break references: {broken[:5]}")
@@ -61,7 +61,5 @@ else:
     path = database_path(None)
     create_private(path)
     peek(path)  # raises Conflict for another program's file
-    engine = open_engine(path, foreign_keys=False)
-    with engine.connect() as own:
+    with open_engine(path) as engine, engine.connect() as own:
         migrate(own)
-    engine.dispose()

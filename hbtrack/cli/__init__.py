@@ -1,22 +1,22 @@
 """The command line: the only place where errors become text and exit status.
 
-Each command lives in a module of its own, imported when it is called: reading commands load none of
-sqlalchemy, alembic, numpy, rich.
+Each command lives in a module of its own, imported when it is called. None loads numpy; sqlalchemy
+and alembic only to upgrade an older database, rich only to write to a terminal.
 """
 
 import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from hbtrack.cli.parser import parse
-from hbtrack.display import printable
 from hbtrack.errors import HbtrackError, ScriptError, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
+    if sys.stderr is None:  # closed: 2>&-
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - no pathlib here; for good
     try:
         code = _call(sys.argv[1:] if argv is None else argv)
         if sys.stdout is not None:
@@ -33,11 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:  # a folder that is gone, a disk that is full
         _silence_stdout()
-        if not _has_folder():
-            complain("hbtrack: the folder that you are in was deleted; go to another one.")
-            return UsageError.exit_code
-        complain(f"hbtrack: {error}. Everything recorded is kept.")
-        return HbtrackError.exit_code
+        explained = _in_words(error)
+        show_error(explained)
+        return explained.exit_code
 
 
 def _call(arguments: Sequence[str]) -> int:
@@ -48,9 +46,17 @@ def _call(arguments: Sequence[str]) -> int:
     return int(args.command(args))
 
 
+def _in_words(error: OSError) -> HbtrackError:
+    if not _has_folder():
+        return UsageError(
+            "the folder that you are in was deleted; go to another one.", see="folder-deleted"
+        )
+    return HbtrackError(f"{error}. Everything recorded is kept.", see="system-error")
+
+
 def _has_folder() -> bool:
     try:
-        return bool(Path.cwd())
+        return bool(os.getcwd())  # noqa: PTH109 - `--help` loads no pathlib
     except OSError:
         return False
 
@@ -63,14 +69,21 @@ def _silence_stdout() -> None:
 
 
 def show_error(error: HbtrackError) -> None:
-    """Say what happened; before it, what a script that broke had printed itself."""
+    """Say what happened, and where more is; before it, what a script that broke had printed."""
     if isinstance(error, ScriptError) and error.output.strip():
         complain(error.output.rstrip())
-    complain(f"hbtrack: {error}")
+    complain(f"hbtrack: {error}\n{more(see=error.see)}")
+
+
+def more(*, see: str) -> str:
+    """The line that says how to read about an error: a section of docs/troubleshooting.md."""
+    return f"More: hbtrack --explain {see}"
 
 
 def complain(text: str) -> None:
     """Lines for the user's eye, on stderr, with nothing in them that could steer a terminal."""
+    from hbtrack.display import printable  # noqa: PLC0415 - `--help` has nothing to complain of
+
     safe = "\n".join(printable(line.replace("\t", "    ")) for line in text.split("\n"))
     encoding = sys.stderr.encoding or "utf-8"
     with contextlib.suppress(OSError, ValueError):  # a terminal that has gone away

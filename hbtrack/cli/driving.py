@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hbtrack.cli import complain
+from hbtrack.cli import complain, more, show_error
 from hbtrack.database.location import search_folder
-from hbtrack.display import option
+from hbtrack.display import budget, option
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, UsageError
 from hbtrack.limits import Reached
+from hbtrack.opening import session_to_end
 from hbtrack.ownership import owned
 from hbtrack.progress import Progress, can_redraw
 from hbtrack.reading import connected, rows, state_of
@@ -60,7 +61,7 @@ def patience() -> int:
 def _from_environment(name: str, default: int) -> int:
     value = os.environ.get(name) or str(default)
     if not (value.isascii() and value.isdigit()):
-        raise UsageError(f"{name} must be a whole number, not {value!r}.")
+        raise UsageError(f"{name} must be a whole number, not {value!r}.", see="usage")
     return int(value)
 
 
@@ -82,7 +83,7 @@ def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None =
     try:
         with _stop_signals(stop) as on_wake:
             status = session.drive(observer, stop, on_wake)
-    except HbtrackError:
+    except (HbtrackError, OSError):  # the latter is the machine's
         raise
     except Exception:  # the outermost: what is a defect of hbtrack's own
         return _crashed(session)
@@ -92,9 +93,8 @@ def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None =
     options = command_options(args, session.search)
     if stop.reached:
         return _at_limit(stop.reached, options)
-    complain(
-        f"Stopped by {stop.name}; everything finished is kept. To go on: hbtrack resume {options}"
-    )
+    complain(f"Stopped by {stop.name}; everything finished is kept.")
+    complain(f"To go on: hbtrack resume {options}")
     return INTERRUPTED
 
 
@@ -122,11 +122,12 @@ def _at_limit(reached: Reached, options: str) -> int:
         first = f"hbtrack retry {options}, then " if reached.once else ""
         complain(f"To go on: {first}hbtrack resume {options}, and {reached.to_go_on}.")
     else:
-        complain(
-            "When the script is mended: hbtrack retry "
-            f"{options}, then hbtrack resume {options}. To go on all the same, only the latter."
-        )
-    return HbtrackError.exit_code if reached.failure else os.EX_OK
+        complain(f"When the script is mended: hbtrack retry {options}")
+        complain(f"Then, or to go on all the same: hbtrack resume {options}")
+    if reached.failure:
+        complain(more(see="stopped-by-failures"))
+        return HbtrackError.exit_code
+    return os.EX_OK
 
 
 @contextmanager
@@ -139,8 +140,25 @@ def stoppable() -> Iterator[None]:
     def interrupt(number: int, _frame: object) -> None:
         raise Interrupted(
             f"Stopped by {signal.Signals(number).name} before anything was started. Scripts that "
-            "an earlier hbtrack left running go on; type the same again to go on."
+            "an earlier hbtrack left running go on; type the same again to go on.",
+            see="interrupted",
         )
+
+    with _handling(interrupt):
+        yield
+
+
+@contextmanager
+def ended_by_signals(message: str) -> Iterator[None]:
+    """A stop signal ends the command by an Interrupted that says this.
+
+    Further ones are ignored: they would cut short what is put in order on the way out.
+    """
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        raise Interrupted(message, see="interrupted")
 
     with _handling(interrupt):
         yield
@@ -183,11 +201,13 @@ def _crashed(session: Session) -> int:
     with log.open("a", encoding="utf-8") as file:
         file.write(text)
     complain(text)
-    complain(
-        f"hbtrack: this is a defect of hbtrack; the traceback is also in {log}. Everything "
-        "recorded is kept and running scripts go on: `hbtrack resume` takes them over."
+    defect = HbtrackError(
+        f"this is a defect of hbtrack; the traceback is also in {log}. Everything recorded is "
+        "kept and running scripts go on: `hbtrack resume` takes them over.",
+        see="defect",
     )
-    return HbtrackError.exit_code
+    show_error(defect)
+    return defect.exit_code
 
 
 def settle_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
@@ -199,7 +219,7 @@ def settle_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
     with connected(args.db) as connection:
         open_attempts = rows(connection, _OPEN, [search.run_identity])
     if open_attempts:
-        session = Session(path, search, None, settings_to_end(0.0))
+        session = session_to_end(path, search, settings_to_end(0.0))
         stop = StopRequest(time.time(), "settling")
         with _stop_signals(stop) as on_wake:
             session.drive(_silent(search), stop, on_wake)
@@ -215,7 +235,8 @@ def require_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
         raise Conflict(
             f"Scripts of {search.run_identity!r} still run, although their hbtrack is dead. "
             "Nothing was changed; type `hbtrack resume` to go on with them, or `hbtrack stop` to "
-            "end them."
+            "end them.",
+            see="scripts-still-run",
         )
 
 
@@ -237,11 +258,11 @@ def show_finished(args: argparse.Namespace, search: Search) -> None:
     done += f"{row['evaluations_failed']} failed."
     if row["best_loss"] is None and row["evaluations_failed"]:
         done += " Nothing has a loss: `hbtrack report` shows why."
-    if row["best_loss"] is not None:
-        done += (
-            f" Best {row['best_loss']!r} at {row['best_epochs']} epochs: {row['best_config_id']}"
-        )
     complain(done)
+    if row["best_loss"] is not None:
+        complain(
+            f"Best {row['best_loss']!r} at {budget(row['best_epochs'])}: {row['best_config_id']}"
+        )
     complain(f"More: hbtrack report {command_options(args, search)}")
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from hbtrack.causes import Cause, cause_of
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
-from hbtrack.display import duration, option, printable
+from hbtrack.cli.explain import sections
+from hbtrack.display import budget, duration, option, printable
 from hbtrack.errors import NotFound
 from hbtrack.reading import Row, connected, match_identity, rows
 from hbtrack.records import AttemptStatus, Verdict
@@ -25,7 +26,9 @@ def main(args: argparse.Namespace) -> int:
         connection.execute("BEGIN")  # one moment of a search that may be running
         searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
         if not searches:
-            raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
+            raise NotFound(
+                "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
+            )
         chosen = match_identity(list(searches), args.identity)
         found = {name: failure_groups(connection, name, args.top) for name in chosen}
     if args.format == "json":
@@ -47,6 +50,9 @@ def _text(search: Row, groups: list[FailureGroup], args: argparse.Namespace) -> 
     head = (
         f"{printable(name)}: {failed} of {failed + search['evaluations_done']} evaluations failed"
     )
+    if args.top > len(groups) and (reused := failed - sum(group.count for group in groups)) > 0:
+        head += f", {reused} of them without a run: a config sampled again fails again"
+    head = tables.wrapped(head, "  ")
     return "\n\n".join([head, *("\n".join(_group(group, search, args)) for group in groups)])
 
 
@@ -60,7 +66,7 @@ def _group(group: FailureGroup, search: Row, args: argparse.Namespace) -> Iterat
     yield f"  {first} to {last}" if group.count > 1 else f"  {first}"
     if group.common:
         yield "  in common: " + "; ".join(map(printable, group.common))
-    yield f"  example: {printable(group.example)} at {group.epochs} epochs"
+    yield f"  example: {printable(group.example)} at {budget(group.epochs)}"
     yield from (f"    {printable(line)}" for line in _last_lines(group.error, args))
     yield from (f"  {printable(line)}" for line in _advice(group, search, args))
 
@@ -79,6 +85,8 @@ def _last_lines(error: str, args: argparse.Namespace) -> list[str]:
 def _advice(group: FailureGroup, search: Row, args: argparse.Namespace) -> Iterator[str]:
     """What to type about it: see it, then run it again, with what may help."""
     name = search["run_identity"]
+    if group.error_type in sections():
+        yield f"more:  hbtrack --explain {group.error_type}"
     yield "see:   " + to_type(args, name, "logs", config=group.example)
     yield "again: " + to_type(args, name, "retry", *option("--error", group.error_type))
     yield "       " + to_type(args, name, "resume", *_remedy(group, search))

@@ -24,13 +24,17 @@ def main(args: argparse.Namespace) -> int:
     target = Path(args.dest).absolute()
     _require_new(target)
     if args.raw and args.form != "csv":
-        raise UsageError(f"--raw is about cells of csv; {args.form} is as it is. Leave it out.")
+        raise UsageError(
+            f"--raw is about cells of csv; {args.form} is as it is. Leave it out.", see="usage"
+        )
     with connected(args.db) as connection:
         connection.row_factory = None
         connection.execute("BEGIN")
         chosen = match_identity(all_identities(connection), args.identity)
         if not chosen:
-            raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
+            raise NotFound(
+                "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
+            )
         with _appears_whole(target) as partial:
             if args.form == "json":
                 _write_document(connection, args.identity, partial)
@@ -43,9 +47,13 @@ def main(args: argparse.Namespace) -> int:
 
 def _require_new(target: Path) -> None:
     if os.path.lexists(target):
-        raise UsageError(f"{target} exists already and was not touched; name another DEST.")
+        raise UsageError(
+            f"{target} exists already and was not touched; name another DEST.", see="destination"
+        )
     if not target.parent.is_dir():
-        raise UsageError(f"There is no folder {target.parent}; nothing was written.")
+        raise UsageError(
+            f"There is no folder {target.parent}; nothing was written.", see="destination"
+        )
 
 
 @contextmanager

@@ -30,14 +30,15 @@ def main(args: argparse.Namespace) -> int:
 
 def _extend(args: argparse.Namespace) -> int:
     if args.passes is None and args.max_epochs is None:
-        raise UsageError("Say how large: --passes P or --max-epochs R, as new totals.")
+        raise UsageError("Say how large: --passes P or --max-epochs R, as new totals.", see="usage")
     path = existing_database(args.db)
-    with writable(path, complain, busy_seconds=patience()) as engine:
-        searches = {search.run_identity: search for search in read_searches(engine)}
+    with writable(path, complain, busy_seconds=patience()) as database:
+        searches = {search.run_identity: search for search in read_searches(database)}
     names = match_identity(list(searches), args.identity)
     if len(names) > 1:
         raise UsageError(
-            f"{args.identity!r} means {len(names)} searches; name one: {', '.join(names[:5])}."
+            f"{args.identity!r} means {len(names)} searches; name one: {', '.join(names[:5])}.",
+            see="several-searches",
         )
     search = searches[names[0]]
     settle_dead(path, search, args)

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from hbtrack.cli import complain, tables
 from hbtrack.database.location import database_path
-from hbtrack.display import printable, shortened, width_of
+from hbtrack.display import budget, printable
 from hbtrack.ownership import owner_of
 from hbtrack.reading import connected, match_identity, rows
 from hbtrack.report.config import find_config
 from hbtrack.report.logs import Attempt, Printed, find_attempt
+from hbtrack.report.width import shortened, width_of
 
 POLL_SECONDS = 0.2
 
@@ -93,7 +94,7 @@ class _Shown:
     def titled(self, stream: str) -> str:
         """Which stream it is, of what."""
         one = self._attempt
-        return f"{stream} of {one.config_id} at {one.epochs} epochs, attempt {one.attempt}"
+        return f"{stream} of {one.config_id} at {budget(one.epochs)}, attempt {one.attempt}"
 
     def add(self, stream: str, piece: bytes) -> None:
         """More of a stream: its whole lines are shown."""

@@ -22,7 +22,7 @@ def main(
     The caller has begun the transaction. Raises UsageError when several searches match.
     """
     if len(identities) > 1:
-        raise UsageError(_several(identities))
+        raise UsageError(_several(identities), see="several-searches")
     page = render(gather(connection, database, identities[0], time.time()))
     if target == "-":
         if sys.stdout is not None:  # not closed: >&-

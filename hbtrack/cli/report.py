@@ -3,27 +3,41 @@
 import argparse
 import html
 import sqlite3
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
 from hbtrack.database.location import database_path
-from hbtrack.display import printable, shortened, width_of
+from hbtrack.display import budget, duration, printable
 from hbtrack.errors import NotFound, UsageError
 from hbtrack.reading import Row, connected, match_identity, rows, state_of
+from hbtrack.records import unix
+from hbtrack.report.agreement import GOOD, Agreement, agreement
 from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
+from hbtrack.report.width import shortened, width_of
 
 FAILURES = 5
 """So many causes of failures are shown; `hbtrack errors` has all."""
+
+FEWEST = 5
+"""So many of the best are shown on the lowest terminal."""
 
 MORE = ("epochs_reached", "bracket", "seconds")
 """Columns that a narrow terminal does without."""
 
 NARROWEST = 12
 """Columns that a config_id keeps on a terminal, however narrow that is."""
+
+RUNNING = 5
+"""So many running evaluations are shown, those that have run longest; `status --watch` has all."""
+
+_RUNNING = """
+SELECT config_id, epochs, worker, gpu, started_at FROM attempts
+WHERE run_identity = ? AND finished_at IS NULL ORDER BY started_at"""
 
 WIDEST = 24
 """Columns that a parameter's text may take on a terminal."""
@@ -36,8 +50,10 @@ class Report:
     search: Row
     state: str
     left: str | None  # how long it still takes
+    running: list[Row]  # what its scripts do at this moment
     ranked: list[Row]
     failures: list[Row]
+    agreement: Agreement | None
 
     @property
     def name(self) -> str:
@@ -48,12 +64,16 @@ class Report:
 def main(args: argparse.Namespace) -> int:
     """Report on each search that matches; exit 3 when there is none."""
     if args.html and (others := sorted(args.typed & {"all", "format", "sort", "top"})):
-        raise UsageError(f"A page has all of a search: leave --{others[0]} out, or --html.")
+        raise UsageError(
+            f"A page has all of a search: leave --{others[0]} out, or --html.", see="usage"
+        )
     with connected(args.db) as connection:
         connection.execute("BEGIN")  # one moment of a search that may be running
         names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
         if not names:
-            raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
+            raise NotFound(
+                "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
+            )
         chosen = match_identity(names, args.identity)
         if args.html:
             from hbtrack.cli import page  # noqa: PLC0415 - only a page needs a template engine
@@ -84,8 +104,10 @@ def _read(
         search,
         state,
         _left(connection, name) if state == "running" else None,
+        rows(connection, _RUNNING, [name]) if state in ("running", "orphaned") else [],
         ranking(connection, name, args.sort, limit),
         failure_counts(connection, name),
+        agreement(connection, name),
     )
 
 
@@ -108,8 +130,10 @@ def _as_json(report: Report, limit: int | None) -> dict[str, Any]:
         "search": report.search,
         "state": report.state,
         "left": report.left,
+        "running": report.running,
         "leaderboard": report.ranked,
         "failures": failures,
+        "agreement": asdict(report.agreement) if report.agreement else None,
     }
 
 
@@ -138,7 +162,16 @@ def _column_of(name: str) -> str:
 
 
 def _text(report: Report, args: argparse.Namespace) -> str:
-    parts = ["\n".join(_headline(report))]
+    """The report; on a low terminal with fewer of the best, so that all that it says is seen."""
+    text = _whole_text(report, args)
+    if args.format == "simple" and not args.typed & {"top", "all"}:
+        ranked = report.ranked[: max(FEWEST, len(report.ranked) - max(0, tables.lines_over(text)))]
+        text = _whole_text(replace(report, ranked=ranked), args)
+    return text
+
+
+def _whole_text(report: Report, args: argparse.Namespace) -> str:
+    parts = ["\n".join(tables.wrapped(line, "  ") for line in _headline(report))]
     if args.format == "html":
         parts = [f"<p>{html.escape(line)}</p>" for line in _headline(report)]
     if report.ranked:
@@ -160,7 +193,7 @@ def _headline(report: Report) -> list[str]:
     if search["stop_reason"]:
         lines.append(f"stopped: {printable(search['stop_reason'])}")
     if search["best_loss"] is not None:
-        best = f"best {tables.rounded(search['best_loss'])} at {search['best_epochs']} epochs: "
+        best = f"best {tables.rounded(search['best_loss'])} at {budget(search['best_epochs'])}: "
         return [*lines, best + printable(search["best_config_id"])]
     if ended and ended == search["evaluations_failed"]:
         return [*lines, "no evaluation has a loss: all that ended have failed"]
@@ -181,9 +214,8 @@ def _table(report: Report, args: argparse.Namespace) -> list[str]:
         lines = _shortened(lines, width - tables.wide(lines, needed[:-1]))
     shown = tables.fitting(lines, columns, more)
     text = tables.table(lines, "simple", shown)
-    if left_out := [printable(name) for name in columns if name not in shown]:
-        text += f"\nNo room for {', '.join(left_out)}: --format csv has them."
-    return [text]
+    left_out = tables.left_out(columns, shown)
+    return [f"{text}\n{left_out}" if left_out else text]
 
 
 def _for_the_eye(line: Row) -> Row:
@@ -212,15 +244,43 @@ def _shortened(lines: list[Row], room: int) -> list[Row]:
 
 
 def _below(report: Report, args: argparse.Namespace) -> list[str]:
-    """The failures in a line each, and what shows more."""
-    lines = [_failure(row) for row in report.failures[:FAILURES]]
+    """What runs and what failed, in a line each, and what shows more."""
+    lines = [_attempt(row) for row in report.running[:RUNNING]]
+    if (rest := len(report.running) - RUNNING) > 0:
+        lines.append(f"and {rest} more running")
+    lines += [_failure(row) for row in report.failures[:FAILURES]]
     if (rest := len(report.failures) - FAILURES) > 0:
         lines.append(f"and {rest} more causes")
-    verbs = ["show best"] * bool(report.ranked) + ["errors"] * bool(report.failures)
-    more = [f"more: {to_type(args, report.name, *verb.split())}" for verb in verbs]
+    if report.agreement:
+        lines.append(tables.wrapped(f"was stopping early right? {report.agreement}", "  "))
+    more = [
+        printable(f"{what + ':':20} {to_type(args, report.name, *words)}")
+        for what, words in _further(report).items()
+    ]
+    return ["\n".join(part) for part in (lines, more) if part]
+
+
+def _further(report: Report) -> dict[str, tuple[str, ...]]:
+    """What shows more of it, or goes on with it."""
+    further: dict[str, tuple[str, ...]] = {}
+    if report.ranked:
+        further["run the best again"] = ("show", "best")
+    if report.failures:
+        further["look into failures"] = ("errors",)
+    if report.agreement and report.agreement.rho < GOOD:
+        further["who rose late"] = ("sql", "@late-risers")
+    if report.state == "running":
+        further["watch it"] = ("status", "--watch")
     if report.state in ("interrupted", "orphaned", "stopped"):
-        more.append(f"to go on: {to_type(args, report.name, 'resume')}")
-    return ["\n".join(part) for part in (lines, [printable(line) for line in more]) if part]
+        further["go on"] = ("resume",)
+    return further
+
+
+def _attempt(row: Row) -> str:
+    took = duration(max(0.0, time.time() - unix(row["started_at"])))
+    text = f"running for {took}, to {budget(row['epochs'])}: {printable(row['config_id'])}"
+    width = tables.terminal_width()
+    return text if width is None else shortened(text, width)
 
 
 def _failure(row: Row) -> str:
@@ -229,4 +289,4 @@ def _failure(row: Row) -> str:
     example = f"(e.g. {printable(row['example'])})"
     if width is None or width_of(text) + 1 + width_of(example) <= width:
         return f"{text} {example}"
-    return f"{shortened(text, width)}\n    {example}"
+    return shortened(text, width)

@@ -29,10 +29,12 @@ def main(args: argparse.Namespace) -> int:
 
 def _resume(args: argparse.Namespace) -> int:
     path = existing_database(args.db)
-    with writable(path, complain, busy_seconds=patience()) as engine:
-        searches = {search.run_identity: search for search in read_searches(engine)}
+    with writable(path, complain, busy_seconds=patience()) as database:
+        searches = {search.run_identity: search for search in read_searches(database)}
     if not searches:
-        raise NotFound(f"There is no search in {path}; start one with `hbtrack run SCRIPT`.")
+        raise NotFound(
+            f"There is no search in {path}; start one with `hbtrack run SCRIPT`.", see="no-search"
+        )
     chosen = [searches[name] for name in match_identity(list(searches), args.identity)]
     todo = [search for search in chosen if search.status is not SearchStatus.FINISHED]
     if not todo:

@@ -8,7 +8,7 @@ from hbtrack.cli import complain, show_error
 from hbtrack.cli.driving import command_options, patience, settings_to_end, settle_dead, stoppable
 from hbtrack.database.location import existing_database
 from hbtrack.database.upgrade import writable
-from hbtrack.display import printable
+from hbtrack.display import budget, printable
 from hbtrack.errors import Conflict, HbtrackError, NotFound
 from hbtrack.reading import match_identity
 from hbtrack.records import Search
@@ -29,8 +29,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _retry(args: argparse.Namespace) -> int:
     path = existing_database(args.db)
-    with writable(path, complain, busy_seconds=patience()) as engine:
-        searches = {search.run_identity: search for search in read_searches(engine)}
+    with writable(path, complain, busy_seconds=patience()) as database:
+        searches = {search.run_identity: search for search in read_searches(database)}
     chosen = [searches[name] for name in match_identity(list(searches), args.identity)]
     found, queued, codes = 0, 0, []
     for search in chosen:
@@ -49,7 +49,10 @@ def _retry(args: argparse.Namespace) -> int:
     if codes:
         return max(codes)
     if not found:
-        raise NotFound("No failed evaluation is meant. `hbtrack report` shows the failures.")
+        raise NotFound(
+            "No failed evaluation is meant. `hbtrack report` shows the failures.",
+            see="nothing-failed",
+        )
     return os.EX_OK if queued else Conflict.exit_code
 
 
@@ -62,7 +65,7 @@ def _is_meant(failure: Failure, args: argparse.Namespace) -> bool:
 def _say(args: argparse.Namespace, search: Search, retried: Retried) -> None:
     for failure, problem in retried.refused[:SHOWN]:
         complain(
-            f"Not queued: {printable(failure.config_id)} at {failure.epochs} epochs: {problem}."
+            f"Not queued: {printable(failure.config_id)} at {budget(failure.epochs)}: {problem}."
         )
     if (rest := len(retried.refused) - SHOWN) > 0:
         complain(f"Not queued: {rest} more.")

@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> int:
             _require_terminal()
         complain(_what_goes(path, search, args))
         if not (args.yes or _is_wanted(search)):
-            raise HbtrackError("Nothing was removed.")
+            raise HbtrackError("Nothing was removed.", see="not-removed")
         require_dead(path, search, args)  # the answer may have taken long
         remove_search(path, search, settings_to_end(0.0))
         complain(f"Removed {printable(search.run_identity)}.")
@@ -39,12 +39,13 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _meant(path: Path, args: argparse.Namespace) -> Search:
-    with writable(path, complain, busy_seconds=patience()) as engine:
-        searches = {search.run_identity: search for search in read_searches(engine)}
+    with writable(path, complain, busy_seconds=patience()) as database:
+        searches = {search.run_identity: search for search in read_searches(database)}
     names = match_identity(list(searches), args.identity)
     if len(names) > 1:
         raise UsageError(
-            f"{args.identity!r} means {len(names)} searches; name one: {', '.join(names[:5])}."
+            f"{args.identity!r} means {len(names)} searches; name one: {', '.join(names[:5])}.",
+            see="several-searches",
         )
     return searches[names[0]]
 
@@ -63,7 +64,8 @@ def _what_goes(path: Path, search: Search, args: argparse.Namespace) -> str:
 def _require_terminal() -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
-            "There is no terminal to ask on, so nothing was removed. With --yes it is not asked."
+            "There is no terminal to ask on, so nothing was removed. With --yes it is not asked.",
+            see="not-removed",
         )
 
 

@@ -5,12 +5,16 @@ from collections.abc import Iterator
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
-from hbtrack.display import printable
+from hbtrack.display import budget, printable
 from hbtrack.reading import connected, match_identity, rows
 from hbtrack.report.config import Config, find_config, read_config
+from hbtrack.report.width import shortened, width_of
 
 LAST = 5
 """Lines of an error that are shown."""
+
+TALLEST = 3
+"""Lines of a terminal that an id or a parameter may take; the command has all of the id."""
 
 
 def main(args: argparse.Namespace) -> int:
@@ -42,18 +46,24 @@ def _as_json(config: Config) -> str:
 
 
 def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:
-    yield "\n".join([printable(config.config_id), _headline(config)])
+    yield "\n".join([_clipped(printable(config.config_id)), _headline(config)])
     if config.params:
-        width = max(len(printable(name)) for name in config.params)
+        names = [printable(name) for name in config.params]
+        width = max(map(width_of, names))
         yield "\n".join(
-            f"{printable(name):{width}}  {printable(str(value))}"
-            for name, value in config.params.items()
+            _clipped(f"{name}{' ' * (width - width_of(name))}  {printable(str(value))}")
+            for name, value in zip(names, config.params.values(), strict=True)
         )
     yield _path(config)
     if config.attempts:
         yield _attempts(config)
     yield from _error(config, args)
     yield _by_hand(config)
+
+
+def _clipped(text: str) -> str:
+    width = tables.terminal_width()
+    return shortened(text, TALLEST * width) if width else text
 
 
 def _headline(config: Config) -> str:
@@ -64,7 +74,7 @@ def _headline(config: Config) -> str:
         )
     best = config.best
     loss, epochs = tables.rounded(best["loss"]), best["epochs"]
-    return f"rank {best['rank']} of {name}: loss {loss} at {epochs} epochs"
+    return f"rank {best['rank']} of {name}: loss {loss} at {budget(epochs)}"
 
 
 def _path(config: Config) -> str:
@@ -105,7 +115,7 @@ def _error(config: Config, args: argparse.Namespace) -> Iterator[str]:
         return
     lines = failed["error"].strip().split("\n")
     whole = to_type(args, config.run_identity, "logs", config=config.config_id)
-    head = f"error at {failed['epochs']} epochs"
+    head = f"error at {budget(failed['epochs'])}"
     if len(lines) > LAST:
         head += f" (its last lines; all that it printed: {whole})"
     yield "\n".join([printable(head) + ":", *(f"    {printable(one)}" for one in lines[-LAST:])])

@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any
 
-from hbtrack.cli import tables
+from hbtrack.cli import show_error, tables
 from hbtrack.database.location import database_path
 from hbtrack.errors import HbtrackError, UsageError
 from hbtrack.queries import Query, find_query, named_queries
@@ -79,7 +79,8 @@ def _asked(args: argparse.Namespace) -> str:
     if args.query is None:
         raise UsageError(
             "Type a SELECT in quotes, or @NAME. `hbtrack sql --list` shows the names, `hbtrack sql "
-            "--help` the rest."
+            "--help` the rest.",
+            see="usage",
         )
     if args.query == "-":
         return sys.stdin.read()
@@ -94,7 +95,8 @@ def _answer(args: argparse.Namespace, query: str) -> int:
         if args.identity is not None and ":identity" not in query:
             raise UsageError(
                 "The query does not ask for --identity. Write in it: "
-                "WHERE run_identity GLOB :identity"
+                "WHERE run_identity GLOB :identity",
+                see="bad-query",
             )
         values = {"identity": glob_of(all_identities(connection), args.identity)}
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
@@ -131,10 +133,14 @@ def _rows(
     try:
         cursor = connection.execute(query, values)
         if cursor.description is None:
-            raise UsageError("The query gives no rows; hbtrack sql runs one SELECT, read-only.")
+            raise UsageError(
+                "The query gives no rows; hbtrack sql runs one SELECT, read-only.", see="read-only"
+            )
         return [column[0] for column in cursor.description], cursor.fetchall()
     except MemoryError:
-        raise HbtrackError("The answer does not fit into memory; ask for less of it.") from None
+        raise HbtrackError(
+            "The answer does not fit into memory; ask for less of it.", see="query-too-large"
+        ) from None
     except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
         raise _explain(error, time_limit) from error
     finally:
@@ -143,30 +149,35 @@ def _rows(
 
 
 def _explain(error: Exception, time_limit: float) -> HbtrackError:
-    text = str(error)
+    text = str(error).rstrip(".")
     if text == "interrupted":
-        return HbtrackError(_too_long(time_limit))
+        return _too_long(time_limit)
     damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
     if damaged or isinstance(error, UnicodeDecodeError):
-        return HbtrackError(f"The database is damaged: {text!a}. Restore a backup.")
+        return HbtrackError(f"The database is damaged: {text!a}. Restore a backup.", see="damaged")
     if "not authorized" in text or "prohibited" in text:
         return UsageError(
             f"The query was refused: {text}. hbtrack sql only reads; for anything else work on "
-            "a copy (`hbtrack db backup FILE`) with the sqlite3 program."
+            "a copy (`hbtrack db backup FILE`) with the sqlite3 program.",
+            see="read-only",
         )
     return UsageError(
-        f'SQLite says: {text}. The views and columns: hbtrack sql "SELECT * FROM data_dictionary"'
+        f'SQLite says: {text}. The views and columns: hbtrack sql "SELECT * FROM data_dictionary"',
+        see="bad-query",
     )
 
 
-def _too_long(time_limit: float) -> str:
-    return f"The query took longer than {time_limit:g} s; give it more with --time-limit SECONDS."
+def _too_long(time_limit: float) -> HbtrackError:
+    return HbtrackError(
+        f"The query took longer than {time_limit:g} s; give it more with --time-limit SECONDS.",
+        see="query-too-large",
+    )
 
 
 def _give_up(time_limit: float) -> None:
-    sys.stderr.write(f"hbtrack: {_too_long(time_limit)}\n")
-    sys.stderr.flush()
-    os._exit(1)
+    error = _too_long(time_limit)
+    show_error(error)
+    os._exit(error.exit_code)
 
 
 def _distinct(columns: list[str]) -> list[str]:

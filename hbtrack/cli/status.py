@@ -4,7 +4,9 @@ import argparse
 
 from hbtrack.cli import tables
 from hbtrack.database.location import database_path
+from hbtrack.display import printable
 from hbtrack.reading import Row, connected, match_identity, rows, state_of
+from hbtrack.report.width import shortened
 
 _QUERY = """
 SELECT run_identity, status, epochs_done, epochs_planned, evaluations_done, evaluations_failed,
@@ -24,6 +26,20 @@ COLUMNS = (
     "driver",
 )
 
+FOR_THE_EYE = (
+    *("run_identity", "state", "epochs", "left", "best_loss", "best_epochs", "failed"),
+    *("evaluations", "best_config_id", "driver"),
+)
+"""How far and how long still comes first: a narrow terminal may do without the last ones."""
+
+SPARE = (
+    *("epochs", "best_loss", "best_epochs"),
+    *("failed", "best_config_id", "evaluations", "driver"),
+)
+
+NARROWEST = 12
+"""Columns that an id keeps on a terminal."""
+
 
 def main(args: argparse.Namespace) -> int:
     """Show the searches; exit 3 when `--identity` matches none."""
@@ -38,7 +54,8 @@ def _show(args: argparse.Namespace) -> int:
     with connected(args.db) as connection:
         searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
         chosen = match_identity(list(searches), args.identity)
-        states = {name: state_of(connection, database_path(args.db), name) for name in chosen}
+        path = database_path(args.db)
+        states = {name: state_of(connection, path, name) for name in chosen}
         running = [name for name in chosen if states[name].word == "running"]
         if running:  # a search that does not run takes no time
             from hbtrack.remaining import remaining  # noqa: PLC0415 - slow to import
@@ -73,12 +90,34 @@ def _show(args: argparse.Namespace) -> int:
         }
         for name in chosen
     ]
-    columns: tuple[str, ...] = COLUMNS
-    if args.format == "simple":
-        lines = [{**line, "best_loss": tables.rounded(line["best_loss"])} for line in lines]
-        columns = COLUMNS if any(line["driver"] for line in lines) else COLUMNS[:-2]
-    tables.write(tables.table(lines, args.format, columns))
+    tables.write(
+        _for_the_eye(lines)
+        if args.format == "simple"
+        else tables.table(lines, args.format, COLUMNS)
+    )
     return 0
+
+
+def _for_the_eye(lines: list[Row]) -> str:
+    """A table that fits the terminal."""
+    lines = [{**line, "best_loss": tables.rounded(line["best_loss"])} for line in lines]
+    running = any(line["driver"] for line in lines)
+    columns = [name for name in FOR_THE_EYE if running or name not in ("left", "driver")]
+    shown = list(columns)
+    if width := tables.terminal_width():
+        lines = _cut(lines, "run_identity", width // 3)
+        spare = [name for name in SPARE if name in columns]
+        shown = tables.fitting(_cut(lines, "best_config_id", 0), columns, spare)
+        others = [name for name in shown if name != "best_config_id"]
+        lines = _cut(lines, "best_config_id", width - tables.wide(lines, others))
+    text = tables.table(lines, "simple", shown)
+    left_out = tables.left_out(columns, shown)
+    return f"{text}\n{left_out}" if left_out else text
+
+
+def _cut(lines: list[Row], column: str, room: int) -> list[Row]:
+    width = max(room, NARROWEST)
+    return [{**line, column: shortened(printable(line[column] or ""), width)} for line in lines]
 
 
 def _ended(search: Row) -> int:

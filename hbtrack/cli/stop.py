@@ -11,11 +11,11 @@ from hbtrack.cli.driving import drive, patience, settings_to_end, stoppable
 from hbtrack.database.location import existing_database, search_folder
 from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, HbtrackError
+from hbtrack.opening import session_to_end
 from hbtrack.ownership import owner_of, signal_owner
 from hbtrack.reading import match_identity
 from hbtrack.records import Search, SearchStatus
 from hbtrack.seams import StopRequest
-from hbtrack.session import Session
 from hbtrack.store.catalogue import read_searches
 
 SLACK = 5.0
@@ -25,8 +25,8 @@ SLACK = 5.0
 def main(args: argparse.Namespace) -> int:
     """End every unfinished search that matches, all at once; then settle each."""
     path = existing_database(args.db)
-    with stoppable(), writable(path, complain, busy_seconds=patience()) as engine:
-        searches = {search.run_identity: search for search in read_searches(engine)}
+    with stoppable(), writable(path, complain, busy_seconds=patience()) as database:
+        searches = {search.run_identity: search for search in read_searches(database)}
     chosen = [searches[name] for name in match_identity(list(searches), args.identity)]
     todo = [search for search in chosen if _is_under_way(path, search)]
     if not todo:
@@ -79,4 +79,4 @@ def _await_end(path: Path, searches: list[Search], seconds: float) -> None:
 def _settle(path: Path, search: Search, args: argparse.Namespace) -> int:
     """Be its driver for as long as scripts of the one before are to be ended."""
     stop = StopRequest(time.time(), "hbtrack stop", for_good=True)
-    return drive(Session(path, search, None, settings_to_end(args.grace)), args, stop)
+    return drive(session_to_end(path, search, settings_to_end(args.grace)), args, stop)

@@ -8,11 +8,13 @@ import math
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from hbtrack.display import printable, width_of
+from hbtrack.display import printable
+from hbtrack.report.width import width_of
 
 Row = Mapping[str, Any]
 
@@ -50,7 +52,9 @@ def table(rows: Sequence[Row], form: str, columns: Sequence[str] | None = None) 
         return "\n".join(separated(columns, cells, "," if form == "csv" else "\t"))
     if form == "html":
         return _html(columns, cells)
-    import tabulate  # noqa: PLC0415 - csv, tsv and json need none
+    if form == "simple":
+        return _simple(columns, cells)
+    import tabulate  # noqa: PLC0415 - the others need none
 
     tabulate.MIN_PADDING = 0  # a heading needs no wider column than its own
     shown = [[_shown(cell, form) for cell in line] for line in cells]
@@ -66,6 +70,31 @@ def table(rows: Sequence[Row], form: str, columns: Sequence[str] | None = None) 
     )
 
 
+def _simple(columns: Sequence[str], cells: Sequence[Sequence[object]]) -> str:
+    """A table for a terminal, where a character may take no column, one or two."""
+    blocks = [
+        _laid_out(column, [line[place] for line in cells]) for place, column in enumerate(columns)
+    ]
+    return "\n".join((" " * GAP).join(line).rstrip() for line in zip(*blocks, strict=True))
+
+
+def _laid_out(column: str, cells: Sequence[object]) -> list[str]:
+    """A heading, a rule and cells of equal width; the points of numbers are below each other."""
+    alignment, texts = _alignment(cells), [_shown(cell, "simple") for cell in cells]
+    if alignment == "decimal":
+        tails = [len(text) - len(re.split("[.e]", text, maxsplit=1)[0]) for text in texts]
+        most = max(tails)
+        texts = [text + " " * (most - tail) for text, tail in zip(texts, tails, strict=True)]
+    lines = [_shown(column, "simple"), *texts]
+    width = max(map(width_of, lines))
+    gaps = [" " * (width - width_of(line)) for line in lines]
+    heading, *below = [
+        line + gap if alignment == "left" else gap + line
+        for line, gap in zip(lines, gaps, strict=True)
+    ]
+    return [heading, "-" * width, *below]
+
+
 def fitting(rows: Sequence[Row], columns: Sequence[str], spare: Sequence[str]) -> list[str]:
     """The columns without the last of the `spare` ones, where the terminal has no room for them."""
     room, left = terminal_width(), list(columns)
@@ -79,28 +108,40 @@ def fitting(rows: Sequence[Row], columns: Sequence[str], spare: Sequence[str]) -
     return left
 
 
-def wide(rows: Sequence[Row], columns: Sequence[str]) -> int:
-    """How much of a terminal these columns take, each with the gap after it."""
-    return sum(
-        GAP + max(width_of(_shown(column, "simple")), _wide([row[column] for row in rows]))
-        for column in columns
+def left_out(columns: Sequence[str], shown: Sequence[str]) -> str:
+    """A line about the columns for which there was no room; empty if there are none."""
+    names = [printable(column) for column in columns if column not in shown]
+    return wrapped(f"No room: {', '.join(names)} (--format csv)", "  ") if names else ""
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """A sentence in lines that fit the terminal, those after the first indented."""
+    width, text = terminal_width(), _encodable(text)
+    if width is None or width_of(text) <= width:
+        return text
+    return textwrap.fill(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 
-def _wide(cells: Sequence[object]) -> int:
-    """How wide they are below each other; numbers have their points in line."""
-    texts = [_shown(cell, "simple") for cell in cells]
-    if _alignment(cells) != "decimal":
-        return max(map(width_of, texts), default=0)
-    heads = [re.split("[.e]", text, maxsplit=1)[0] for text in texts]
-    tails = [len(text) - len(head) for text, head in zip(texts, heads, strict=True)]
-    return max(map(len, heads)) + max(tails)
+def wide(rows: Sequence[Row], columns: Sequence[str]) -> int:
+    """How much of a terminal these columns take, each with the gap after it."""
+    blocks = (_laid_out(column, [row[column] for row in rows]) for column in columns)
+    return sum(GAP + width_of(heading) for heading, *_ in blocks)
 
 
 def terminal_width() -> int | None:
     """The columns of the terminal that stdout is; None if it is none, and nothing is cut."""
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if on_terminal else None
+
+
+def lines_over(text: str) -> int:
+    """By how many lines the text, and the prompt after it, are too high for the terminal."""
+    if (width := terminal_width()) is None:
+        return 0
+    taken = sum(max(1, math.ceil(width_of(line) / width)) for line in text.split("\n"))
+    return taken + 1 - shutil.get_terminal_size().lines
 
 
 def fitted(rows: Sequence[Row], form: str, columns: Sequence[str]) -> str:
@@ -121,7 +162,7 @@ def _fits(text: str) -> bool:
     if sys.stdout is None or not sys.stdout.isatty():
         return True
     width = shutil.get_terminal_size().columns
-    return all(len(line) <= width for line in text.split("\n"))
+    return all(width_of(line) <= width for line in text.split("\n"))
 
 
 def _short(cell: object) -> object:
@@ -148,14 +189,20 @@ def rounded(value: float | None) -> float | None:
 
 def write(text: str, end: str = "\n") -> None:
     """A result, on stdout, in whatever encoding that has."""
-    if sys.stdout is None:  # closed: >&-
-        return
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + end)
+    if sys.stdout is not None:  # closed: >&-
+        sys.stdout.write(_encodable(text) + end)
+
+
+def _encodable(text: str) -> str:
+    """The text with what stdout's encoding lacks escaped."""
+    encoding = (sys.stdout.encoding if sys.stdout else None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _alignment(cells: Sequence[object]) -> str:
     kinds = set(map(type, cells))
+    if str in kinds:  # some are words: "none" among numbers
+        return "left"
     return "decimal" if float in kinds else "right" if int in kinds else "left"
 
 
@@ -164,7 +211,7 @@ def _shown(cell: object, form: str) -> str:
         return ""
     if isinstance(cell, bytes):
         return f"x'{cell.hex()}'"
-    text = printable(repr(cell) if isinstance(cell, float) else str(cell))
+    text = _encodable(printable(repr(cell) if isinstance(cell, float) else str(cell)))
     return text.replace("|", r"\|") if form == "github" else text
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # rich is loaded only where there is a terminal
 
 REFRESH_SECONDS = 0.5
 HINT = "Ctrl-C ends watching; the search goes on."
+HINT_OF_SEVERAL = "Ctrl-C ends watching; they go on. --identity ID shows all of one."
 UNDER_WAY = ("running", "stopping")
 
 _STATUS = "SELECT status, stop_reason FROM searches WHERE run_identity = ?"
@@ -35,7 +36,9 @@ _STATUS = "SELECT status, stop_reason FROM searches WHERE run_identity = ?"
 def watch(args: argparse.Namespace) -> int:
     """Show the searches that are meant until none of them runs any more."""
     if "format" in args.typed:
-        raise UsageError("--watch draws a screen, or prints lines; leave --format out.")
+        raise UsageError(
+            "--watch draws a screen, or prints lines; leave --format out.", see="usage"
+        )
     watched = _Watched(args.db, _chosen(args, only_running=args.identity is None))
     try:
         show = _on_screen if can_redraw(sys.stdout) else _in_lines
@@ -69,10 +72,13 @@ def _chosen(args: argparse.Namespace, *, only_running: bool = False) -> list[str
         names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
     chosen = match_identity(names, args.identity)
     if not chosen:
-        raise NotFound("There is no search here yet; start one with `hbtrack run SCRIPT`.")
+        raise NotFound(
+            "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
+        )
     if only_running and not (chosen := _running(args, chosen)):
         raise NotFound(
-            "No search is running. `hbtrack status` shows all there are; `hbtrack resume` goes on."
+            "No search is running. `hbtrack status` shows all there are; `hbtrack resume` goes on.",
+            see="nothing-runs",
         )
     return chosen
 
@@ -143,8 +149,8 @@ def _draw(screen: "Screen", overviews: list[Overview]) -> bool:
     from hbtrack.report.picture import draw, draw_several  # noqa: PLC0415 - as above
 
     going_on = any(overview.state in UNDER_WAY for overview in overviews)
-    hint = HINT if going_on else ""
     several = len(overviews) > 1
+    hint = (HINT_OF_SEVERAL if several else HINT) if going_on else ""
     canvas = screen.canvas(last=not going_on)
     screen.draw(
         draw_several(overviews, canvas, hint) if several else draw(overviews[0], canvas, hint)

@@ -9,15 +9,16 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
 
-_SHARED = re.compile(
-    r"nfs4?|cifs|smb3|smbfs|ncpfs|9p|afs|coda|ceph|lustre|gpfs|beegfs|pvfs2|orangefs|glusterfs|"
-    r"ocfs2|gfs2|virtiofs|vboxsf|prl_fs|fuse|fuse\..*"
-)
+_SHARED = {
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "9p", "afs", "coda", "ceph", "lustre"),
+    *("gpfs", "beegfs", "pvfs2", "orangefs", "glusterfs", "ocfs2", "gfs2", "virtiofs", "vboxsf"),
+    *("prl_fs", "fuse"),
+}
 
 
 def is_shared(kind: str) -> bool:
     """Whether several machines may use a file system of that kind at once."""
-    return _SHARED.fullmatch(kind) is not None
+    return kind in _SHARED or kind.startswith("fuse.")
 
 
 def kind_of(path: Path, mounts: Path = MOUNTS) -> str:

@@ -15,12 +15,18 @@ VARIABLE = "HBTRACK_DB"
 
 
 def database_path(option: str | None) -> Path:
-    """The database that `--db`, else HBTRACK_DB, else ./hbtrack.db names; absolute."""
+    """The database that `--db`, else HBTRACK_DB, else ./hbtrack.db names; absolute.
+
+    A link to a file stands for the file: by whatever name it is used, NAME.d is the same.
+    """
     name = option or os.environ.get(VARIABLE) or DEFAULT
     try:
-        return Path(name).expanduser().absolute()
+        path = Path(name).expanduser().absolute()
+        return Path(os.path.realpath(path)) if path.is_symlink() else path
     except RuntimeError as error:
-        raise NotFound(f"{name} names the home of a user that is not there.") from error
+        raise NotFound(
+            f"{name} names the home of a user that is not there.", see="no-database"
+        ) from error
 
 
 def existing_database(option: str | None) -> Path:
@@ -29,7 +35,8 @@ def existing_database(option: str | None) -> Path:
     if not path.is_file() or path.stat().st_size == 0:
         raise NotFound(
             f"There is no hbtrack database at {path}; nothing was created. "
-            f"Name another with --db PATH or {VARIABLE}, or start a search with `hbtrack run`."
+            f"Name another with --db PATH or {VARIABLE}, or start a search with `hbtrack run`.",
+            see="no-database",
         )
     return path
 
@@ -46,7 +53,8 @@ def create_private(path: Path) -> None:
     except OSError as error:
         raise HbtrackError(
             f"The database {path} cannot be created: {error.strerror}. "
-            "Nothing was started; name another place with --db PATH."
+            "Nothing was started; name another place with --db PATH.",
+            see="cannot-write",
         ) from error
 
 
@@ -63,11 +71,14 @@ def make_search_folder(database: Path, search_pk: int) -> Path:
             level.mkdir(mode=0o700, exist_ok=True)
             state = level.lstat()
         except OSError as error:
-            raise HbtrackError(f"The folder {level} cannot be made: {error.strerror}.") from error
+            raise HbtrackError(
+                f"The folder {level} cannot be made: {error.strerror}.", see="cannot-write"
+            ) from error
         private = not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         if not (stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and private):
             raise HbtrackError(
                 f"{level} is not a folder of yours that only you can write to, so nothing is put "
-                f"into it. Move it away, or type: chmod go-w {level}"
+                f"into it. Move it away, or type: chmod go-w {level}",
+                see="unsafe-folder",
             )
     return folder

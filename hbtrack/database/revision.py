@@ -4,9 +4,10 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from urllib.parse import quote
+from typing import NamedTuple
 
 from hbtrack.database.locker import holder_of
+from hbtrack.database.reader import read_only
 from hbtrack.errors import Conflict, HbtrackError, Unavailable
 
 APPLICATION_ID = 0x48425452  # "HBTR": tells our files from other programs' SQLite files
@@ -33,7 +34,8 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
         if application != APPLICATION_ID or "alembic_version" not in tables:
             raise Conflict(
                 f"{path} is a SQLite file of another program; it was not touched. "
-                "Name another file with --db PATH."
+                "Name another file with --db PATH.",
+                see="foreign-file",
             )
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from a damaged schema
@@ -44,15 +46,11 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
 def peek(path: Path) -> str | None:
     """The schema revision of a file, without a chance of changing it."""
     try:
-        connection = _read_only(path)
-    except sqlite3.Error as error:
+        connection = read_only(path)
+    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
         raise explain(error, path) from error
     with closing(connection):
         return revision_of(connection, path)
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=60)
 
 
 def known_revisions() -> set[str]:
@@ -65,7 +63,8 @@ def require_not_newer(revision: str, path: Path) -> None:
     if revision not in known_revisions():
         raise Conflict(
             f"{path} was written by a newer hbtrack (schema {revision}, this one has {REVISION}). "
-            "It was not touched; install the newer version to go on."
+            "It was not touched; install the newer version to go on.",
+            see="newer-schema",
         )
 
 
@@ -73,27 +72,45 @@ def require_not_newer(revision: str, path: Path) -> None:
 def require_sound(path: Path) -> None:
     """Refuse a file that SQLite finds damaged, before anything is written; once in a process."""
     try:
-        with closing(_read_only(path)) as connection:
+        with closing(read_only(path)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise explain(error, path) from error
     if found != "ok":
         raise HbtrackError(
             f"The database {path} is damaged ({' '.join(found.split())}); nothing was written to "
-            "it. Restore a backup, or save what can be read: sqlite3 OLD .recover | sqlite3 NEW"
+            "it. Restore a backup, or save what can be read: sqlite3 OLD .recover | sqlite3 NEW",
+            see="damaged",
         )
 
 
+class _Advice(NamedTuple):
+    step: str
+    see: str
+
+
 _ADVICE = {
-    sqlite3.SQLITE_FULL: "Make room and type `hbtrack resume`.",
-    sqlite3.SQLITE_IOERR: "The disk may be full, over its quota or broken; mend that and type "
-    "`hbtrack resume`.",
-    sqlite3.SQLITE_CANTOPEN: "It, or a file beside it, cannot be opened; is its folder there, and "
-    "yours?",
-    sqlite3.SQLITE_READONLY: "It cannot be written to; copy it elsewhere, or change its rights.",
-    sqlite3.SQLITE_CORRUPT: "It is damaged; restore a backup (`hbtrack db check` tells more).",
-    sqlite3.SQLITE_NOTADB: "It is not a SQLite file; name another with --db PATH.",
+    sqlite3.SQLITE_FULL: _Advice("Make room and type `hbtrack resume`.", see="disk-full"),
+    sqlite3.SQLITE_IOERR: _Advice(
+        "The disk may be full, over its quota or broken; mend that and type `hbtrack resume`.",
+        see="disk-full",
+    ),
+    sqlite3.SQLITE_BUSY: _Advice("End that and type `hbtrack resume`.", see="database-locked"),
+    sqlite3.SQLITE_CANTOPEN: _Advice(
+        "It, or a file beside it, cannot be opened; is its folder there, and yours?",
+        see="cannot-write",
+    ),
+    sqlite3.SQLITE_READONLY: _Advice(
+        "It cannot be written to; copy it elsewhere, or change its rights.", see="cannot-write"
+    ),
+    sqlite3.SQLITE_CORRUPT: _Advice(
+        "It is damaged; restore a backup (`hbtrack db check` tells more).", see="damaged"
+    ),
+    sqlite3.SQLITE_NOTADB: _Advice(
+        "It is not a SQLite file; name another with --db PATH.", see="foreign-file"
+    ),
 }
+_OTHERWISE = _Advice("Type `hbtrack db check`.", see="damaged")
 _FOR_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
 
 
@@ -101,13 +118,16 @@ def explain(error: Exception, path: Path) -> HbtrackError:
     """A database error as a sentence for the user; Unavailable where waiting may help."""
     original = getattr(error, "orig", None) or error
     code = getattr(original, "sqlite_errorcode", 0) & 0xFF
-    step = _ADVICE.get(code, "Type `hbtrack db check`.")
+    if isinstance(original, OSError):
+        code, original = sqlite3.SQLITE_CANTOPEN, original.strerror or original
+    step, see = _ADVICE.get(code, _OTHERWISE)
     reason = str(original)
     if code == sqlite3.SQLITE_BUSY:
         reason += f"; {holder_of(path)} holds it"
-        step = "End that and type `hbtrack resume`."
     message = (
         f"The database {path} could not be used: {reason}. "
         f"Everything recorded before this is kept. {step}"
     )
-    return Unavailable(message, reason) if code in _FOR_NOW else HbtrackError(message)
+    if code in _FOR_NOW:
+        return Unavailable(message, reason, see=see)
+    return HbtrackError(message, see=see)

@@ -1,7 +1,8 @@
 """Bring a database to this version's schema; make and move copies of it.
 
 The migrations are Alembic revisions in the top-level folder `migrations`, which travels inside the
-wheel. Alembic is imported only when there is something to upgrade.
+wheel. Alembic, and SQLAlchemy with it, is imported only when there is something to upgrade: a new
+database is made at once what they come to.
 """
 
 import os
@@ -10,10 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
-from hbtrack.database.engine import BUSY_SECONDS, open_engine
+from hbtrack.database import schema
+from hbtrack.database.connection import BUSY_SECONDS, Database
 from hbtrack.database.location import create_private
 from hbtrack.database.revision import (
     REVISION,
@@ -22,6 +21,7 @@ from hbtrack.database.revision import (
     peek,
     require_not_newer,
     require_sound,
+    revision_of,
 )
 from hbtrack.errors import HbtrackError, UsageError
 from hbtrack.faults import passing
@@ -34,19 +34,19 @@ def writable(
     *,
     busy_seconds: float = BUSY_SECONDS,
     foreign_keys: bool = True,
-) -> Iterator[Engine]:
+) -> Iterator[Database]:
     """The database at `path`, created or upgraded, with its errors in the user's words."""
     backup = prepare_for_writing(path)
     require_sound(path)
     if backup:
         say(f"Upgraded {path}; what it was before is kept in {backup}.")
-    engine = open_engine(path, foreign_keys=foreign_keys, busy_seconds=busy_seconds)
     try:
-        yield engine
-    except (DBAPIError, UnicodeDecodeError) as error:
+        with closing(
+            Database(path, foreign_keys=foreign_keys, busy_seconds=busy_seconds)
+        ) as database:
+            yield database
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise explain(error, path) from error
-    finally:
-        engine.dispose()
 
 
 def prepare_for_writing(path: Path) -> Path | None:
@@ -56,19 +56,43 @@ def prepare_for_writing(path: Path) -> Path | None:
     """
     create_private(path)
     revision = peek(path)
-    if revision == REVISION:
+    if revision is None:
+        _create_tables(path)
+    if revision in (None, REVISION):
         return None
-    backup = None
-    if revision is not None:
-        require_not_newer(revision, path)
-        backup = path.with_name(f"{path.name}.backup-{revision}")
-        number = 1
-        while backup.exists():
-            number += 1
-            backup = path.with_name(f"{path.name}.backup-{revision}-{number}")
-        copy_database(path, backup)
-    _run_alembic(path)
+    require_not_newer(revision, path)
+    kept: list[Path] = []
+
+    def keep(revision: str) -> None:
+        kept.append(_backup_of(path, revision))
+        copy_database(path, kept[0])
+
+    _run_alembic(path, keep)
+    return kept[0] if kept else None
+
+
+def _backup_of(path: Path, revision: str) -> Path:
+    """A name that no earlier backup has."""
+    backup = path.with_name(f"{path.name}.backup-{revision}")
+    number = 1
+    while backup.exists():
+        number += 1
+        backup = path.with_name(f"{path.name}.backup-{revision}-{number}")
     return backup
+
+
+def _create_tables(path: Path) -> None:
+    try:
+        with (
+            closing(Database(path)) as database,
+            database.transaction() as connection,
+        ):
+            if revision_of(connection, path) is None:  # nobody else has done so meanwhile
+                for statement in schema.statements():
+                    passing("migration.step")
+                    connection.execute(statement)
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
 
 
 def _plain(path: Path) -> sqlite3.Connection:
@@ -78,29 +102,35 @@ def _plain(path: Path) -> sqlite3.Connection:
         raise explain(error, path) from error
 
 
-def _run_alembic(path: Path) -> None:
-    # Alembic takes a while to import, and nearly every start has nothing to upgrade.
+def _run_alembic(path: Path, keep: Callable[[str], None]) -> None:
+    """Upgrade the file; `keep` is told of what revision it was, while nobody else may write to it.
+
+    Not at all where another process has upgraded it meanwhile.
+    """
+    # They take a while to import, and nearly every start has nothing to upgrade.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    engine = open_engine(path, foreign_keys=False)
+    from hbtrack.database.engine import open_engine  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", os.fspath(migrations_folder()).replace("%", "%%"))
+    config.attributes["keep"] = keep
     try:
-        with engine.connect() as connection:
+        with open_engine(path) as engine, engine.connect() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise explain(error, path) from error
     except HbtrackError:  # such as a signal that came meanwhile
         raise
     except Exception as error:  # whatever a revision may raise
         raise HbtrackError(
             f"The upgrade of {path} failed and was rolled back whole: {error}. "
-            "Everything is as it was before."
+            "Everything is as it was before.",
+            see="upgrade-failed",
         ) from error
-    finally:
-        engine.dispose()
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -109,7 +139,10 @@ def copy_database(source: Path, target: Path) -> None:
     `cp` of a database in use loses what is still in its -wal file; this uses SQLite's backup API.
     """
     if target.exists():
-        raise UsageError(f"{target} exists already and was not overwritten; name another file.")
+        raise UsageError(
+            f"{target} exists already and was not overwritten; name another file.",
+            see="destination",
+        )
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
         create_private(partial)
@@ -119,7 +152,9 @@ def copy_database(source: Path, target: Path) -> None:
         passing("backup.copied")
         partial.rename(target)
     except (OSError, sqlite3.Error) as error:
-        raise HbtrackError(f"{source} could not be copied to {target}: {error}.") from error
+        raise HbtrackError(
+            f"{source} could not be copied to {target}: {error}.", see="cannot-write"
+        ) from error
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
             Path(f"{partial}{suffix}").unlink(missing_ok=True)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
-_SECONDS = 5.0
+_WARDEN = b"/hbtrack/executors/warden.py"
+_SECONDS = 10.0  # for what was killed to vanish, with all its memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ def all_gone(traces: Traces) -> bool:
     if traces.pid and _carries(traces.pid, traces.name):  # the usual case, without a search
         return False
     return not any(_carries(p, traces.name) or _in_session(p, traces.pid) for p in _processes())
+
+
+def is_wardens(lock: Path) -> bool:
+    """Whether a warden that is not stopped has a lock file open: it still has something to say."""
+    return any(_is_warden_at_work(pid) and has_open(pid, lock) for pid in _processes())
 
 
 def belonging(traces: Traces) -> list[int]:
@@ -67,9 +73,16 @@ def signal_if(pid: int, number: signal.Signals, is_meant: Callable[[int], bool])
 
 
 def kill_all(traces: Traces) -> None:
-    """Kill all of them and what they start meanwhile."""
+    """Kill all of them and what they start meanwhile, and wait until they are gone.
+
+    While one gives back its memory nothing tells any more that it belongs to the attempt.
+    """
     deadline = time.monotonic() + _SECONDS
-    while belonging(traces) and time.monotonic() < deadline:
+    dying: set[int] = set()
+    while time.monotonic() < deadline:
+        dying = {pid for pid in dying if _lives(pid)}.union(belonging(traces))
+        if not dying:
+            return
         signal_all(traces, signal.SIGKILL)
         time.sleep(0.002)  # the kernel needs a moment to take them down
 
@@ -105,12 +118,29 @@ def _name_of(pid: int) -> str:
 def _in_session(pid: int, leader: int | None) -> bool:
     """Whether a process that is not a zombie is in the session that `leader` began."""
     try:
-        if leader is None or os.getsid(pid) != leader:
-            return False
-        state = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[0]
+        return leader is not None and os.getsid(pid) == leader and _lives(pid)
     except OSError:
         return False
-    return state not in (b"Z", b"X")
+
+
+def _lives(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return _state_of(pid) not in "ZX"
+    return False
+
+
+def _is_warden_at_work(pid: int) -> bool:
+    try:
+        command = (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+        return any(word.endswith(_WARDEN) for word in command) and _state_of(pid) not in "ZXTt"
+    except OSError:
+        return False
+
+
+def _state_of(pid: int) -> str:
+    """One letter: Z and X have ended, T and t are stopped. Raises OSError for one that is gone."""
+    stat = (_PROC / str(pid) / "stat").read_text("utf-8", "replace")
+    return stat.rpartition(")")[2].split()[0]
 
 
 def has_open(pid: int, file: Path) -> bool:

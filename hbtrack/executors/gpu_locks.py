@@ -62,15 +62,18 @@ def _folder() -> Path:
     except OSError as error:
         raise HbtrackError(
             f"The folder {folder}, where GPUs are locked, cannot be used: {error.strerror}. "
-            f"{advice}"
+            f"{advice}",
+            see="gpu-locks",
         ) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise HbtrackError(
-            f"{folder}, where GPUs are locked, is a link or belongs to somebody else. {advice}"
+            f"{folder}, where GPUs are locked, is a link or belongs to somebody else. {advice}",
+            see="gpu-locks",
         )
     if found.st_mode & 0o022:
         raise HbtrackError(
-            f"Others may write to {folder}, where GPUs are locked; type `chmod 700 {folder}`."
+            f"Others may write to {folder}, where GPUs are locked; type `chmod 700 {folder}`.",
+            see="gpu-locks",
         )
     return folder
 

@@ -7,9 +7,11 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 from pathlib import Path
+from threading import Thread
 
 from hbtrack.executors import carriers, gpu_locks
 from hbtrack.executors.warden import ROOM, where
@@ -20,8 +22,8 @@ from hbtrack.faults import passing
 HERE = where()
 """The process table that this process sees."""
 
-ADOPTED_TICK = 0.05
-"""Seconds between two looks at the locks of adopted attempts; own ones wake the driver at once."""
+ADOPTED_TICK = 0.5
+"""Seconds between two looks for adopted attempts with a forgotten lock; an end wakes at once."""
 
 LONGEST_WAIT = 3600.0
 """Seconds; the kernel's timers end somewhere, and looking once an hour does no harm."""
@@ -44,7 +46,8 @@ class _Running:
     """An attempt under way. `silent_since` is when its processes were first seen gone."""
 
     files: WorkerFiles
-    adopted: bool
+    adopted: bool = False
+    killed: bool = False
     silent_since: float | None = None
 
 
@@ -61,6 +64,7 @@ class LocalExecutor:
         self._token = token
         self._max_log = max_log
         self._holder = holder
+        self._files = cache(partial(WorkerFiles, folder))  # by number
         self._running: dict[int, _Running] = {}
         # Worker number -> before the start, its locked lock file and those of its GPUs.
         self._taken: dict[int, list[int]] = {}
@@ -85,18 +89,18 @@ class LocalExecutor:
         Its number, or None when one of the GPUs has `per_gpu` evaluations already, of whatever
         search. An empty key is no GPU.
         """
-        with contextlib.ExitStack() as undo:
-            number, lock = self._take_files()
-            undo.callback(os.close, lock)
-            locks = [lock]
+        number, lock = self._take_files()
+        locks = [lock]
+        try:
             for key in filter(None, keys):
                 gpu = gpu_locks.take(key, per_gpu, self._holder)
                 if gpu is None:
                     return None
-                undo.callback(os.close, gpu)
                 locks.append(gpu)
-            undo.pop_all()
-        self._taken[number] = locks
+            self._taken[number] = locks
+        finally:
+            if number not in self._taken:
+                _close(locks)
         return number
 
     def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
@@ -120,15 +124,15 @@ class LocalExecutor:
                     key: _bytes_of(value) for key, value in {**env, "HBTRACK_ATTEMPT": name}.items()
                 },
             }
-            self._running[attempt] = _Running(files, adopted=False)
+            self._running[attempt] = _Running(files)
             self._ask(request, fds)
         finally:
-            for fd in fds:
-                os.close(fd)
+            _close(fds)
 
     def adopt(self, attempt: int, worker: int) -> None:
         """Watch over an attempt that another driver started, until it has ended."""
-        self._running[attempt] = _Running(self._files(worker), adopted=True)
+        self._running[attempt] = run = _Running(self._files(worker))
+        self._watch_lock(run)
 
     def end_unknown(self, known: set[int]) -> None:
         """End scripts of this search that the database, put back from a copy, does not know."""
@@ -158,10 +162,9 @@ class LocalExecutor:
                 self._watch_locks()
         looked_at = self._named | {number for number, run in self._running.items() if run.adopted}
         self._named = set()
-        over = [
-            number for number in sorted(looked_at & set(self._running)) if self._is_over(number)
-        ]
-        return [self._end(attempt) for attempt in over]
+        attempts = sorted(looked_at & set(self._running))
+        over = [(attempt, record) for attempt in attempts if (record := self._if_over(attempt))]
+        return [self._end(*one) for one in over]
 
     def wake(self) -> None:
         """Make `wait` return; may be called from a signal handler or another thread."""
@@ -185,19 +188,20 @@ class LocalExecutor:
     def signal(self, attempt: int, number: signal.Signals) -> None:
         """Signal the processes of an attempt; does nothing when it has ended."""
         run = self._running.get(attempt)
+        if run and number == signal.SIGKILL:
+            run.killed = True
         if run and not run.adopted:
             self._ask({"attempt": attempt, "signal": int(number)}, [])
         if run and (run.adopted or number == signal.SIGKILL):
             # A warden that does not answer cannot keep a script alive, nor the driver waiting.
             carriers.signal_all(self._traces(attempt, run), number)
-            run.adopted = True
+            self._watch_lock(run)
 
     def close(self) -> None:
         """Let the warden go; it stays until its scripts have ended."""
         self._link.close(idle=not self._running)
         self._selector.close()
-        for fd in itertools.chain(*self._taken.values()):
-            os.close(fd)
+        _close(itertools.chain(*self._taken.values()))
         self._taken.clear()
         self._wake_end.close()
         self._woken_end.close()
@@ -212,9 +216,6 @@ class LocalExecutor:
     def _record(self, attempt: int, run: _Running) -> Record:
         return run.files.record(self.name_of(attempt))
 
-    def _files(self, number: int) -> WorkerFiles:
-        return WorkerFiles(self._folder, number)
-
     def _take_files(self) -> tuple[int, int]:
         """The first worker that nobody uses, and its locked lock file."""
         number = 0
@@ -227,8 +228,8 @@ class LocalExecutor:
         running = any(run.files.number == number for run in self._running.values())
         return number in self._taken or running
 
-    def _is_over(self, attempt: int) -> bool:
-        """Whether nobody works on the attempt any more. The lock first, then the record.
+    def _if_over(self, attempt: int) -> Record | None:
+        """The attempt's record if nobody works on it any more. The lock first, then the record.
 
         The other way round, an attempt that ends in between would look lost.
         """
@@ -236,25 +237,30 @@ class LocalExecutor:
         held = run.files.held() if run.adopted else None
         record = self._record(attempt, run)
         if record.ended:
-            return True
+            return record
         if not run.adopted:
             # The warden says that it has ended, but the file does not: from now on the lock tells.
-            run.adopted = True
-            return False
-        return not held or (record.pid is not None and self._is_silent(run, attempt))
+            self._watch_lock(run)
+            return None
+        over = not held or (record.pid is not None and self._is_silent(run, attempt))
+        return self._record(attempt, run) if over else None
 
     def _is_silent(self, run: _Running, attempt: int) -> bool:
-        """Whether a held lock is nobody's who works: the parent is dead, something forgot it."""
-        in_sight = self._record(attempt, run).where == HERE
-        if in_sight and carriers.all_gone(self._traces(attempt, run)):
-            run.silent_since = run.silent_since or time.monotonic()
-            return time.monotonic() - run.silent_since > SILENT_SECONDS
-        run.silent_since = None
-        return False
+        """Whether a held lock is nobody's who works: the parent is dead, something forgot it.
 
-    def _end(self, attempt: int) -> Ended:
+        A parent that is only slow will say how the script ended. After a KILL nobody needs to know.
+        """
+        in_sight = self._record(attempt, run).where == HERE
+        if not in_sight or not carriers.all_gone(self._traces(attempt, run)):
+            run.silent_since = None
+            return False
+        run.silent_since = run.silent_since or time.monotonic()
+        if time.monotonic() - run.silent_since <= SILENT_SECONDS:
+            return False
+        return run.killed or not carriers.is_wardens(run.files.lock)
+
+    def _end(self, attempt: int, record: Record) -> Ended:
         run = self._running.pop(attempt)
-        record = self._record(attempt, run)
         if not record.ended:
             # Nobody wrote its end, so nobody made sure of it: a script may have closed the lock.
             carriers.kill_all(self._traces(attempt, run))
@@ -267,9 +273,28 @@ class LocalExecutor:
     def _watch_locks(self) -> None:
         """The warden died: its scripts go on, watched by their locks."""
         for run in self._running.values():
-            run.adopted = True
+            self._watch_lock(run)
+
+    def _watch_lock(self, run: _Running) -> None:
+        """From now on its lock tells when it ends: a thread sleeps on it, and wakes the driver."""
+        if run.adopted:
+            return
+        run.adopted = True
+
+        def watch() -> None:
+            run.files.wait()
+            self.wake()
+
+        with contextlib.suppress(RuntimeError):  # no more threads: then it is only looked at
+            Thread(target=watch, name="lock", daemon=True).start()
 
 
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+@lru_cache(maxsize=64)  # most words are those of the attempt before
 def _bytes_of(word: str) -> str:
     """The bytes of a word on a command line, one character each, so that JSON carries them all."""
     try:

@@ -24,7 +24,6 @@ nobody is left. The locks of its GPUs, of which it knows nothing, are held in th
 """
 
 import contextlib
-import ctypes
 import errno
 import json
 import os
@@ -41,7 +40,7 @@ LOCK_FD = 9  # where the script inherits the lock
 MOST_FDS = 253  # with a request: Linux carries no more
 PR_SET_CHILD_SUBREAPER = 36
 FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
-SWEEPS = 40  # times 5 ms for what was killed to vanish and show its own children
+SWEEP_SECONDS = 10.0  # for what was killed to vanish, with all its memory, and show its children
 ROOM = 64 * 1024  # bytes of disk without which a script fails, whatever its config
 ANSWER_SECONDS = 0.5  # in which a signal to all processes reaches this one after the scripts
 LOG_TICK = 250  # milliseconds between two looks at how long the logs are
@@ -68,6 +67,7 @@ class Warden:
         self.serving = True
         self.answers: list[tuple[float, Child, str]] = []  # when to write which exit record
         self.where = where()
+        self.environment = dict(os.environb)
         self.null = os.open(os.devnull, os.O_RDONLY)
         self.wake = _wake_on_signals()
         self.oom_kills = _oom_kills()
@@ -86,6 +86,16 @@ class Warden:
             if self.connection.fileno() in ready and not self.serve():
                 poll.unregister(self.connection)
                 self.serving = False
+
+    def has_driver(self) -> bool:
+        """Whether the driver is there: one that died just now may not have been noticed yet."""
+        try:
+            look = socket.MSG_PEEK | socket.MSG_DONTWAIT
+            return self.serving and self.connection.recv(1, look) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     # --- requests ---
 
@@ -135,7 +145,7 @@ class Warden:
         extra = {k.encode("latin-1"): v.encode("latin-1") for k, v in request["env"].items()}
         passing("warden.spawn.before")
         try:
-            pid = self.spawn(argv, {**os.environb, **extra}, lock, streams, gpus)
+            pid = self.spawn(argv, {**self.environment, **extra}, lock, streams, gpus)
         except OSError as error:
             held = [*streams, *gpus]
             self.close(request["attempt"], [lock], held, f"failed {error.errno}\n")
@@ -160,7 +170,12 @@ class Warden:
         streams: tuple[int, int],
         gpus: list[int],
     ) -> int:
-        """The pid of a new process. It inherits the locks: of its GPUs under whatever number."""
+        """The pid of a new process. It inherits the locks: of its GPUs under whatever number.
+
+        Raises OSError, as for an interpreter, where its script cannot be read: no config's fault.
+        """
+        for script in filter(os.path.isabs, argv[1:2]):
+            os.close(os.open(script, os.O_RDONLY))
         for fd in gpus:  # none is 0, 1, 2 or LOCK_FD: those were taken before it came
             os.set_inheritable(fd, True)
         try:
@@ -223,7 +238,8 @@ class Warden:
                 record = f"{notes}exit {code} {now:.6f} {seconds:.6f}\n"
                 # Without a driver nobody else knows whether this was an answer to a signal that is
                 # on its way to all processes of a job.
-                due = monotonic if self.serving or code else monotonic + ANSWER_SECONDS
+                at_once = code or self.has_driver()
+                due = monotonic if at_once else monotonic + ANSWER_SECONDS
                 self.answers.append((due, child, record))
         self.write_answers()
 
@@ -254,26 +270,32 @@ class Warden:
         """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        for _ in range(SWEEPS):
-            rest = [orphan for orphan in _children() if self.is_left_by(orphan, pid, token)]
-            if not rest:
+        killed: set[int] = set()
+        limit = time.monotonic() + SWEEP_SECONDS
+        while time.monotonic() < limit:
+            rest = [
+                orphan
+                for orphan in _children()
+                if (orphan in killed or self.is_left_by(orphan, pid, token)) and _lives(orphan)
+            ]
+            dying = {orphan for orphan in rest if _killed(orphan)}
+            if not dying:
                 return
-            for orphan in rest:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(orphan, signal.SIGKILL)
+            killed |= dying
             time.sleep(0.005)
 
     def is_left_by(self, orphan: int, pid: int, token: bytes) -> bool:
-        """Whether a child of ours comes from the ended script `pid` and still lives."""
+        """Whether a child of ours comes from the ended script `pid`.
+
+        The session first: what is dying has one for longer than an environment.
+        """
         if orphan == pid or orphan in self.children:
             return False
         try:
-            with open(f"/proc/{orphan}/stat", "rb") as file:  # noqa: PTH123 - no pathlib here
-                if file.read().rpartition(b")")[2].split()[0] == b"Z":  # reaped in its turn
-                    return False
-            with open(f"/proc/{orphan}/environ", "rb") as file:  # noqa: PTH123
-                carries = b"HBTRACK_ATTEMPT=" + token in file.read().split(b"\0")
-            return carries or os.getsid(orphan) == pid or not self.children
+            if os.getsid(orphan) == pid or not self.children:
+                return True
+            with open(f"/proc/{orphan}/environ", "rb") as file:  # noqa: PTH123 - no pathlib here
+                return b"HBTRACK_ATTEMPT=" + token in file.read().split(b"\0")
         except OSError:
             return False
 
@@ -285,13 +307,14 @@ class Warden:
     def close(self, attempt: int, lock: list[int], rest: list[int], record: str) -> None:
         """Write the last line of a lock file, let the lock go and tell the driver.
 
-        `lock` has one descriptor, or none if it did not come in. The rest goes before it: who finds
-        it free may use the GPUs.
+        `lock` has one descriptor, or none if it did not come in. The rest goes before it: who reads
+        that line, or finds the lock free, may use the GPUs.
         """
+        for fd in rest:
+            os.close(fd)
         for fd in lock:
             append(fd, record)
             passing("warden.record.after")
-        for fd in [*rest, *lock]:
             os.close(fd)
         with contextlib.suppress(OSError):  # nobody may be listening any more
             self.connection.sendall(b"%d\n" % attempt)
@@ -329,13 +352,31 @@ def _ended() -> int | None:
     return info.si_pid if info else None
 
 
+def _killed(pid: int) -> bool:
+    """Kill a child of ours; whether that can be done."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
 def _children() -> list[int]:
     """This process's children, where the kernel tells (Linux)."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb", 0) as file:  # noqa: PTH123
             return [int(word) for word in file.read().split()]
     except OSError:
         return []
+
+
+def _lives(pid: int) -> bool:
+    """Whether a child of ours still has something of its own; a zombie is reaped in its turn."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            return file.read().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
+        return False
 
 
 def _oom_kills() -> int:
@@ -382,6 +423,8 @@ def main() -> None:
     connection = socket.socket(fileno=os.dup(given))
     os.close(given)  # which may be LOCK_FD
     if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - who only reads `where` here does without
+
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # Taken, so that no descriptor that comes in has this number when the script's is made.
     os.dup2(0, LOCK_FD, inheritable=False)

@@ -34,14 +34,11 @@ class WardenLink:
     def send(self, request: Mapping[str, object], fds: list[int]) -> bool:
         """Ask for something; False if the warden has died, and what it was sent is dropped."""
         body = json.dumps(request).encode()
-        head = struct.pack("!I", len(body))
+        message = struct.pack("!I", len(body)) + body
         connection = self.connection or self._start()
         try:
-            if fds:
-                socket.send_fds(connection, [head], fds)
-            else:
-                connection.sendall(head)
-            connection.sendall(body)
+            sent = socket.send_fds(connection, [message], fds) if fds else 0
+            connection.sendall(message[sent:])
         except (BrokenPipeError, ConnectionResetError):
             self._lose()
             return False
@@ -50,7 +47,7 @@ class WardenLink:
     def hear(self) -> set[int] | None:
         """The attempts whose lock files have something new to say; None if the warden has died."""
         try:
-            heard = self.connection.recv(65536) if self.connection else b""
+            heard = self.connection.recv(4096) if self.connection else b""
         except ConnectionResetError:
             heard = b""
         if not heard:
@@ -93,7 +90,8 @@ class WardenLink:
             ours.close()
             raise HbtrackError(
                 f"The process that starts scripts could not be started in {self._cwd}: "
-                f"{error.strerror}. Everything recorded is kept; type `hbtrack resume`."
+                f"{error.strerror}. Everything recorded is kept; type `hbtrack resume`.",
+                see="cannot-start-scripts",
             ) from error
         finally:
             its.close()

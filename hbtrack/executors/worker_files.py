@@ -1,7 +1,8 @@
 """The files of a worker, and what they tell: lock, stdout and stderr. Standard library only.
 
-A worker runs one attempt at a time and uses the same three files for each: making new ones was the
-largest cost of a start. The lock file's lines are described in warden.py.
+A worker runs one attempt at a time, under the same three names. No file is emptied: ext4 writes
+one that was out at once (auto_da_alloc), and the next to empty it waits for that. The lock file's
+lines are described in warden.py.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,10 @@ class Record:
 class Output:
     """What an attempt printed."""
 
-    last_line: bytes  # the last non-empty line of stdout, without its newline
-    stdout: str  # up to KEPT bytes from the end
-    stderr: str
-    log: str | None  # name of the longer logs, without ending
+    last_line: bytes = b""  # the last non-empty line of stdout, without its newline
+    stdout: str = ""  # up to KEPT bytes from the end
+    stderr: str = ""
+    log: str | None = None  # name of the longer logs, without ending
 
 
 class WorkerFiles:
@@ -79,11 +80,10 @@ class WorkerFiles:
         return lock
 
     def begin(self, lock: int, name: str) -> tuple[int, int]:
-        """Empty the files for the attempt of that name; stdout and stderr, open for writing."""
-        os.ftruncate(lock, 0)
-        os.write(lock, b"attempt %s\n" % name.encode())
-        flags = os.O_WRONLY | os.O_APPEND | os.O_TRUNC
-        return _open(self.out, flags), _open(self.err, flags)
+        """Begin the files for the attempt of that name; stdout and stderr, open for writing."""
+        os.ftruncate(lock, 1)  # whatever that byte is, the first line says nothing
+        os.write(lock, b"\nattempt %s\n" % name.encode())
+        return _new(self.out), _new(self.err)
 
     def held(self) -> bool:
         """Whether an attempt holds the lock. Looks with a shared lock and lets go at once."""
@@ -99,39 +99,47 @@ class WorkerFiles:
             os.close(lock)
         return False
 
+    def wait(self) -> None:
+        """Return when no attempt holds the lock: sleeps in the kernel until then."""
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            finally:
+                os.close(lock)
+
     def record(self, name: str) -> Record:
         """What the lock file says of the attempt of that name; empty if it speaks of another."""
-        try:
-            lines = self.lock.read_bytes().split(b"\n")[:-1]  # the last piece has no newline
-        except FileNotFoundError:
+        lines = _end_of(self.lock, 1 << 20).split(b"\n")[:-1]  # the last piece has no newline
+        if b"attempt %s" % name.encode() not in lines[:2]:  # the first: by an earlier hbtrack
             return Record()
-        if not lines or lines[0] != b"attempt %s" % name.encode():
-            return Record()
-        record = Record(asked=True)
-        for line in lines[1:]:
-            if match := _RECORD_LINE.fullmatch(line):
-                record = replace(record, **_facts(match))
-        return record
+        facts: dict[str, Any] = {}
+        for match in filter(None, map(_RECORD_LINE.fullmatch, lines)):
+            facts |= _facts(match)
+        return Record(asked=True, **facts)
 
     def output(self, attempt: int) -> Output:
         """What the attempt printed. Logs that may have filled the disk lose their middle first."""
         log = None
-        for stream in (self.out, self.err):
-            if _size(stream) > LOG_HEAD + 2 * LOG_TAIL + _MARK:
-                _cut(stream)
-            if _size(stream) > KEPT:
+        out, err = _end_of(self.out), _end_of(self.err)
+        for stream, end in ((self.out, out), (self.err, err)):
+            if len(end) == KEPT and (size := _size(stream)) > KEPT:
                 log = str(attempt)
-        return Output(last_line(self.out), _tail(self.out), _tail(self.err), log)
+                if size > LOG_HEAD + 2 * LOG_TAIL + _MARK:
+                    _cut(stream)
+        last = last_line(self.out) if len(out) == KEPT else _last_of(out)[-1]
+        return Output(last, _text(out), _text(err), log)
 
     def clear(self, attempt: int) -> None:
         """Put aside what is too long for the database, once the rest is recorded."""
         for stream, ending in ((self.out, "out"), (self.err, "err")):
+            if (size := _size(stream)) <= KEPT:
+                continue
             with contextlib.suppress(OSError):  # no room for a name: then it is not kept
-                if _size(stream) > LOG_HEAD + LOG_TAIL + _MARK:
+                if size > LOG_HEAD + LOG_TAIL + _MARK:
                     _cut(stream)
-                if _size(stream) > KEPT:
-                    self._logs.mkdir(mode=0o700, exist_ok=True)
-                    stream.rename(self._logs / f"{attempt}.{ending}")
+                self._logs.mkdir(mode=0o700, exist_ok=True)
+                stream.rename(self._logs / f"{attempt}.{ending}")
 
 
 # Scripts inherit the file: whatever else they write into it says nothing.
@@ -165,10 +173,15 @@ def last_line(path: Path) -> bytes:
     """
     line = b""
     for block in _blocks_backwards(path):
-        *earlier, line = (block + line).rstrip(b"\n \t\r").rsplit(b"\n", 1)
+        *earlier, line = _last_of(block + line)
         if earlier or len(line) > KEPT:
             return line
     return line
+
+
+def _last_of(text: bytes) -> list[bytes]:
+    """What stands before the last line that is not blank, if anything does, and that line."""
+    return text.rstrip(b"\n \t\r").rsplit(b"\n", 1)
 
 
 def _blocks_backwards(path: Path) -> Iterator[bytes]:
@@ -185,6 +198,17 @@ def _open(path: Path, flags: int) -> int:
     return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
+def _new(path: Path) -> int:
+    """An empty file of that name, open for writing: often it is empty still."""
+    flags = os.O_WRONLY | os.O_APPEND
+    file = _open(path, flags)
+    if os.fstat(file).st_size:
+        os.close(file)
+        path.unlink()
+        file = _open(path, flags | os.O_EXCL)
+    return file
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -192,12 +216,27 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _tail(path: Path) -> str:
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - KEPT))
-        # NUL would end the text for some of SQLite's functions.
-        return file.read(KEPT).decode("utf-8", "replace").replace("\0", "\ufffd")
-    return ""
+def _end_of(path: Path, most: int = KEPT) -> bytes:
+    """The last bytes of a file, if there is one. By system calls: this is asked at each end."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""
+    try:
+        size = os.lseek(file, 0, os.SEEK_END)
+        return os.pread(file, min(size, most), max(0, size - most))
+    finally:
+        os.close(file)
+
+
+def tail(path: Path) -> str:
+    """The end of a file, as text that SQLite keeps whole; empty if there is none."""
+    return _text(_end_of(path))
+
+
+def _text(end: bytes) -> str:
+    # NUL would end the text for some of SQLite's functions.
+    return end.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def _cut(file: Path) -> None:

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
-from statistics import fmean
 
 from hbtrack.page.facts import Result
 
@@ -43,17 +42,20 @@ def spearman(before: Sequence[float], after: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A promoted config's rank among the promoted, at its rung and at the next; from 1."""
+    """A promoted config's rank among the promoted, at its rung and at the next; from 1.
+
+    Equal losses share the mean of their ranks.
+    """
 
     config_id: str
-    before: int
-    after: int
+    before: float
+    after: float
     of: int
 
     @property
     def rose_late(self) -> bool:
-        """Whether it was in the worse half and then in the best tenth (or first)."""
-        return self.of >= 4 and self.before > self.of / 2 and self.after <= max(1, self.of // 10)
+        """Whether it rose by half the field or more, as `hbtrack sql @late-risers` counts it."""
+        return self.of > 2 and (self.before - self.after) * 2 >= self.of
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def _moves(
     slots: Sequence[int], here: Mapping[int, Result], there: Mapping[int, Result]
 ) -> list[Move]:
     before, after = (
-        {slot: rank for rank, slot in enumerate(sorted(slots, key=lambda s: (rung[s].loss, s)), 1)}
+        dict(zip(slots, ranks([rung[slot].loss for slot in slots]), strict=True))
         for rung in (here, there)
     )
     return [Move(here[slot].config_id, before[slot], after[slot], len(slots)) for slot in slots]
@@ -111,11 +113,20 @@ def _transition(bracket: int, rung: int, epochs: int, later: int, moves: list[Mo
     return Transition(bracket, rung, epochs, later, tuple(moves), spearman(before, after))
 
 
-def agreement(found: Iterable[Transition]) -> tuple[float, int] | None:
-    """The mean Spearman of all transitions weighted by their n, and the sum of n; None if none."""
-    weighed = [(one.rho, one.n) for one in found if one.rho is not None and one.n >= 3]
-    n = sum(size for _, size in weighed)
-    return (sum(rho * size for rho, size in weighed) / n, n) if n else None
+def comparable(found: Iterable[Transition]) -> list[Transition]:
+    """Those that say something: at least three configs, whose losses differ at both rungs."""
+    return [one for one in found if one.rho is not None and one.n >= 3]
+
+
+def agreement(found: Sequence[Transition]) -> tuple[float, int]:
+    """The mean Spearman of comparable transitions weighted by their n, and the sum of n."""
+    n = sum(one.n for one in found)
+    return sum(one.n * (one.rho or 0) for one in found) / n, n
+
+
+def numeric(value: object) -> bool:
+    """Whether a parameter's value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +138,6 @@ class Edge:
     side: str  # smallest or largest
     low: float
     high: float
-
-
-def numeric(value: object) -> bool:
-    """Whether a parameter's value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def edges(best: Mapping[str, object], sampled: Iterable[Mapping[str, object]]) -> list[Edge]:
@@ -188,9 +194,3 @@ def idle_share(busy: Iterable[Span], alive: Iterable[Span]) -> float | None:
     lived = united(alive)
     whole = sum(end - start for start, end in lived)
     return 1 - overlap(united(busy), lived) / whole if whole > 0 else None
-
-
-def mean_idle(shares: Iterable[float | None]) -> float | None:
-    """The mean of what is known."""
-    known = [share for share in shares if share is not None]
-    return fmean(known) if known else None

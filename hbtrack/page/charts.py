@@ -14,12 +14,13 @@ from hbtrack.page.drawing import (
     Point,
     area,
     line,
+    margin,
     star,
     steps,
 )
 from hbtrack.page.facts import Curve, Facts
 from hbtrack.page.scales import Extent, Scale, extent, number, time_unit
-from hbtrack.page.words import short
+from hbtrack.page.words import listed, short
 from hbtrack.records import unix
 
 CURVES = 300
@@ -33,8 +34,8 @@ _PANEL = (400.0, 250.0)
 
 
 def incumbents(facts: Facts) -> list[Drawing]:
-    """The best loss against epochs spent, and against time."""
-    if not facts.incumbents:
+    """The best loss against epochs spent, and against time; none before it has improved."""
+    if len(facts.incumbents) < 2:
         return []
     losses = [row["loss"] for row in facts.incumbents]
     spent = [float(row["epochs_spent"]) for row in facts.incumbents]
@@ -53,7 +54,7 @@ def incumbents(facts: Facts) -> list[Drawing]:
 def _best_so_far(xs: Sequence[float], losses: Sequence[float], end: float, name: str) -> Drawing:
     width, height = _PANEL
     y = extent(losses).scale(height - 44, 26)
-    x = Scale(0, end or 1, 56, width - 12)
+    x = Scale(0, end or 1, margin(y, 56), width - 12)
     points = [(x(at), y(loss)) for at, loss in zip(xs, losses, strict=True)]
     last = points[-1]
     marks = [
@@ -74,16 +75,27 @@ def shade(rung: int, rungs: int) -> int:
     return STEPS - 1 if rungs <= 1 else round(rung * (STEPS - 1) / (rungs - 1))
 
 
+def legend(reached: Iterable[int], rungs: int) -> list[tuple[str, str]]:
+    """The colours of these rungs; more rungs than colours share them."""
+    shared: dict[int, list[int]] = defaultdict(list)
+    for rung in sorted(set(reached)):
+        shared[shade(rung, rungs)].append(rung)
+    return [
+        (f"rung{colour}", f"reached rung {listed(list(map(str, members)))}")
+        for colour, members in shared.items()
+    ]
+
+
 def curves(facts: Facts) -> Drawing | None:
-    """Loss over budgets, coloured by the rung reached."""
+    """Loss over budgets, coloured by the rung reached; None before a config has two losses."""
     found = facts.curves
-    if not found:
+    budgets = sorted({epochs for curve in found.values() for epochs, _ in curve})
+    if all(len(curve) == 1 for curve in found.values()):
         return None
     width, height = 920.0, 400.0
-    budgets = sorted({epochs for curve in found.values() for epochs, _ in curve})
     y_extent = extent(loss for curve in found.values() for _, loss in curve)
-    x = Extent(budgets[0], budgets[-1], log=True).scale(60, width - 20)
     y = y_extent.scale(height - 44, 26)
+    x = Extent(budgets[0], budgets[-1], log=True).scale(margin(y, 60), width - 20)
     frame = Frame(x, y, "epochs", "loss", [(b, f"{b:,}") for b in _apart(budgets, x)])
     rungs = max(row["rung"] for row in facts.rungs) + 1
     draw = _each if len(found) <= CURVES else _bands
@@ -133,16 +145,17 @@ def _bands(
     y: Scale,
     best: str | None,
 ) -> list[Mark]:
-    """The median of the configs that reached a rung, and where the middle 80 % of them lie."""
+    """The median of the configs of a colour, and where the middle 80 % of them lie."""
     losses: dict[int, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for config_id, curve in found.items():
         for epochs, loss in curve:
-            losses[reach[config_id]][epochs].append(loss)
+            losses[shade(reach[config_id], rungs)][epochs].append(loss)
+    titles = dict(legend(reach.values(), rungs))
     marks: list[Mark] = []
-    for rung, by_epochs in sorted(losses.items()):
-        kind = f"rung{shade(rung, rungs)}"
+    for colour, by_epochs in sorted(losses.items()):
+        kind = f"rung{colour}"
         low, middle, high = _quantiles(sorted(by_epochs.items()), x, y)
-        title = f"reached rung {rung}: median"
+        title = f"{titles[kind]}: median"
         marks += [Path(area(high, low), f"band {kind}"), Path(line(middle), f"curve {kind}", title)]
         marks += [Dot(*point, 2.6, f"point {kind}") for point in middle]
     if best and best in found:

@@ -3,19 +3,33 @@
 import math
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from hbtrack.page.analysis import Move, Transition, numeric
-from hbtrack.page.drawing import Box, Dot, Drawing, Frame, Label, Mark, Path, Point, line, star
+from hbtrack.page.drawing import (
+    Box,
+    Dot,
+    Drawing,
+    Frame,
+    Label,
+    Mark,
+    Path,
+    Point,
+    line,
+    margin,
+    star,
+)
 from hbtrack.page.facts import Facts
-from hbtrack.page.scales import Scale, extent, number
-from hbtrack.page.words import count, short
+from hbtrack.page.scales import Scale, extent, labels, number
+from hbtrack.page.words import count, rho, short
 
 FEW_VALUES = 8
 """Where a number takes no more values than that, they are its ticks."""
 
 DOTS = 600
 """With more configs, dots are counted in cells."""
+FEW_DOTS = 60
+"""With more, dots are smaller."""
 CATEGORIES = 10
 PARAMETERS = 12
 """At most so many are shown."""
@@ -31,17 +45,17 @@ def rank_panel(one: Transition) -> Drawing:
     most = max(move.of for move in one.moves)
     x, y = Scale(0.5, most + 0.5, LEFT, WIDTH - 14), Scale(0.5, most + 0.5, 44, HEIGHT - BOTTOM)
     names = count(one.epochs, "epoch"), count(one.next_epochs, "epoch")
-    rho = "" if one.rho is None else f" · ρ = {one.rho:.2f}"
+    agree = "" if one.rho is None else f" · {rho(one.rho)}"
     marks: list[Mark] = [
-        Label(0, 14, f"bracket {one.bracket}{rho} · n = {one.n:,}", "strong"),
+        Label(0, 14, f"bracket {one.bracket}{agree} · n = {one.n:,}", "strong"),
         Path(line([(x.start, y.start), (x.end, y.end)]), "diagonal"),
         Path(line([(x.start, y.start), (x.start, y.end), (x.end, y.end)]), "axis"),
         Label(x.end, y.end + 36, f"rank at {names[0]}", "name", "end"),
         Label(0, y.start - 12, f"rank at {names[1]}", "name"),
     ]
     for rank in (1, most):
-        marks.append(Label(x(rank), y.end + 18, str(rank), "tick", "middle"))
-        marks.append(Label(x.start - 8, y(rank) + 4, str(rank), "tick", "end"))
+        marks.append(Label(x(rank), y.end + 18, f"{rank:,}", "tick", "middle"))
+        marks.append(Label(x.start - 8, y(rank) + 4, f"{rank:,}", "tick", "end"))
     marks += _moves(one, x, y)
     label = f"Rank at {names[0]} against rank at {names[1]}, bracket {one.bracket}."
     return Drawing(WIDTH, HEIGHT, label, tuple(marks), "small")
@@ -49,19 +63,20 @@ def rank_panel(one: Transition) -> Drawing:
 
 def _moves(one: Transition, x: Scale, y: Scale) -> list[Mark]:
     """A dot for each pair of ranks, the larger the more configs have it."""
-    pairs: dict[tuple[int, int], list[Move]] = defaultdict(list)
-    coarse = 1 if one.n <= DOTS else max(1, max(move.of for move in one.moves) // 40)
+    pairs: dict[tuple[float, float], list[Move]] = defaultdict(list)
+    coarse = 0.5 if one.n <= DOTS else max(1, max(move.of for move in one.moves) // 40)
     for move in one.moves:
         pairs[move.before // coarse * coarse, move.after // coarse * coarse].append(move)
     most = max(map(len, pairs.values()))
+    size = 4.0 if one.n <= FEW_DOTS else 2.4
     marks: list[Mark] = []
     for (before, after), moves in sorted(pairs.items()):
         move = moves[0]
-        title = f"{short(move.config_id, 90)}: {move.before}, then {move.after} of {move.of}"
+        title = f"{short(move.config_id, 90)}: {move.before:g}, then {move.after:g} of {move.of:,}"
         if len(moves) > 1:
-            title = f"{before}, then {after}: {count(len(moves), 'config')}"
+            title = f"{before:g}, then {after:g}: {count(len(moves), 'config')}"
         kind = "late" if any(move.rose_late for move in moves) else "on"
-        radius = 4.0 if most == 1 else 1.2 + 4.8 * math.sqrt(len(moves) / most)
+        radius = size if most == 1 else size * (0.5 + math.sqrt(len(moves) / most))
         marks.append(Dot(x(max(1, before)), y(max(1, after)), radius, kind, title))
     return marks
 
@@ -69,14 +84,15 @@ def _moves(one: Transition, x: Scale, y: Scale) -> list[Mark]:
 # --- parameters ----------------------------------------------------------------------------------
 
 
-def parameter_panels(facts: Facts) -> list[Drawing]:
-    """For each parameter, the loss of every config at the largest budget it reached."""
+def parameter_panels(facts: Facts, names: Sequence[str]) -> list[Drawing]:
+    """For each parameter, PARAMETERS of them, every config's loss at the largest budget reached."""
     last = facts.last_losses
     if not last:
         return []
-    y = extent(loss for _, loss in last.values()).scale(HEIGHT - BOTTOM, 30)
-    names = facts.varying[:PARAMETERS]
-    return [panel for name in names if (panel := _parameter_panel(facts, name, last, y))]
+    y = extent(loss for _, loss in last.values()).scale(HEIGHT - BOTTOM, 44)
+    return [
+        panel for name in names[:PARAMETERS] if (panel := _parameter_panel(facts, name, last, y))
+    ]
 
 
 def _parameter_panel(
@@ -86,7 +102,7 @@ def _parameter_panel(
     if not values:
         return None
     numbers = all(numeric(value) for value in values.values())
-    at, frame = (_numbers if numbers else _categories)(values, y)
+    at, frame = _numbers(values, y, short(name, 30)) if numbers else _categories(values, y)
     points = {one: (at(one), y(last[one][1])) for one in values}
     few = len(points) <= DOTS
     marks = [
@@ -100,15 +116,16 @@ def _parameter_panel(
     return Drawing(WIDTH, HEIGHT, f"Loss against {short(name)}.", tuple(marks), "small")
 
 
-def _numbers(values: Mapping[str, object], y: Scale) -> tuple[Callable[[str], float], list[Mark]]:
+def _numbers(
+    values: Mapping[str, object], y: Scale, name: str
+) -> tuple[Callable[[str], float], list[Mark]]:
     plain = {one: float(value) for one, value in values.items()}  # type: ignore[arg-type]
-    x = extent(plain.values()).scale(LEFT, WIDTH - 12)
+    x = extent(plain.values(), evenly=True).scale(margin(y, LEFT), WIDTH - 12)
     found = sorted(set(plain.values()))
     at = found if len(found) <= FEW_VALUES else x.ticks(5 if x.log else 4) or [x.low]
-    frame = Frame(
-        x, y, "", "", [(value, number(value)) for value in at if x.low <= value <= x.high]
-    )
-    return (lambda one: x(plain[one])), frame.marks()
+    at = [value for value in at if x.low <= value <= x.high]
+    ticks = list(zip(at, labels(at), strict=True))
+    return (lambda one: x(plain[one])), Frame(x, y, name, "loss", ticks).marks()
 
 
 def _categories(
@@ -119,7 +136,7 @@ def _categories(
     kept = found if len(found) <= CATEGORIES else [*found[: CATEGORIES - 1], "others"]
     kept = sorted(kept, key=lambda text: (text == "others", text))
     strips = {text: i for i, text in enumerate(kept)}
-    x = Scale(-0.5, len(kept) - 0.5, LEFT, WIDTH - 12)
+    x = Scale(-0.5, len(kept) - 0.5, margin(y, LEFT), WIDTH - 12)
 
     def at(one: str) -> float:
         strip = strips.get(str(values[one]), len(kept) - 1)
@@ -127,7 +144,7 @@ def _categories(
 
     rows = 1 if len(kept) <= 3 else 2  # neighbours' names stand at different heights
     room = int((x.end - x.start) / len(kept) * rows / 7)
-    marks = Frame(x, y, "", "", [(-9, "")]).marks()
+    marks = Frame(x, y, "", "loss", ()).marks()
     for text, i in strips.items():
         down = y.start + 18 + 16 * (i % rows)
         marks.append(Label(x(i), down, short(text, room), "tick", "middle"))

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-from hbtrack.page.scales import Scale, number
+from hbtrack.page.scales import Scale, labels
 
 Point = tuple[float, float]
+
+TICKS = 6
+"""About so many along an upright axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,11 @@ def star(x: float, y: float, size: float) -> str:
     return line([(x + dx, y + dy) for dx, dy in corners]) + "Z"
 
 
+def margin(y: Scale, least: float) -> float:
+    """Room for what is written beside an upright axis, and at least so much."""
+    return max(least, 10 + 7.0 * max(map(len, labels(y.ticks(TICKS))), default=0))
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """The axes of a chart: where its values lie, and what is written beside them."""
@@ -156,23 +164,27 @@ class Frame:
     y: Scale  # from the bottom up
     x_name: str
     y_name: str
-    x_ticks: Sequence[tuple[float, str]] = ()  # instead of round numbers
+    x_ticks: Sequence[tuple[float, str]] | None = None  # instead of round numbers
 
     def marks(self) -> list[Mark]:
         """Grid lines, ticks and names."""
         left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
         marks: list[Mark] = []
-        for value in self.y.ticks(6):
+        at = self.y.ticks(TICKS)
+        for value, text in zip(at, labels(at), strict=True):
             y = self.y(value)
             marks.append(Path(line([(left, y), (right, y)]), "grid"))
-            marks.append(Label(left - 8, y + 4, number(value), "tick", "end"))
+            marks.append(Label(left - 8, y + 4, text, "tick", "end"))
         free = -math.inf  # names of ticks do not run into each other
-        for value, text in self.x_ticks or [(v, number(v)) for v in self.x.ticks(5)]:
-            x, half = self.x(value), 3.6 * len(text)
+        at = self.x.ticks(5)
+        ticks = self.x_ticks
+        for value, text in zip(at, labels(at), strict=True) if ticks is None else ticks:
+            x, half = self.x(value), 3.4 * len(text)
             marks.append(Path(line([(x, bottom), (x, bottom + 4)]), "axis"))
+            x = min(x, right + 12 - half)  # the last one stays within the drawing
             if x - half >= free:
                 marks.append(Label(x, bottom + 18, text, "tick", "middle"))
-                free = x + half + 6
+                free = x + half + 5
         marks.append(Path(line([(left, bottom), (right, bottom)]), "axis"))
         marks.append(Label(right, bottom + 36, self.x_name, "name", "end"))
         marks.append(Label(0, top - 10, self.y_name, "name"))

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from hbtrack.report.ranking import in_order_of
+
 if TYPE_CHECKING:
     from hbtrack.report.failures import FailureGroup
+
+CAUSES = 8
+"""At most so many causes of failure are shown."""
 
 Row = dict[str, Any]
 Curve = list[tuple[int, float]]
@@ -42,6 +47,16 @@ class Attempt:
     start: float
     end: float
 
+    @property
+    def gpus(self) -> int:
+        """How many GPUs, and so how many workers' places, it had."""
+        return self.gpu.count(",") + 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still runs."""
+        return self.status in ("running", "stopping")
+
 
 @dataclass(frozen=True, slots=True)
 class Driver:
@@ -65,6 +80,8 @@ class Facts:
     written_at: float  # Unix seconds
     until: float  # the last moment that is known of: `written_at` while something runs
     version: str
+    database: str  # its path, absolute
+    cwd: str  # where its script runs
     rungs: Sequence[Row]
     results: Sequence[Result]
     incumbents: Sequence[Row]
@@ -74,7 +91,7 @@ class Facts:
     sampled: bool  # whether there were too many to read all
     attempts: Sequence[Attempt]
     drivers: Sequence[Driver]
-    failures: Sequence["FailureGroup"]
+    failures: Sequence["FailureGroup"]  # one more than CAUSES where there are more
     best_attempt: Row | None
 
     @property
@@ -111,6 +128,11 @@ class Facts:
                 found[one.config_id] = max(one.rung, found.get(one.config_id, 0))
         return found
 
+    @property
+    def running(self) -> list[Attempt]:
+        """What runs now, the longest first."""
+        return sorted((one for one in self.attempts if one.is_open), key=lambda one: one.start)
+
     @cached_property
     def scripts(self) -> dict[str, float]:
         """When each version of the script, known by its sha256, was first run; oldest first."""
@@ -121,10 +143,10 @@ class Facts:
 
     @cached_property
     def names(self) -> list[str]:
-        """The names of all parameters, those of the best config first."""
+        """The names of all parameters: as the best config's id has them, then all others."""
         first = self.params.get(self.best_config_id or "", {})
         others = (name for params in self.params.values() for name in params)
-        return list(dict.fromkeys([*first, *others]))
+        return in_order_of(self.best_config_id or "", dict.fromkeys([*first, *others]))
 
     @cached_property
     def varying(self) -> list[str]:

@@ -29,7 +29,7 @@ BAND = 400
 BANDS = 16
 """With more bands than that the passes are drawn together."""
 
-LEFT, RIGHT, WIDTH = 118.0, 112.0, 920.0
+LEFT, RIGHT, WIDTH = 118.0, 136.0, 920.0
 HEAD, GAP = 44.0, 40.0
 TALLEST = 330.0
 STUB = 18.0
@@ -77,17 +77,17 @@ def draw(facts: Facts) -> Drawing | None:
     threads = _threads(facts) if is_detailed(facts) else {}
     best = winner(facts)
     marks: list[Mark] = []
-    top = HEAD
+    top, several = HEAD, facts.search["passes"] > 1
     for band, rows in rungs.items():
         if not rows[0]["configs_entered"]:
             continue
-        marks += _heads(band, rows, across, top, several=facts.search["passes"] > 1)
+        marks += _heads(band, rows, across, top, several=several)
         if threads:
             height, drawn = _thread_band(threads[band], across, top, best)
         else:
             height, drawn = _ribbon_band(rows, across, top)
-        marks += [*drawn, *_outcome(rows, across, top, facts.search["best_loss"])]
-        top += height + GAP
+        marks += [*drawn, *_outcome(rows, across, top, is_best=_holds(band, best))]
+        top += max(height, 34.0 + 17 * several) + GAP
     bottom = top - GAP
     heads = [
         Label(x, 14, count(e, "epoch") if across.roomy else f"{e:,}", "column", "middle")
@@ -144,17 +144,19 @@ def _heads(
     return marks
 
 
-def _outcome(
-    rows: Sequence[Row], across: Columns, top: float, best_loss: float | None
-) -> list[Mark]:
+def _holds(band: Band, one: Result | None) -> bool:
+    return one is not None and band in ((one.pass_, one.bracket), (None, one.bracket))
+
+
+def _outcome(rows: Sequence[Row], across: Columns, top: float, *, is_best: bool) -> list[Mark]:
     """The best loss of a band, to its right."""
     losses = [row["best_loss"] for row in rows if row["best_loss"] is not None]
     if not losses:
         return []
-    x, first = max(across.x.values()) + 16, min(losses) == best_loss
+    x = max(across.x.values()) + 16
     return [
-        Label(x, top + 8, f"best {number(min(losses))}", "strong" if first else "label"),
-        *([Label(x, top + 25, "best of all", "label")] if first else []),
+        Label(x, top + 8, f"best {number(min(losses))}", "strong" if is_best else "label"),
+        *([Label(x, top + 25, "best of all", "label")] if is_best else []),
     ]
 
 
@@ -198,7 +200,7 @@ def _thread_band(
             places[one] = across.x[one.epochs], top + 4 + gap * rank, rank + 1
     height = max(len(members) * _spacing(len(members)) for members in rungs.values())
     drawn = [_thread(thread, places, rungs, best) for thread in threads]
-    return max(34.0, height), sorted(drawn, key=lambda group: _LAST.index(group.kind.split()[1]))
+    return height, sorted(drawn, key=lambda group: _LAST.index(group.kind.split()[1]))
 
 
 _LAST = ("waiting", "stopped", "running", "final", "failed", "best")

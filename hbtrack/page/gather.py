@@ -13,9 +13,10 @@ from sys import intern
 from typing import Any
 
 from hbtrack.display import printable
-from hbtrack.page.facts import Attempt, Driver, Facts, Result
+from hbtrack.page.facts import CAUSES, Attempt, Driver, Facts, Result
 from hbtrack.reading import Row, state_of
 from hbtrack.records import unix
+from hbtrack.report.config import working_directory
 from hbtrack.report.failures import failure_groups
 from hbtrack.version import __version__
 
@@ -23,8 +24,6 @@ Params = dict[str, dict[str, object]]
 
 CONFIGS = 20_000
 """The parameters of at most so many configs are read, besides those of the best."""
-CAUSES = 8
-"""At most so many causes of failure are shown."""
 
 SEARCH = "SELECT * FROM searches WHERE run_identity = :identity"
 
@@ -46,8 +45,10 @@ FROM results WHERE run_identity = :identity AND status = 'done' ORDER BY config_
 
 RANKS = """
 SELECT pass, bracket, rung, now.config_id, count(*) OVER (PARTITION BY pass, bracket, rung) AS n,
-    row_number() OVER (PARTITION BY pass, bracket, rung ORDER BY now.loss, slot) AS rank,
-    row_number() OVER (PARTITION BY pass, bracket, rung ORDER BY later.loss, slot) AS next_rank
+    rank() OVER (PARTITION BY pass, bracket, rung ORDER BY now.loss)
+        + (count(*) OVER (PARTITION BY pass, bracket, rung, now.loss) - 1) / 2.0 AS rank,
+    rank() OVER (PARTITION BY pass, bracket, rung ORDER BY later.loss)
+        + (count(*) OVER (PARTITION BY pass, bracket, rung, later.loss) - 1) / 2.0 AS next_rank
 FROM (SELECT * FROM results WHERE promoted = 1) AS now
 JOIN (SELECT pass, bracket, rung - 1 AS rung, slot, loss FROM results
     WHERE run_identity = :identity AND status = 'done') AS later
@@ -70,6 +71,10 @@ FROM attempts WHERE run_identity = :identity ORDER BY worker, started_at"""
 DRIVERS = """
 SELECT driver, host, workers, started_at, seen_at, ended_at
 FROM drivers WHERE run_identity = :identity ORDER BY driver"""
+
+RUNNING = """
+SELECT config_id, epochs, worker, gpu, started_at FROM attempts
+WHERE run_identity = :identity AND finished_at IS NULL ORDER BY started_at"""
 
 LEADERBOARD = """
 SELECT rank, config_id, loss, epochs, epochs_reached, bracket, seconds, count(*) OVER () AS ranked
@@ -102,7 +107,8 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
     alive = state in ("running", "orphaned")
     attempts = [_attempt(line) for line in _lines(connection, ATTEMPTS, identity)]
     drivers = _rows(connection, DRIVERS, identity)
-    until = now if alive else _last_known(search, attempts, drivers)
+    seen = now if state == "running" else _last_known(search, attempts, drivers)
+    until = now if alive else seen
     leaders = _rows(connection, LEADERBOARD, identity)
     results = [_result(line) for line in _lines(connection, RESULTS, identity)]
     sampled = dict.fromkeys(one.config_id for one in results if one.rung == 0)
@@ -115,6 +121,8 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         written_at=now,
         until=until,
         version=__version__,
+        database=str(path),
+        cwd=working_directory(connection, identity),
         rungs=_rows(connection, RUNGS, identity),
         results=results,
         incumbents=_rows(connection, INCUMBENTS, identity),
@@ -123,8 +131,11 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         params=_params(connection, identity, [*first, *(row["config_id"] for row in leaders)]),
         sampled=len(sampled) > CONFIGS,
         attempts=[_closed(one, until, alive=alive) for one in attempts],
-        drivers=[_driver(row, until, is_last=row is drivers[-1], alive=alive) for row in drivers],
-        failures=failure_groups(connection, identity, CAUSES),
+        drivers=[
+            _driver(row, seen, is_last=row is drivers[-1], alive=state == "running")
+            for row in drivers
+        ],
+        failures=failure_groups(connection, identity, CAUSES + 1),
         best_attempt=best[-1] if best else None,
     )
 
@@ -178,11 +189,11 @@ def _last_known(search: Row, attempts: Sequence[Attempt], drivers: Sequence[Row]
     return max([*moments, *ends])
 
 
-def _driver(row: Row, until: float, *, is_last: bool, alive: bool) -> Driver:
+def _driver(row: Row, seen: float, *, is_last: bool, alive: bool) -> Driver:
     start = unix(row["started_at"])
     silent = not row["ended_at"]
     known = row["ended_at"] or row["seen_at"] or row["started_at"]
-    end = until if silent and is_last else unix(known)
+    end = seen if silent and is_last else unix(known)
     return Driver(
         row["driver"],
         row["host"],

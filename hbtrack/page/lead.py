@@ -2,15 +2,18 @@
 
 import json
 import shlex
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hbtrack.display import option, printable
+from hbtrack.display import in_folder, option, printable
 from hbtrack.page.analysis import EDGE_CONFIGS, edges
-from hbtrack.page.facts import Facts
+from hbtrack.page.facts import CAUSES, Facts
 from hbtrack.page.scales import number
+from hbtrack.page.section import Table, make_table
 from hbtrack.page.words import are, count, listed, moment, percent, short, span, stamp
+
+RUNNING = 5
+"""At most so many running evaluations are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,6 @@ class Item:
     title: str
     sentences: tuple[str, ...]
     error: str = ""
-    command: Command | None = None
 
 
 def command(text: str) -> Command:
@@ -46,8 +48,9 @@ def command(text: str) -> Command:
 
 
 def hbtrack(facts: Facts, *words: str) -> Command:
-    """A command of hbtrack for this search."""
-    return command(shlex.join(["hbtrack", *words, *option("--identity", facts.identity)]))
+    """A command of hbtrack for this search, whatever folder it is typed in."""
+    options = [*option("--identity", facts.identity), *option("--db", facts.database)]
+    return command(shlex.join(["hbtrack", *words, *options]))
 
 
 def loss(value: float) -> str:
@@ -73,6 +76,36 @@ def headline(facts: Facts) -> str:
     return f"{text} The best loss is {loss(search['best_loss'])}, at {at}."
 
 
+def go_on(facts: Facts) -> Command | None:
+    """What to type where the search could go on and no hbtrack works on it."""
+    over = facts.state in ("running", "finished")
+    return None if over else hbtrack(facts, "resume")
+
+
+def running(facts: Facts) -> tuple[str, Table] | None:
+    """What runs at this moment; None where no script does or could."""
+    if facts.state not in ("running", "orphaned"):
+        return None
+    now = facts.running
+    text = f"{count(len(now), 'evaluation')} at this moment." if now else "Nothing at this moment."
+    if facts.state == "orphaned":
+        text += " Their hbtrack has died, they go on; hbtrack resume takes them over."
+    brackets = {
+        (one.config_id, one.epochs): one.bracket for one in facts.results if one.status == "running"
+    }
+    # Without GPUs scripts are told --gpu 0, all of them: then workers are told apart by number.
+    by_gpu = any(one.gpu not in ("", "0") for one in now)
+    rows = [
+        (
+            *(short(one.config_id, 60), brackets.get((one.config_id, one.epochs)), one.epochs),
+            *(span(one.end - one.start), one.gpu if by_gpu else one.worker),
+        )
+        for one in now[:RUNNING]
+    ]
+    where = "GPU" if by_gpu else "worker"
+    return text, make_table(f"config, bracket, to epochs, for, {where}", rows, len(now))
+
+
 def tiles(facts: Facts) -> list[Tile]:
     """The figures of the headline."""
     search = facts.search
@@ -92,10 +125,16 @@ def tiles(facts: Facts) -> list[Tile]:
         Tile(
             "failed",
             f"{search['evaluations_failed']:,}",
-            count(len(facts.failures), "cause") if facts.failures else "",
+            _causes(facts),
         ),
         _time_tile(facts),
     ]
+
+
+def _causes(facts: Facts) -> str:
+    if len(facts.failures) > CAUSES:
+        return f"more than {count(CAUSES, 'cause')}"
+    return count(len(facts.failures), "cause") if facts.failures else ""
 
 
 def _time_tile(facts: Facts) -> Tile:
@@ -123,6 +162,7 @@ def best(facts: Facts) -> Best | None:
     search, config_id = facts.search, facts.best_config_id
     if config_id is None:
         return None
+    params = facts.params.get(config_id, {})
     sentence = (
         f"Its loss is {loss(search['best_loss'])} at {count(search['best_epochs'], 'epoch')}, "
         f"from bracket {facts.leaders[0]['bracket']}."
@@ -132,8 +172,10 @@ def best(facts: Facts) -> Best | None:
     return Best(
         printable(config_id),
         sentence,
-        tuple(facts.params.get(config_id, {}).items()),
-        command(facts.best_attempt["command"]) if facts.best_attempt else None,
+        tuple((name, params[name]) for name in facts.names if name in params),
+        command(in_folder(facts.cwd, facts.best_attempt["command"]))
+        if facts.best_attempt
+        else None,
     )
 
 
@@ -154,7 +196,7 @@ def attention(facts: Facts) -> list[Item]:
 
 
 def _failures(facts: Facts) -> Iterator[Item]:
-    for group in facts.failures:
+    for group in facts.failures[:CAUSES]:
         where = f"e.g. {short(group.example, 80)} at {count(group.epochs, 'epoch')}"
         cost = f"{span(group.seconds)}, {percent(group.share)} of the time of all attempts"
         kind = short(group.error_type, 80)
@@ -166,19 +208,21 @@ def _failures(facts: Facts) -> Iterator[Item]:
                 f"the last one at {stamp(group.last_at)}.",
                 *(f"In common: {short(text, 200)}." for text in group.common),
             ),
-            _visible_lines(group.error[-6000:]),
-            hbtrack(facts, "errors"),
+            "" if group.error.strip() == group.error_message else _lines(group.error[-6000:]),
         )
+    if len(facts.failures) > CAUSES:
+        yield Item("There are more causes", ("The rarer ones are left out here.",))
 
 
-def _visible_lines(text: str) -> str:
+def _lines(text: str) -> str:
     """A traceback with its lines kept and everything else made visible."""
     return "\n".join(printable(line.expandtabs(4)) for line in text.split("\n"))
 
 
 def _interruptions(facts: Facts) -> Iterator[Item]:
-    ended = Counter(one.status for one in facts.attempts)
-    lost, interrupted = ended["lost"], ended["interrupted"]
+    ended = [one for one in facts.attempts if one.status in ("lost", "interrupted")]
+    lost = sum(one.status == "lost" for one in ended)
+    interrupted = len(ended) - lost
     silent = sum(driver.silent for driver in facts.drivers)
     parts = []
     if lost:
@@ -189,8 +233,10 @@ def _interruptions(facts: Facts) -> Iterator[Item]:
         noun = "process" if silent == 1 else "processes"
         parts.append(f"{silent:,} hbtrack {noun} died without a word")
     if parts:
-        after = "Their evaluations run again from the script's own checkpoints: nothing is missing."
-        yield Item("Interruptions", (f"{listed(parts)}.", after))
+        ran = sum(one.end - one.start for one in ended)
+        worked = f" In all they had run for {span(ran)}." if ended else ""
+        after = "What was under way runs again from the script's checkpoints: nothing is missing."
+        yield Item("Interruptions", (f"{listed(parts)}.{worked}", after))
 
 
 def _changed(facts: Facts) -> Iterator[Item]:
@@ -208,13 +254,18 @@ def _changed(facts: Facts) -> Iterator[Item]:
 def _edges(facts: Facts) -> Iterator[Item]:
     if facts.best_config_id is None or facts.ranked < EDGE_CONFIGS:
         return
-    for edge in edges(facts.params.get(facts.best_config_id, {}), facts.params.values()):
+    found = edges(facts.params.get(facts.best_config_id, {}), facts.params.values())
+    if found:
+        told = [
+            f"{short(edge.name, 60)} = {number(edge.value)} is among the {edge.side} sampled "
+            f"({number(edge.low)} to {number(edge.high)})"
+            for edge in found
+        ]
         yield Item(
-            f"The best {short(edge.name, 60)} is at the edge",
+            "The best is at the edge of what was sampled",
             (
-                f"{number(edge.value)} is among the {edge.side} of what was sampled "
-                f"({number(edge.low)} to {number(edge.high)}): the optimum may lie beyond. "
-                "Widen its range in get_random_config_id.",
+                f"{'; '.join(told)}. The optimum may lie beyond: widen the range in "
+                "get_random_config_id.",
             ),
         )
 
@@ -228,6 +279,7 @@ def reproduce(facts: Facts) -> list[tuple[str, str]]:
     hosts = sorted({driver.host for driver in facts.drivers})
     return [
         ("script", printable(search["script"])),
+        ("working directory", printable(facts.cwd)),
         ("its arguments", printable(shlex.join(json.loads(search["script_args"]))) or "none"),
         ("sha256 of the script", ", ".join(facts.scripts) or "not known yet"),
         ("seed", str(search["seed"])),
@@ -243,13 +295,14 @@ def reproduce(facts: Facts) -> list[tuple[str, str]]:
 
 
 def again(facts: Facts) -> Command:
-    """The command that runs the same search, in an empty database."""
+    """The command that runs the same search, in a database of its own."""
     search = facts.search
-    words = ["hbtrack", "run", "--max-epochs", str(search["max_epochs"])]
+    words = ["hbtrack", "run", "--db", "again.db", "--max-epochs", str(search["max_epochs"])]
     words += ["--eta", number(search["eta"]), "--seed", str(search["seed"])]
     words += ["--passes", str(search["passes"])]
     if search["failure_loss"] != 100:
         words += option("--failure-loss", repr(search["failure_loss"]))
     args = json.loads(search["script_args"])
     # Words of the script's that hbtrack would take for its own stand after a --.
-    return command(shlex.join([*words, search["script"], *(["--", *args] if args else [])]))
+    words += [search["script"], *(["--", *args] if args else [])]
+    return command(in_folder(facts.cwd, shlex.join(words)))

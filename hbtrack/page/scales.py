@@ -3,12 +3,16 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import quantiles
 
 DECADES = 30
-"""Positive values whose largest is so many times the smallest are drawn on a log scale."""
+"""Positive values may get a log scale where the largest is so many times the smallest."""
 
 TINY, MOST = 1e-300, 1.7e308
+
+MIDDLE = 5
+"""Fewer values have no middle that would tell how they are spread."""
 
 FEW = 20
 """Among fewer values none is taken for an outlier."""
@@ -87,17 +91,30 @@ class Extent:
         return Scale(max(low, -MOST), min(high, MOST), start, end)
 
 
-def extent(values: Iterable[float]) -> Extent:
-    """Where the values lie; far outliers are left outside, on a log scale none."""
+def extent(values: Iterable[float], *, evenly: bool = False) -> Extent:
+    """Where the values lie; far outliers are left outside, on a log scale none.
+
+    With `evenly` a log scale has to spread them more evenly, too.
+    """
     ordered = sorted(values)
     low, high = ordered[0], ordered[-1]
-    if low > TINY and high >= DECADES * low:
+    far_apart = low > TINY and high >= DECADES * low
+    if far_apart and (not evenly or _more_even_in_logs(ordered)):
         return Extent(low, high, log=True)
     if len(ordered) < FEW:
         return Extent(low, high, log=False)
     low, high = _without_outliers(ordered)
     beyond = sum(not low <= value <= high for value in ordered)
     return Extent(low, high, log=False, beyond=beyond)
+
+
+def _more_even_in_logs(ordered: Sequence[float]) -> bool:
+    """Whether the middle value is nearer to the middle of the scale when logs are taken."""
+    if len(ordered) < MIDDLE:
+        return True
+    low, middle, high = ordered[0], ordered[len(ordered) // 2], ordered[-1]
+    plain, logs = Scale(low, high, 0, 1), Scale(low, high, 0, 1, log=True)
+    return abs(logs(middle) - 0.5) <= abs(plain(middle) - 0.5)
 
 
 def _without_outliers(ordered: Sequence[float]) -> tuple[float, float]:
@@ -118,6 +135,24 @@ def number(value: float) -> str:
         return text
     digits, _, power = text.partition("e")
     return f"{digits}e{int(power)}"
+
+
+def labels(values: Sequence[float]) -> list[str]:
+    """The values in as few digits as tell them apart and hit each within 1 % of their distance."""
+    gaps = [abs(b - a) for a, b in pairwise(sorted(values))] or [abs(value) for value in values]
+    for digits in range(1, 18):
+        rounded = [float(f"{value:.{digits}g}") for value in values]
+        if all(abs(a - b) <= min(gaps) / 100 for a, b in zip(values, rounded, strict=True)):
+            break
+    return [_shortest(value, digits) for value in rounded]
+
+
+def _shortest(value: float, digits: int) -> str:
+    plain = number(value) if value == float(f"{value:.4g}") else f"{value:.{digits}g}"
+    if len(plain) <= 7 or not value:
+        return plain
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    return min(plain, f"{mantissa}e{int(power)}", key=len)
 
 
 TIME_UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))

@@ -6,7 +6,6 @@ from itertools import islice
 from statistics import median
 
 from hbtrack.page import charts, comparisons, flow, gather, timeline
-from hbtrack.page.analysis import mean_idle
 from hbtrack.page.drawing import Group, Mark
 from hbtrack.page.facts import Curve, Facts
 from hbtrack.page.lead import loss
@@ -16,15 +15,9 @@ from hbtrack.page.words import are, count, percent, short, span, stamp
 
 
 def sections(facts: Facts) -> list[Section]:
-    """All figures, in the order of the page."""
-    made: Sequence[Callable[[Facts], Section]] = (
-        _flow,
-        _incumbents,
-        _curves,
-        stopping,
-        parameters,
-        _workers,
-    )
+    """All figures, in the order of the page; without a loss only those that need none."""
+    of_losses = (_incumbents, _curves, stopping, parameters) if facts.leaders else ()
+    made: Sequence[Callable[[Facts], Section]] = (_flow, *of_losses, _workers)
     return [_with_its_legend(make(facts)) for make in made]
 
 
@@ -132,11 +125,9 @@ def _incumbents(facts: Facts) -> Section:
 
 
 def _improvements(facts: Facts) -> str:
-    if not facts.incumbents:
-        return facts.no_loss
     first, last = facts.incumbents[0], facts.incumbents[-1]
     if first is last:
-        return f"There has been one best so far, {loss(last['loss'])}."
+        return f"There has been one best so far, {loss(last['loss'])}; nothing was better."
     done = facts.search["epochs_done"]
     return (
         f"The best loss improved {count(len(facts.incumbents) - 1, 'time')}, from "
@@ -153,8 +144,7 @@ def _curves(facts: Facts) -> Section:
     found = facts.curves
     reach = facts.reached
     rungs = max((row["rung"] for row in facts.rungs), default=0) + 1
-    present = sorted(set(reach.values()))
-    legend = tuple((f"rung{charts.shade(r, rungs)}", f"reached rung {r}") for r in present)
+    legend = charts.legend(reach.values(), rungs)
     drawing = charts.curves(facts)
     best = facts.best_config_id
     points = (
@@ -175,10 +165,10 @@ def _curves(facts: Facts) -> Section:
 
 
 def _curve_sentences(facts: Facts, found: dict[str, Curve]) -> tuple[str, ...]:
-    if not found:
-        return (facts.no_loss,)
     once = sum(len(curve) == 1 for curve in found.values())
     text = f"{count(len(found), 'config')} have a loss" if len(found) > 1 else "1 config has a loss"
+    if len(found) == once:
+        return (f"{text}, at one budget only: there is no curve to draw.",)
     text += f", {once:,} of them at one budget only."
     best = found.get(facts.best_config_id or "", [])
     if len(best) > 1:
@@ -218,17 +208,23 @@ def _busy(facts: Facts, lanes: Sequence[timeline.Lane]) -> str:
     if not lanes:
         return "Nothing has run yet."
     whole = sum(lane.busy for lane in lanes)
-    text = f"{count(len(lanes), 'worker')} ran {count(len(facts.attempts), 'attempt')} in "
+    workers = timeline.workers(facts) or len(lanes)
+    text = f"{count(workers, 'worker')} ran {count(len(facts.attempts), 'attempt')} in "
     text += f"{span(whole)} of work"
-    idle = mean_idle(lane.idle for lane in lanes)
+    idle = timeline.idle(facts)
     if idle is not None:
         text += f", idle {percent(idle)} of the time that hbtrack was alive"
-    middle = median(one.end - one.start for one in facts.attempts)
-    text += f"; half of the attempts took less than {span(middle)}."
+    ended = [one.end - one.start for one in facts.attempts if not one.is_open]
+    text += f"; half of them took less than {span(median(ended))}." if ended else "."
     gaps = timeline.gaps(facts)
     if gaps:
         gone = span(sum(end - start for start, end in gaps))
         text += f" For {gone} in {count(len(gaps), 'gap')} no hbtrack was alive."
+    shared = sum(one.gpus > 1 for one in facts.attempts)
+    if shared:
+        text += f" {count(shared, 'attempt')} had several GPUs, each in place of a worker."
+    if len(lanes) > workers:
+        text += f" Numbers from {workers:,} on stood in where a worker was not yet free."
     if len(lanes) > timeline.LANES:
         text += f" The first {timeline.LANES} are drawn."
     return text
@@ -237,13 +233,16 @@ def _busy(facts: Facts, lanes: Sequence[timeline.Lane]) -> str:
 # --- the ranked table ----------------------------------------------------------------------------
 
 
-def ranked(facts: Facts) -> Section:
-    """The leaderboard with the parameters as columns."""
+def ranked(facts: Facts) -> Section | None:
+    """The leaderboard with the parameters as columns; None without a loss."""
+    if not facts.leaders:
+        return None
     names = facts.names[: comparisons.PARAMETERS]
+    most = 36 if names else 80  # where its parameters stand beside it, less of an id will do
     fixed = ("rank", "config_id", "loss", "epochs", "epochs_reached", "bracket", "seconds")
     rows = tuple(
         (
-            *(short(row[name]) if name == "config_id" else row[name] for name in fixed),
+            *(short(row[name], most) if name == "config_id" else row[name] for name in fixed),
             *(facts.params.get(row["config_id"], {}).get(name) for name in names),
         )
         for row in facts.leaders
@@ -251,8 +250,6 @@ def ranked(facts: Facts) -> Section:
     text = f"{count(facts.ranked, 'config')}, ranked by the smallest loss at any budget."
     if facts.ranked > len(rows):
         text = f"The {len(rows):,} best of {text}"
-    if not rows:
-        text = facts.no_loss
     titles = ("rank", "config", "loss", "at epochs", "reached", "bracket", "seconds")
     columns = (*titles, *(short(name, 40) for name in names))
     return Section(

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hbtrack.page.analysis import Span, idle_share, united
+from hbtrack.page.analysis import Span, idle_share, overlap, united
 from hbtrack.page.drawing import Box, Drawing, Label, Mark, Path, line
 from hbtrack.page.facts import Attempt, Facts
-from hbtrack.page.scales import Scale, number, time_unit
+from hbtrack.page.scales import Scale, labels, time_unit
 from hbtrack.page.words import count, percent, short, span
 
 LANES = 40
@@ -43,6 +43,22 @@ def lanes(facts: Facts) -> list[Lane]:
         busy = sum(end - start for start, end in spans)
         found.append(Lane(worker, attempts, busy, idle_share(spans, alive)))
     return found
+
+
+def workers(facts: Facts) -> int:
+    """How many there were at once, at most."""
+    return max((driver.workers or 0 for driver in facts.drivers), default=0)
+
+
+def idle(facts: Facts) -> float | None:
+    """The share of all workers' time, while an hbtrack had them, in which nothing ran."""
+    alive = united((d.start, d.end) for d in facts.drivers if d.workers)
+    whole = sum((d.workers or 0) * (d.end - d.start) for d in facts.drivers)
+    spans: dict[tuple[int, int], list[Span]] = defaultdict(list)
+    for one in facts.attempts:
+        spans[one.worker, one.gpus].append((one.start, one.end))
+    busy = sum(gpus * overlap(united(some), alive) for (_, gpus), some in spans.items())
+    return max(0.0, 1 - busy / whole) if whole else None
 
 
 def draw(facts: Facts, found: Sequence[Lane]) -> Drawing | None:
@@ -88,9 +104,10 @@ def _axis(x: Scale, bottom: float) -> list[Mark]:
     size, unit = time_unit(x.high - x.low)
     since = Scale(0, (x.high - x.low) / size, x.start, x.end)
     marks: list[Mark] = [Path(line([(x.start, bottom + 2), (x.end, bottom + 2)]), "axis")]
-    for value in since.ticks(6):
+    at = since.ticks(6)
+    for value, text in zip(at, labels(at), strict=True):
         marks.append(Path(line([(since(value), bottom + 2), (since(value), bottom + 6)]), "axis"))
-        marks.append(Label(since(value), bottom + 20, number(value), "tick", "middle"))
+        marks.append(Label(since(value), bottom + 20, text, "tick", "middle"))
     return [*marks, Label(x.end, bottom + 40, f"{unit} since the start", "name", "end")]
 
 
@@ -121,7 +138,8 @@ def _title(group: Sequence[Attempt], n: int, kind: str) -> str:
         return f"{n:,} of {count(len(group), 'attempt')} here: {kind}"
     one = group[0]
     at = count(one.epochs, "epoch")
-    return f"{short(one.config_id, 90)} at {at}: {one.status}, {span(one.end - one.start)}"
+    on = f" on GPUs {one.gpu}" if one.gpus > 1 else ""
+    return f"{short(one.config_id, 90)} at {at}{on}: {one.status}, {span(one.end - one.start)}"
 
 
 def _kind(one: Attempt) -> str:

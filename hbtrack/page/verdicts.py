@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 
 from hbtrack.page import comparisons, flow, gather
-from hbtrack.page.analysis import Transition, agreement, numeric, spearman, transitions
+from hbtrack.page.analysis import (
+    Transition,
+    agreement,
+    comparable,
+    transitions,
+)
+from hbtrack.page.effects import Effect, effect, strongest_first
 from hbtrack.page.facts import Facts
-from hbtrack.page.section import Cells, Section, make_table
-from hbtrack.page.words import count, listed, ordinal, short
+from hbtrack.page.section import Section, make_table
+from hbtrack.page.words import count, listed, ordinal, percent, rho, short
 
 PANELS = 12
 """At most so many steps from rung to rung are drawn."""
@@ -25,7 +31,7 @@ def stopping(facts: Facts) -> Section:
         )
         for one in found
     ]
-    shown = [one for one in found if one.n >= 3][:PANELS]
+    shown = comparable(found)[:PANELS]
     return Section(
         "stopping",
         "Was early stopping right?",
@@ -38,29 +44,31 @@ def stopping(facts: Facts) -> Section:
 
 
 def _verdict(facts: Facts, found: Sequence[Transition]) -> tuple[str, ...]:
-    known = agreement(found)
-    if known is None:
+    known = comparable(found)
+    if not known:
+        equal = any(one.n >= 3 for one in found)
         return (
-            "Too few configs were promoted and measured again to compare their ranks "
+            "The promoted configs have equal losses, so there are no ranks to compare."
+            if equal
+            else "Too few configs were promoted and measured again to compare their ranks "
             "(three at one rung are the least).",
         )
-    rho, n = known
-    if rho >= 0.7:
+    mean, n = agreement(known)
+    if mean >= 0.7:
         verdict = "Yes, as far as this shows: small budgets told good configs from bad ones."
-    elif rho >= 0.4:
+    elif mean >= 0.4:
         verdict = "Mostly: small budgets told much about larger ones, but not all."
     else:
         verdict = (
             "Doubtful: ranks changed a lot from rung to rung, so good configs may have been "
             "stopped. Trust the brackets that stop later."
         )
-    text = f"{verdict} Ranks at a rung and at the next agree with ρ = {rho:.2f} on average"
-    text += f" (Spearman, n = {n:,} over {count(len(found), 'step')} between rungs)."
+    text = f"{verdict} Ranks at a rung and at the next agree with {rho(mean)} on average"
+    text += f" (Spearman, n\u00a0=\u00a0{n:,} over {count(len(known), 'step')} between rungs)."
     caveat = "Only promoted configs can be compared; what the others would have become, nobody saw."
     if n < 30:
         caveat = f"So few configs give a hint only. {caveat}"
-    shown = sum(one.n >= 3 for one in found)
-    drawn = f"The first {PANELS} of {shown} steps are drawn." if shown > PANELS else ""
+    drawn = f"The first {PANELS} of {len(known)} steps are drawn." if len(known) > PANELS else ""
     parts = [text, caveat, _late(found), _narrow_escape(facts), drawn]
     return tuple(part for part in parts if part)
 
@@ -68,8 +76,8 @@ def _verdict(facts: Facts, found: Sequence[Transition]) -> tuple[str, ...]:
 def _late(found: Sequence[Transition]) -> str:
     late = [(one, move) for one in found for move in one.moves if move.rose_late]
     names = [
-        f"{short(move.config_id, 60)} ({ordinal(move.before)} of {move.of} at "
-        f"{count(one.epochs, 'epoch')}, then {ordinal(move.after)})"
+        f"{short(move.config_id, 60)} ({ordinal(int(move.before))} of {move.of:,} at "
+        f"{count(one.epochs, 'epoch')}, then {ordinal(int(move.after))})"
         for one, move in late[:4]
     ]
     more = f", and {len(late) - 4:,} more" if len(late) > 4 else ""
@@ -102,68 +110,78 @@ def _narrow_escape(facts: Facts) -> str:
 
 
 def parameters(facts: Facts) -> Section:
-    """Each parameter against the loss."""
-    rows = _correlations(facts)
-    drawings = comparisons.parameter_panels(facts)
+    """Each parameter against the loss, those that it follows most clearly first."""
+    found = _effects(facts)
+    best = facts.params.get(facts.best_config_id or "", {})
+    rows = [
+        (
+            *(short(one.name), best.get(one.name), one.low, one.high, one.epochs, one.n, one.rho),
+            "" if one.share is None else percent(one.explains),
+        )
+        for one in found
+    ]
+    varying = set(facts.varying)
+    drawings = comparisons.parameter_panels(
+        facts, [one.name for one in found if one.name in varying]
+    )
     dense = len(facts.last_losses) > comparisons.DOTS
     dots = (("full", "at the largest budget"), ("part", "stopped before"), ("star", "the best"))
     cells = (("heat2", "some configs"), ("heat5", "many"), ("star", "the best"))
     return Section(
         "parameters",
         "Parameters and loss",
-        _parameter_sentences(facts, rows),
+        _parameter_sentences(facts, found),
         tuple(drawings),
         (cells if dense else dots) if drawings else (),
-        make_table("parameter, of the best, lowest, highest, at epochs, n, Spearman ρ", rows),
+        make_table(
+            "parameter, of the best, lowest, highest, at epochs, n, Spearman ρ, explains", rows
+        ),
         gather.PARAMS_LOSS,
     )
 
 
-def _correlations(facts: Facts) -> list[Cells]:
-    """Each parameter's rank correlation with the loss, at the budget with the most losses."""
+def _effects(facts: Facts) -> list[Effect]:
+    """Each parameter's effect on the loss, at the budget with the most losses."""
     losses: dict[int, dict[str, float]] = {}
     for config_id, curve in facts.curves.items():
         for epochs, value in curve:
             losses.setdefault(epochs, {})[config_id] = value
     epochs = max(losses, key=lambda budget: (len(losses[budget]), budget), default=0)
-    best = facts.params.get(facts.best_config_id or "", {})
-    rows: list[Cells] = []
-    for name in facts.names:
-        pairs = [
-            (facts.params[one][name], value)
-            for one, value in losses.get(epochs, {}).items()
-            if name in facts.params.get(one, {})
-        ]
-        numbers = [(x, y) for x, y in pairs if numeric(x)]
-        if len(numbers) == len(pairs) and pairs:
-            xs = [x for x, _ in numbers]
-            rho = spearman(xs, [y for _, y in numbers])  # type: ignore[arg-type]
-            rows.append((short(name), best.get(name), min(xs), max(xs), epochs, len(xs), rho))  # type: ignore[type-var]
-        else:
-            rows.append((short(name), best.get(name), None, None, epochs, len(pairs), None))
-    return rows
+    here = losses.get(epochs, {})
+    return strongest_first(effect(name, epochs, facts.params, here) for name in facts.names)
 
 
-def _parameter_sentences(facts: Facts, rows: Sequence[Cells]) -> tuple[str, ...]:
-    if not rows:
+def _parameter_sentences(facts: Facts, found: Sequence[Effect]) -> tuple[str, ...]:
+    if not found:
         return ("No config's id or get_config gave parameters.",)
-    if not facts.leaders:
-        return (facts.no_loss,)
-    told = [row for row in rows if isinstance(row[6], float) and isinstance(row[5], int)]
-    found = "No parameter is a number that varies, so there is nothing to correlate."
-    if told:
-        name, *_, epochs, n, rho = max(told, key=lambda row: abs(float(str(row[6]))))
-        way = "grows" if isinstance(rho, float) and rho > 0 else "falls"
-        found = (
-            f"At {count(int(str(epochs)), 'epoch')}, where most configs were measured "
-            f"(n = {n:,}), the loss {way} most clearly with {name} (ρ = {rho:.2f})."
-        )
     how = "Drawn is the loss at the largest budget that a config reached."
     if facts.sampled:
         how += f" Looked at are the {len(facts.params):,} configs sampled first or ranked best."
-    varying = len(facts.varying)
-    if varying < len(rows):
-        how += f" {count(len(rows) - varying, 'parameter')} without a second value are left out."
-    if varying > comparisons.PARAMETERS:
-        how += f" {comparisons.PARAMETERS} of {varying:,} parameters are drawn."
-    return found, how
+    constant = len(found) - len(facts.varying)
+    if constant:
+        how += f" {count(constant, 'parameter')} without a second value "
+        how += f"{'is' if constant == 1 else 'are'} left out."
+    if len(facts.varying) > comparisons.PARAMETERS:
+        how += f" {comparisons.PARAMETERS} of {len(facts.varying):,} parameters are drawn."
+    return _clearest(facts, found), how
+
+
+def _clearest(facts: Facts, found: Sequence[Effect]) -> str:
+    """What the loss follows most clearly, if it is more than chance gives."""
+    told = [one for one in found if one.share is not None]
+    if not told:
+        return "Nothing to compare: no parameter varies there, or no loss does."
+    first, at = told[0], count(told[0].epochs, "epoch")
+    name = short(first.name, 60)
+    where = f"At {at}, where most configs were measured (n\u00a0=\u00a0{first.n:,}), "
+    if not first.is_beyond_chance(len(told)):
+        return f"{where}no parameter goes with the loss more clearly than chance lets expect."
+    text = f"{where}the loss goes most clearly with {name}, which explains "
+    text += f"{percent(first.explains)} of the order of the losses"
+    if first.rho is not None:
+        way = "grows with it" if first.rho > 0 else "falls as it grows"
+        text += f", and {way} ({rho(first.rho)})"
+    if first.epochs < facts.search["max_epochs"]:
+        most = count(facts.search["max_epochs"], "epoch")
+        text += f". What helps after {at} need not help after {most}"
+    return f"{text}."

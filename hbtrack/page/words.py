@@ -22,6 +22,11 @@ def are(n: int, noun: str) -> str:
     return f"{count(n, noun)} {'was' if n == 1 else 'were'}"
 
 
+def rho(value: float) -> str:
+    """Spearman's correlation, never broken at the end of a line."""
+    return f"ρ\u00a0=\u00a0{value:.2f}".replace("-", "\u2212")
+
+
 def ordinal(n: int) -> str:
     """1st, 2nd, 3rd, 11th."""
     ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")

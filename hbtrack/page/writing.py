@@ -23,7 +23,8 @@ def write(page: str, name: str) -> Path:
     except OSError as error:
         raise HbtrackError(
             f"The page {path} cannot be written: {error.strerror}. Nothing was changed there; "
-            "name another place with --html FILE."
+            "name another place with --html FILE.",
+            see="cannot-write",
         ) from error
     return path
 
@@ -32,13 +33,17 @@ def _refuse_other(path: Path) -> None:
     if not path.exists():
         return
     if not path.is_file():
-        raise UsageError(f"{path} is not a file. Name a file with --html FILE, or - for stdout.")
+        raise UsageError(
+            f"{path} is not a file. Name a file with --html FILE, or - for stdout.",
+            see="destination",
+        )
     with path.open("rb") as file:
         beginning = file.read(len(MARK))
     if beginning and beginning != MARK.encode():
         raise UsageError(
             f"{path} exists and is not a page of hbtrack, so it was left as it is. "
-            "Name another with --html FILE, or move it away."
+            "Name another with --html FILE, or move it away.",
+            see="destination",
         )
 
 

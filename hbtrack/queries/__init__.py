@@ -70,7 +70,8 @@ def find_query(word: str, database: Path) -> str:
         raise NotFound(
             f"No query is called {printable(repr(name))}. "
             + (f"The nearest: {', '.join(near)}. " if near else "")
-            + "All of them: hbtrack sql --list"
+            + "All of them: hbtrack sql --list",
+            see="no-query",
         )
     return query_text(queries[name].path)
 
@@ -80,11 +81,13 @@ def query_text(path: Path) -> str:
     try:
         return path.expanduser().read_text(encoding="utf-8")
     except (FileNotFoundError, RuntimeError) as error:
-        raise NotFound(f"There is no query in {path}: no such file.") from error
+        raise NotFound(f"There is no query in {path}: no such file.", see="no-query") from error
     except OSError as error:
-        raise UsageError(f"The query in {path} cannot be read: {error.strerror}.") from error
+        raise UsageError(
+            f"The query in {path} cannot be read: {error.strerror}.", see="no-query"
+        ) from error
     except ValueError as error:  # UnicodeDecodeError too
-        raise UsageError(f"The query in {path} is not text in UTF-8.") from error
+        raise UsageError(f"The query in {path} is not text in UTF-8.", see="no-query") from error
 
 
 def _folders(database: Path) -> list[Path]:

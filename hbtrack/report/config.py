@@ -1,16 +1,16 @@
 """One config: which one is meant by what was typed, and all that is known of it."""
 
 import re
-import shlex
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from hbtrack.display import printable, shortened
+from hbtrack.display import in_folder, printable
 from hbtrack.errors import NotFound, UsageError
 from hbtrack.reading import Row, rows
 from hbtrack.report.ranking import in_order_of, params_of
+from hbtrack.report.width import shortened
 
 _IS = "SELECT 1 FROM results WHERE run_identity = ? AND config_id = ? LIMIT 1"
 
@@ -67,13 +67,18 @@ class Config:
         """The last attempt's command line for a shell; None if none was started yet."""
         if not self.attempts:
             return None
-        return f"cd {shlex.quote(self.cwd)} && {self.attempts[-1]['command']}"
+        return in_folder(self.cwd, self.attempts[-1]["command"])
 
     @property
     def failed(self) -> Row | None:
         """The last attempt, if it failed."""
         failed = [row for row in self.attempts if row["error"] and not row["retried"]]
         return failed[-1] if failed else None
+
+
+def working_directory(connection: sqlite3.Connection, run_identity: str) -> str:
+    """Where the search runs its script."""
+    return str(rows(connection, _CWD, [run_identity])[0]["cwd"])
 
 
 def read_config(connection: sqlite3.Connection, run_identity: str, config_id: str) -> Config:
@@ -88,7 +93,7 @@ def read_config(connection: sqlite3.Connection, run_identity: str, config_id: st
         next(iter(rows(connection, _LEADS, key)), None),
         [{**row, "outcome": _outcome(row)} for row in path],
         rows(connection, _ATTEMPTS, key),
-        rows(connection, _CWD, [run_identity])[0]["cwd"],
+        working_directory(connection, run_identity),
     )
 
 
@@ -119,10 +124,11 @@ def find_config(
         names = ", ".join(printable(repr(search)) for search, _ in found[:5])
         raise UsageError(
             f"{_quoted(text)} is a config of {len(found)} searches ({names}). "
-            "Say which one is meant with --identity."
+            "Say which one is meant with --identity.",
+            see="several-searches",
         )
     if not found:
-        raise problems[0] if problems else NotFound("There is no search here yet.")
+        raise problems[0] if problems else NotFound("There is no search here yet.", see="no-search")
     return found[0]
 
 
@@ -135,10 +141,13 @@ def _find(connection: sqlite3.Connection, search: str, text: str) -> str:
     if len(ids) == 1:
         return str(ids[0])
     if ids:
-        raise NotFound(f"{len(ids)} configs begin with {_quoted(text)}: {_named(ids)}. Type more.")
+        raise NotFound(
+            f"{len(ids)} configs begin with {_quoted(text)}: {_named(ids)}. Type more.",
+            see="no-config",
+        )
     ids = [row["config_id"] for row in rows(connection, _IDS, [search])]
     near = f"The nearest: {_named(_nearest(text, ids))}." if ids else "Nothing is sampled yet."
-    raise NotFound(f"{printable(search)} has no config {_quoted(text)}. {near}")
+    raise NotFound(f"{printable(search)} has no config {_quoted(text)}. {near}", see="no-config")
 
 
 def _ranked(connection: sqlite3.Connection, search: str, text: str) -> str:
@@ -149,7 +158,9 @@ def _ranked(connection: sqlite3.Connection, search: str, text: str) -> str:
             return str(row["config_id"])
     have = "none has a loss yet" if text == "best" else "not so many have a loss"
     raise NotFound(
-        f"No config of {printable(search)} is {text}: {have}. `hbtrack report` shows those that do."
+        f"No config of {printable(search)} is {text}: {have}. "
+        "`hbtrack report` shows those that do.",
+        see="no-config",
     )
 
 

@@ -6,6 +6,7 @@ or a disk that is slow never holds up the driver, and what goes wrong here never
 
 import contextlib
 import os
+import select
 import signal
 import sqlite3
 import sys
@@ -14,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 from urllib.parse import quote
 
 from hbtrack.estimate import Countdown
@@ -25,7 +26,9 @@ if TYPE_CHECKING:  # rich is loaded only where there is a terminal
 
 REFRESH_SECONDS = 0.5
 CLOSE_SECONDS = 2.0
-"""How long the last picture may take: a terminal may have been stopped by Ctrl-S."""
+"""How long the last picture may take where the terminal may have been stopped by Ctrl-S."""
+BUSY_SECONDS = 10.0
+"""How long it may take where the terminal takes what is written: then the machine is busy."""
 
 _HINTS = {
     "running": "Ctrl-C stops cleanly; hbtrack resume goes on.",
@@ -53,8 +56,12 @@ class LiveView:
     def close(self) -> None:
         """Leave the last picture on the screen."""
         self._said.put(None)
-        if self._thread.is_alive():
-            self._thread.join(CLOSE_SECONDS)
+        begun = time.monotonic()
+        while self._thread.is_alive():
+            patience = BUSY_SECONDS if _takes_more(sys.stderr) else CLOSE_SECONDS
+            if time.monotonic() - begun > patience:
+                return
+            self._thread.join(0.1)
 
     def _run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the driver's
@@ -100,7 +107,7 @@ class LiveView:
             screen.draw(draw(self._overview, canvas, hint))
 
     def _read(self, state: str | None) -> Overview:
-        uri = f"file:{quote(str(self._path))}?mode=ro"
+        uri = f"file:{quote(bytes(self._path))}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=REFRESH_SECONDS)) as connection:
             connection.row_factory = sqlite3.Row
             return read_overview(
@@ -111,3 +118,10 @@ class LiveView:
                 left=self._countdown.at(time.monotonic()),
                 earlier=self._overview,
             )
+
+
+def _takes_more(stream: TextIO) -> bool:
+    """Whether a terminal can be written to now."""
+    with contextlib.suppress(OSError, ValueError):
+        return bool(select.select([], [stream], [], 0)[1])
+    return False

@@ -86,13 +86,18 @@ def find_attempt(
     """
     found = rows(connection, _ATTEMPTS, [run_identity, config_id])
     if not found:
-        raise NotFound(f"{printable(config_id)} was not started yet, so nothing is printed.")
+        raise NotFound(
+            f"{printable(config_id)} was not started yet, so nothing is printed.", see="no-attempt"
+        )
     chosen = [
         row for row in found if epochs in (None, row["epochs"]) and number in (None, row["attempt"])
     ]
     if not chosen:
         there = ", ".join(f"{row['epochs']} (attempt {row['attempt']})" for row in found)
-        raise NotFound(f"{printable(config_id)} has no such attempt. It has, by epochs: {there}.")
+        raise NotFound(
+            f"{printable(config_id)} has no such attempt. It has, by epochs: {there}.",
+            see="no-attempt",
+        )
     row = {name: chosen[-1][name] for name in Attempt.__dataclass_fields__ if name != "database"}
     return Attempt(database, **row)
 

@@ -9,6 +9,7 @@ from hbtrack.display import printable
 from hbtrack.errors import NotFound
 from hbtrack.reading import Row, rows
 from hbtrack.records import unix
+from hbtrack.report.ranking import in_order_of, params_of
 
 if TYPE_CHECKING:
     from hbtrack.estimate import Range
@@ -18,8 +19,6 @@ MOST_BRACKETS = 40
 MOST_CAUSES = 5
 
 _SEARCH = "SELECT * FROM searches WHERE run_identity = ?"
-
-_PARAMS = "SELECT name, value FROM params WHERE run_identity = ? AND config_id = ?"
 
 # The first pass that is not done, else the last one.
 _FRONT = """
@@ -189,7 +188,10 @@ def _read(
 ) -> Overview:
     found = rows(connection, _SEARCH, [run_identity])
     if not found:
-        raise NotFound(f"There is no search called {printable(repr(run_identity))} any more.")
+        raise NotFound(
+            f"There is no search called {printable(repr(run_identity))} any more.",
+            see="removed-meanwhile",
+        )
     search = found[0]
     attempts = rows(connection, _ATTEMPTS, [run_identity])
     workers = [Worker(row["worker"], _attempt(connection, run_identity, row)) for row in attempts]
@@ -226,8 +228,8 @@ def _best(connection: sqlite3.Connection, search: Row) -> Best | None:
     if search["best_loss"] is None:
         return None
     config_id = search["best_config_id"]
-    params = rows(connection, _PARAMS, [search["run_identity"], config_id])
-    named = tuple((row["name"], row["value"]) for row in params)
+    params = params_of(connection, search["run_identity"], [config_id]).get(config_id, {})
+    named = tuple((name, params[name]) for name in in_order_of(config_id, params))
     return Best(search["best_loss"], config_id, search["best_epochs"], named)
 
 

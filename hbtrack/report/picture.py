@@ -6,14 +6,16 @@ from textwrap import wrap
 from rich.cells import cell_len
 from rich.text import Text
 
-from hbtrack.display import duration
+from hbtrack.display import budget, duration
 from hbtrack.report.canvas import Canvas, aligned, flow
 from hbtrack.report.overview import Attempt, Bracket, Overview, Rung
 
-BAR = 30  # cells
+BAR, SHORTEST_BAR = 30, 6  # cells
 NARROW = 60  # cells
 LEAST = 6
-"""Lines that brackets and workers have before parameters and further causes are shown."""
+"""Lines that brackets and workers have before parameters and further causes are shown,"""
+FEWEST = 3
+"""and before more than one fact about the whole is."""
 STATES = {
     "running": "bold green",
     "finished": "bold green",
@@ -32,8 +34,8 @@ def draw(overview: Overview, canvas: Canvas, hint: str = "") -> list[Text]:
     foot = _hint(hint, canvas)
     if canvas.height < len(head) + len(best) + len(failed) + len(foot) + LEAST:
         best, failed = best[:1], failed[:1]
-    if canvas.height < len(head) + len(best) + len(failed) + len(foot):
-        foot = []
+    if canvas.height < len(head) + len(best) + len(failed) + len(foot) + FEWEST:
+        head, foot = _brief(overview, canvas), []
     room = canvas.height - len(head) - len(best) - len(failed) - len(foot)
     brackets, workers = _under_way(overview, canvas, room)
     sections = [section for section in (head, brackets, workers, best, failed, foot) if section]
@@ -45,7 +47,7 @@ def draw_several(overviews: Sequence[Overview], canvas: Canvas, hint: str = "") 
     first = sorted(overviews, key=lambda overview: overview.state != "running")
     lines = aligned([_summary(overview, canvas) for overview in first])
     foot = _hint(hint, canvas)
-    sections = [_folded(lines, canvas.height - len(foot), canvas), foot]
+    sections = [_folded(lines, canvas.height - len(foot), canvas, "searches"), foot]
     return _stacked([section for section in sections if section], canvas)
 
 
@@ -65,28 +67,43 @@ def _stacked(sections: Sequence[list[Text]], canvas: Canvas) -> list[Text]:
 
 
 def _headline(overview: Overview, canvas: Canvas) -> list[Text]:
-    state = Text(overview.state, STATES.get(overview.state, "bold"))
-    name = Text(canvas.shown(overview.run_identity), "bold")
-    name = Canvas(max(1, canvas.width - cell_len(state.plain) - 2), 1, canvas.encoding).cut(name)
     ended, planned = overview.evaluations_ended, overview.evaluations_planned
-    facts = [name, state, Text(f"{ended}/{planned} evaluations")]
+    facts = [*_named(overview, canvas), Text(f"{ended}/{planned} evaluations")]
     if overview.evaluations_failed:
         facts.append(Text(f"{overview.evaluations_failed} failed", "red"))
     lines = flow([*facts, *_busy(overview)], canvas.width)
-    lines += flow([_bar(overview, canvas), *_progress(overview)], canvas.width)
+    progress = [
+        _trained(overview),
+        Text(f"{overview.epochs_done}/{overview.epochs_planned} epochs"),
+    ]
+    progress += _left(overview)
+    lines += flow([*_bar(overview, canvas, progress), *progress], canvas.width)
     if overview.stop_reason:
         lines.append(Text(f"stopped: {canvas.shown(overview.stop_reason)}", "yellow"))
     return lines
 
 
-def _progress(overview: Overview) -> list[Text]:
-    facts = [
-        Text(f"{_share(overview):4.0%}", "bold"),
-        Text(f"{overview.epochs_done}/{overview.epochs_planned} epochs"),
-    ]
+def _brief(overview: Overview, canvas: Canvas) -> list[Text]:
+    """The headline of a very small terminal."""
+    facts = [*_named(overview, canvas), _trained(overview), *_left(overview)]
+    return flow(facts, canvas.width)
+
+
+def _named(overview: Overview, canvas: Canvas) -> list[Text]:
+    state = Text(overview.state, STATES.get(overview.state, "bold"))
+    name = Text(canvas.shown(overview.run_identity), "bold")
+    room = max(1, canvas.width - cell_len(state.plain) - 2)
+    return [Canvas(room, 1, canvas.encoding).cut(name), state]
+
+
+def _trained(overview: Overview) -> Text:
+    return Text(f"{_share(overview):4.0%}", "bold")
+
+
+def _left(overview: Overview) -> list[Text]:
     if overview.state == "running" and overview.left:
-        facts.append(Text(f"{overview.left} left"))
-    return facts
+        return [Text(f"{overview.left} left")]
+    return []
 
 
 def _busy(overview: Overview) -> list[Text]:
@@ -101,24 +118,29 @@ def _share(overview: Overview) -> float:
     return share if share >= 1 else min(share, 0.99)
 
 
-def _bar(overview: Overview, canvas: Canvas) -> Text:
-    width = min(BAR, canvas.width)
+def _bar(overview: Overview, canvas: Canvas, beside: Sequence[Text]) -> list[Text]:
+    """A bar as long as there is room for it beside these facts; none where that is too short."""
+    width = min(BAR, canvas.width - sum(2 + cell_len(fact.plain) for fact in beside))
+    if width < SHORTEST_BAR:
+        return []
     full = round(_share(overview) * width)
     bar = Text(canvas.sign("━") * full, "green")
-    return bar.append(canvas.sign("─") * (width - full), "dim")
+    return [bar.append(canvas.sign("─") * (width - full), "dim")]
 
 
 def _summary(overview: Overview, canvas: Canvas) -> list[Text]:
     best = overview.best
+    failed = overview.evaluations_failed
     return [
-        Text(f"{_share(overview):4.0%}", "bold"),
+        _trained(overview),
         Text(overview.state, STATES.get(overview.state, "bold")),
         Canvas(max(12, canvas.width // 3), 1, canvas.encoding).cut(
             Text(canvas.shown(overview.run_identity), "bold")
         ),
         Text(f"{overview.epochs_done}/{overview.epochs_planned} epochs"),
-        Text(f"best {best.loss:.6g} at {best.epochs} epochs" if best else "no loss yet"),
-        Text(f"{overview.left} left" if overview.state == "running" and overview.left else ""),
+        Text(f"best {best.loss:.6g} at {budget(best.epochs)}" if best else "no loss yet"),
+        Text(f"{failed} failed" if failed else "", "red"),
+        *(_left(overview) or [Text()]),
     ]
 
 
@@ -131,16 +153,17 @@ def _under_way(overview: Overview, canvas: Canvas, room: int) -> tuple[list[Text
     wanted = len(overview.brackets) + 1 + bool(_elsewhere(overview, overview.brackets))
     for_brackets = min(wanted, max(room // 2, room - len(workers)))
     brackets = _brackets(overview, canvas, for_brackets) if for_brackets > 0 else []
-    return brackets, _folded(workers, room - len(brackets), canvas)
+    return brackets, _folded(workers, room - len(brackets), canvas, "workers")
 
 
-def _folded(lines: list[Text], room: int, canvas: Canvas) -> list[Text]:
+def _folded(lines: list[Text], room: int, canvas: Canvas, of_what: str) -> list[Text]:
     """The first lines, and how many more there are."""
     if len(lines) <= room:
         return lines
     if room <= 0:
         return []
-    return [*lines[: room - 1], Text(f"{canvas.sign('…')} {len(lines) - room + 1} more", "dim")]
+    more = f"{canvas.sign('…')} {len(lines) - room + 1} more {of_what}"
+    return [*lines[: room - 1], Text(more, "dim")]
 
 
 def _brackets(overview: Overview, canvas: Canvas, room: int) -> list[Text]:
@@ -237,7 +260,7 @@ def _fronts(brackets: Sequence[Bracket], label: Callable[[Bracket], str]) -> lis
             [
                 Text(label(bracket), "bold" if running else ""),
                 Text(f"{front.ended}/{front.entered or front.planned}"),
-                Text(f"at {front.epochs} epochs"),
+                Text(f"at {budget(front.epochs)}"),
                 Text(
                     f"{running} running" if running else bracket.status, "cyan" if running else ""
                 ),
@@ -264,7 +287,7 @@ def _workers(overview: Overview, canvas: Canvas) -> list[Text]:
 def _attempt(attempt: Attempt, overview: Overview, canvas: Canvas) -> list[Text]:
     where = f"s={attempt.bracket} rung {attempt.rung}" if attempt.rung is not None else ""
     since = duration(max(0.0, overview.now - attempt.since))
-    epochs, config = f"{attempt.epochs} epochs", Text(canvas.shown(attempt.config_id), "cyan")
+    epochs, config = budget(attempt.epochs), Text(canvas.shown(attempt.config_id), "cyan")
     if canvas.width < NARROW:
         return [Text(str(attempt.epochs)), Text(since), config]
     return [Text(where), Text(epochs), Text(since), config]
@@ -278,7 +301,7 @@ def _best(overview: Overview, canvas: Canvas) -> list[Text]:
     if best is None:
         return [Text("no evaluation has a loss yet", "dim")]
     line = Text.assemble(
-        "best    ", (f"{best.loss:.6g}", "bold green"), f" at {best.epochs} epochs  "
+        "best    ", (f"{best.loss:.6g}", "bold green"), f" at {budget(best.epochs)}  "
     )
     lines = [line.append(canvas.shown(best.config_id), "cyan")]
     params = [Text(canvas.shown(f"{name}={value}")) for name, value in best.params]

@@ -88,4 +88,6 @@ def require_sortable(connection: sqlite3.Connection, searches: Iterable[str], so
     names = {row["name"] for search in searches for row in rows(connection, _NAMES, [search])}
     if sort not in names:
         known = ", ".join(map(printable, [*ORDERS, *sorted(names)]))
-        raise UsageError(f"Nothing can be sorted by {printable(repr(sort))}. There is: {known}.")
+        raise UsageError(
+            f"Nothing can be sorted by {printable(repr(sort))}. There is: {known}.", see="no-column"
+        )

@@ -1,5 +1,6 @@
 """A terminal on which the picture of a search is drawn, again and again in the same place."""
 
+from textwrap import wrap
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -49,7 +50,7 @@ class Screen:
         """Lines that stay, above the picture."""
         canvas = self.canvas()
         for line in text.split("\n"):
-            self._console.print(Text(canvas.shown(line)), soft_wrap=True)
+            self._console.print(Text("\n".join(wrap(canvas.shown(line), canvas.width))))
 
     def close(self) -> None:
         """Leave the last picture where it is."""

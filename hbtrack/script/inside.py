@@ -2,7 +2,8 @@
 
 Started by path, `python inside.py CHANNEL SCRIPT [ARGS]`, so this file imports the standard library
 and numpy only and avoids new syntax. It answers with JSON lines on the socket CHANNEL, never on
-stdout: scripts print. Before each step it says which, so that a hang or a crash can be named.
+stdout: scripts print. Before each step it says which, so that a hang or a crash can be named. What
+is refused ends the import; a refused request does not end the conversation.
 """
 
 import argparse
@@ -57,10 +58,15 @@ def load(script: str, args: "list[str]") -> Any:
     finally:  # the script itself may say where numpy is; without it, that is the first thing to say
         if importlib.util.find_spec("numpy") is None:
             raise Refused(step="numpy", problem="missing")
-    for function in ("run_identity", "get_random_config_id"):
-        if not callable(getattr(module, function, None)):
-            raise Refused(step=function, problem="missing")
     return module
+
+
+def function_of(module: Any, name: str) -> "Callable[..., Any]":
+    """A function that the script must have."""
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise Refused(step=name, problem="missing")
+    return function  # type: ignore[no-any-return]
 
 
 def call(step: str, function: "Callable[..., Any]", *args: Any) -> Any:
@@ -99,10 +105,8 @@ def shown(value: Any) -> str:
 
 def identity(module: Any, args: "list[str]") -> str:
     """What run_identity says, asked twice."""
-    first, second = (
-        text("run_identity", call("run_identity", module.run_identity, list(args)))
-        for _ in range(2)
-    )
+    says = function_of(module, "run_identity")
+    first, second = (text("run_identity", call("run_identity", says, list(args))) for _ in "12")
     if first != second:
         raise Refused(step="run_identity", problem="differs", value=first, other=second)
     return first
@@ -118,15 +122,11 @@ def sample(
     slot, try). An id that was used before is drawn again, up to TRIES times; then the first draw
     stays.
     """
-    import numpy
-
     seen, ids = set(used), []
     for first_epochs, first_slot, configs in brackets:
         for slot in range(first_slot, configs):
             for number in range(TRIES):
-                rng = numpy.random.RandomState([seed, pass_, first_epochs, slot, number])
-                step = "get_random_config_id"
-                drawn = text(step, call(step, module.get_random_config_id, rng))
+                drawn = draw(module, generator(seed, pass_, first_epochs, slot, number))
                 if number == 0:
                     config_id = drawn
                 if drawn not in seen:
@@ -135,6 +135,53 @@ def sample(
             seen.add(config_id)
             ids.append(config_id)
     return ids
+
+
+def generator(*key: int) -> Any:
+    """The random generator of that key."""
+    import numpy
+
+    return numpy.random.RandomState(list(key))
+
+
+def draw(module: Any, rng: Any) -> str:
+    """One id."""
+    step = "get_random_config_id"
+    return text(step, call(step, function_of(module, step), rng))
+
+
+def examine(module: Any, seed: int, draws: int) -> "dict[str, Any]":
+    """How the sampler behaves: the ids of that many generators, each asked twice.
+
+    `ids` and `again` are equal if it depends on the generator alone; `moved` names the global
+    generators that it drew from, or seeded.
+    """
+    ids, again = [], []
+    before = global_states()
+    for number in range(draws):
+        ids.append(draw(module, generator(seed, number)))
+        again.append(draw(module, generator(seed, number)))
+    after = global_states()
+    moved = [name for name, state in before.items() if after.get(name) != state]
+    return {"ids": ids, "again": again, "moved": moved}
+
+
+def global_states() -> "dict[str, str]":
+    """The states of the random generators that belong to nobody."""
+    import random
+
+    import numpy
+
+    states = {"random": repr(random.getstate()), "numpy.random": state_of(numpy.random)}
+    if "torch" in sys.modules:
+        states["torch"] = repr(sys.modules["torch"].get_rng_state().tolist())
+    return states
+
+
+def state_of(rng: Any) -> str:
+    """The state of a numpy generator, to be compared."""
+    kind, keys, *rest = rng.get_state()
+    return repr((kind, keys.tobytes(), rest))
 
 
 def params(module: Any, config_id: str) -> Any:
@@ -186,8 +233,26 @@ def die_with_hbtrack() -> None:
         return
 
 
+def answer(module: Any, request: "dict[str, Any]", say: "Callable[..., None]") -> None:
+    """Do what one request asks for."""
+    if "identity" in request:
+        say(step="run_identity")
+        say(identity=identity(module, request["identity"]))
+    elif "sample" in request:
+        say(step="get_random_config_id")
+        say(ids=sample(module, **request["sample"]))
+    elif "examine" in request:
+        say(step="get_random_config_id")
+        say(examined=examine(module, **request["examine"]))
+    elif callable(getattr(module, "get_config", None)):
+        say(step="get_config")
+        say(params=[params(module, config_id) for config_id in request["params"]])
+    else:
+        say(params=[None] * len(request["params"]))
+
+
 def main() -> None:
-    """Answer with the identity, then sample for as long as there are requests."""
+    """Import the script, then answer for as long as there are requests."""
     die_with_hbtrack()
     channel = socket.socket(fileno=int(sys.argv[1]))
     script, args = sys.argv[2], sys.argv[3:]
@@ -203,20 +268,16 @@ def main() -> None:
     try:
         say(step="import")
         module = load(script, args)
-        say(step="run_identity")
-        say(identity=identity(module, args))
-        for line in requests:
-            request = json.loads(line)
-            if "sample" in request:
-                say(step="get_random_config_id")
-                say(ids=sample(module, **request["sample"]))
-            elif callable(getattr(module, "get_config", None)):
-                say(step="get_config")
-                say(params=[params(module, config_id) for config_id in request["params"]])
-            else:
-                say(params=[None] * len(request["params"]))
+        say(imported=True)
     except Refused as refused:
         say(refused=refused.facts)
+        os._exit(0)
+    for line in requests:
+        request = json.loads(line)
+        try:
+            answer(module, request, say)
+        except Refused as refused:
+            say(refused=refused.facts)
     os._exit(0)  # nothing that the script registered at exit may hold this process up
 
 

@@ -46,23 +46,35 @@ class Grown:
     differing: tuple[Place, ...]  # slots where a fresh search would have another id
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a sampler gave for a number of random generators, each given to it twice."""
+
+    ids: tuple[str, ...]
+    again: tuple[str, ...]
+    moved: tuple[str, ...]  # global generators that it drew from, or seeded
+
+
 def check_given(given: Sequence[str], schedule: Schedule) -> None:
     """Raise UsageError unless these ids of the user's own can fill the first slots of a search."""
     for config_id in given:
         if problem := contract.config_id_problem(config_id):
-            raise UsageError(f"The config_id {_short(config_id)} {problem}.")
+            raise UsageError(f"The config_id {_short(config_id)} {problem}.", see="bad-config")
     if len(set(given)) < len(given):
         twice = next(config_id for config_id in given if given.count(config_id) > 1)
-        raise UsageError(f"The config_id {_short(twice)} is given twice; once is enough.")
+        raise UsageError(
+            f"The config_id {_short(twice)} is given twice; once is enough.", see="bad-config"
+        )
     if len(given) > (room := schedule.brackets[0].configs):
         raise UsageError(
             f"{len(given)} config_ids are given, but the first bracket has room for {room}: give "
-            "fewer, or choose a larger --max-epochs."
+            "fewer, or choose a larger --max-epochs.",
+            see="bad-config",
         )
 
 
 class ScriptProbe:
-    """One import of the script. Use as a context manager; `identity` first, then `sample`."""
+    """One import of the script. Use as a context manager."""
 
     def __init__(
         self, launch: Launch, time_limit: float, *, still_holds: str = "Nothing was started."
@@ -92,7 +104,8 @@ class ScriptProbe:
             self._printed.close()
             raise ScriptError(
                 f"The interpreter {launch.python} could not be started in {launch.cwd}: "
-                f"{error.strerror}. {still_holds} Name another with --python PATH."
+                f"{error.strerror}. {still_holds} Name another with --python PATH.",
+                see="no-interpreter",
             ) from error
         finally:
             inner.close()
@@ -110,9 +123,19 @@ class ScriptProbe:
 
     def identity(self) -> str:
         """What run_identity returns for the user's arguments, asked twice. Raises ScriptError."""
-        identity = str(self._hear("identity"))
+        return self.identity_for(self._launch.script_args)
+
+    def imported(self) -> None:
+        """Wait until the script is imported. Raises ScriptError if it cannot be."""
+        self._hear("imported")
+
+    def identity_for(self, args: Sequence[str]) -> str:
+        """What run_identity returns for these arguments, asked twice. Raises ScriptError."""
+        identity = str(self._ask("identity", identity=list(args)))
         if problem := contract.name_problem(identity):
-            raise self._error(f"run_identity returned {_short(identity)}, which {problem}.")
+            raise self._error(
+                f"run_identity returned {_short(identity)}, which {problem}.", see="bad-name"
+            )
         return identity
 
     def sample(
@@ -159,6 +182,15 @@ class ScriptProbe:
         fresh = self._fresh(schedule, seed, len(stored), given)
         differing = (place for place, found in (kept | slots).items() if found != fresh[place])
         return Grown(slots, self._params_of(slots.values(), known), tuple(sorted(differing)))
+
+    def examine(self, seed: int, draws: int) -> Examined:
+        """How get_random_config_id behaves with that many generators. Raises ScriptError."""
+        found = self._ask("examined", examine={"seed": seed, "draws": draws})
+        return Examined(**{name: _hashable(value) for name, value in found.items()})
+
+    def params(self, config_ids: Sequence[str]) -> dict[str, dict[str, contract.ParamValue]]:
+        """What get_config, or the ids themselves, say of these configs. Raises ScriptError."""
+        return self._params_of(config_ids, set())
 
     def printed(self) -> str:
         """What the script has printed so far, from the end."""
@@ -207,7 +239,8 @@ class ScriptProbe:
         for config_id in ids:
             if problem := contract.config_id_problem(config_id):
                 raise self._error(
-                    f"get_random_config_id returned {_short(config_id)}, which {problem}."
+                    f"get_random_config_id returned {_short(config_id)}, which {problem}.",
+                    see="bad-name",
                 )
         return ids
 
@@ -219,10 +252,10 @@ class ScriptProbe:
         answers = zip(new, self._ask("params", params=new), strict=True)
         return {config_id: _params(config_id, found) for config_id, found in answers}
 
-    def _ask(self, wanted: str, **request: object) -> list[Any]:
+    def _ask(self, wanted: str, **request: object) -> Any:
         with contextlib.suppress(BrokenPipeError):  # it has ended; _hear finds out how
             self._channel.sendall(json.dumps(request).encode() + b"\n")
-        return list(self._hear(wanted))
+        return self._hear(wanted)
 
     def _hear(self, wanted: str) -> Any:
         deadline = time.monotonic() + self._time_limit
@@ -241,11 +274,12 @@ class ScriptProbe:
             if self._listen():
                 continue
             if ended:
-                raise self._error(f"{self._doing()} {ended}.")
+                raise self._error(f"{self._doing()} {ended}.", see="script-exits")
             if time.monotonic() > deadline:
                 raise self._error(
                     f"{self._doing()} took longer than {self._time_limit:g} s. "
-                    "If it really needs so long, give it more with --import-timeout SECONDS."
+                    "If it really needs so long, give it more with --import-timeout SECONDS.",
+                    see="import-timeout",
                 )
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line
@@ -282,32 +316,39 @@ class ScriptProbe:
             return self._error(
                 f"The interpreter {self._launch.python} has no numpy, which "
                 "get_random_config_id(rng: np.random.RandomState) needs. Install it there, or name "
-                "another interpreter with --python PATH."
+                "another interpreter with --python PATH.",
+                see="no-numpy",
             )
         if problem == "missing":
             return self._error(
                 f"{self._launch.script} has no function {step}. Add one, such as:\n"
-                f"    {_NEEDED[step]}"
+                f"    {_NEEDED[step]}",
+                see="no-function",
             )
         if problem == "exit":
             return self._error(
                 f"{where} called sys.exit({facts['value']}). Put what runs the experiment under "
-                'if __name__ == "__main__": so that the file can be imported.'
+                'if __name__ == "__main__": so that the file can be imported.',
+                see="script-exits",
             )
         if problem == "exception":
-            return self._error(f"{where} failed:\n{facts['traceback'].rstrip()}")
+            return self._error(
+                f"{where} failed:\n{facts['traceback'].rstrip()}", see="script-raises"
+            )
         if problem == "differs":
             return self._error(
                 f"{where} returned {_short(facts['value'])} and then {_short(facts['other'])} for "
-                "the same arguments. Searches are keyed by it: it must depend on them alone."
+                "the same arguments. Searches are keyed by it: it must depend on them alone.",
+                see="identity-differs",
             )
         wanted = "a dict or a sequence" if step == "get_config" else "a str"
         return self._error(
-            f"{where} returned {facts['value']} of type {facts['type']}; return {wanted} instead."
+            f"{where} returned {facts['value']} of type {facts['type']}; return {wanted} instead.",
+            see="wrong-type",
         )
 
-    def _error(self, message: str) -> ScriptError:
-        return ScriptError(f"{message}\n{self._still_holds}", output=self.printed())
+    def _error(self, message: str, *, see: str) -> ScriptError:
+        return ScriptError(f"{message}\n{self._still_holds}", output=self.printed(), see=see)
 
 
 def _all_slots(schedule: Schedule) -> list[_Slots]:
@@ -329,6 +370,10 @@ def _params(config_id: str, found: dict[str, Any] | None) -> dict[str, contract.
 def _value(value: object) -> contract.ParamValue:
     stored = contract.param_value(value)
     return _text(stored) if isinstance(stored, str) else stored
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _text(text: str) -> str:

@@ -50,6 +50,7 @@ class PassSampler:
         answer = self._answers.get(pass_)
         if isinstance(answer, HbtrackError):
             raise answer
+        self._answers.pop(pass_, None)  # asked for once: a pass may have a million configs
         return answer
 
     def cancel(self) -> None:
@@ -66,7 +67,8 @@ class PassSampler:
                     raise ScriptError(
                         f"run_identity of {self._launch.script} now says {identity!r}, not "
                         f"{self._run_identity!r}: it was changed while the search ran. "
-                        f"{_STILL_HOLDS}"
+                        f"{_STILL_HOLDS}",
+                        see="script-changed",
                     )
                 self._answers[pass_] = self._probe.sample(self._schedule, self._seed, pass_, used)
         except HbtrackError as error:

@@ -2,12 +2,10 @@
 
 import json
 import secrets
-from dataclasses import asdict
+from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
-
-from hbtrack.database import tables
+from hbtrack.database.connection import Database
 from hbtrack.records import (
     Launch,
     Limits,
@@ -17,6 +15,7 @@ from hbtrack.records import (
     SearchStatus,
     SearchSummary,
     Terms,
+    facts_of,
     iso,
 )
 from hbtrack.schedule import Schedule
@@ -29,14 +28,14 @@ VALUES (?, ?, ?, ?, ?, 'waiting', ?, 0)"""
 
 _ADD_RUNG = """
 INSERT INTO rung (bracket_pk, rung, epochs, configs_planned, configs_entered, done, failed)
-SELECT pk, ?4, ?5, ?6, 0, 0, 0 FROM bracket
-WHERE search_pk = ?1 AND pass = ?2 AND first_epochs = ?3"""
+SELECT pk, ?, ?, ?, 0, 0, 0 FROM bracket
+WHERE search_pk = ? AND pass = ? AND first_epochs = ?"""
 
 _ADD_CONFIG = "INSERT INTO config (search_pk, config_id, seconds) VALUES (?, ?, 0)"
 
 _ADD_PARAM = """
 INSERT INTO param (config_pk, name, value)
-SELECT pk, ?3, ?4 FROM config WHERE search_pk = ?1 AND config_id = ?2"""
+SELECT pk, ?, ? FROM config WHERE search_pk = ? AND config_id = ?"""
 
 _FAILURES = """
 SELECT c.config_id, e.epochs,
@@ -64,41 +63,41 @@ def create_search(
 ) -> int:
     """Write a new search with its whole schedule; its private key.
 
-    Raises sqlalchemy's IntegrityError when a search of that identity was created meanwhile.
+    Raises sqlite3's IntegrityError when a search of that identity was created meanwhile.
     """
     row = {
         "run_identity": run_identity,
         "token": secrets.token_hex(6),
-        **asdict(terms),
-        **asdict(launch),
-        **asdict(resources),
-        **asdict(limits),
-        **asdict(summary),
+        **facts_of(terms),
+        **facts_of(launch),
+        **facts_of(resources),
+        **facts_of(limits),
+        **facts_of(summary),
         "configs": json.dumps(terms.configs),
         "script_args": json.dumps(launch.script_args),
         "status": SearchStatus.UNFINISHED,
         "fence": 0,
         "created_at": iso(now),
     }
-    search_pk = connection.execute(
-        insert(tables.search).values(row).returning(tables.search.c.pk)
-    ).scalar_one()
+    values = ", ".join(f":{name}" for name in row)
+    insert = f"INSERT INTO search ({', '.join(row)}) VALUES ({values}) RETURNING pk"
+    search_pk: int = connection.execute(insert, row).fetchone()[0]
     _create_schedule(connection, search_pk, schedule, terms.passes)
-    return int(search_pk)
+    return search_pk
 
 
 def reopen(connection: Connection, search_pk: int) -> None:
     """A search that was finished or stopped has more to do."""
     connection.execute(
-        update(tables.search)
-        .where(tables.search.c.pk == search_pk)
-        .values(status=SearchStatus.UNFINISHED, finished_at=None, stop_reason=None)
+        "UPDATE search SET status = 'unfinished', finished_at = NULL, stop_reason = NULL "
+        "WHERE pk = ?",
+        (search_pk,),
     )
 
 
 def failures(connection: Connection, search_pk: int) -> list[tuple[str, int, str]]:
     """The failed evaluations, in the order of their attempts: config_id, epochs, error."""
-    rows = connection.exec_driver_sql(_FAILURES, (search_pk,))
+    rows = connection.execute(_FAILURES, (search_pk,))
     return [(config_id, epochs, error) for config_id, epochs, error in rows]
 
 
@@ -112,47 +111,51 @@ def _create_schedule(
             planned = sum(rung.configs for rung in bracket.rungs)
             brackets.append((*key, bracket.configs, len(bracket.rungs), planned))
             rungs += [
-                (*key, number, rung.epochs, rung.configs)
+                (number, rung.epochs, rung.configs, *key)
                 for number, rung in enumerate(bracket.rungs)
             ]
-    connection.exec_driver_sql(_ADD_BRACKET, brackets)
-    connection.exec_driver_sql(_ADD_RUNG, rungs)
+    connection.executemany(_ADD_BRACKET, brackets)
+    connection.executemany(_ADD_RUNG, rungs)
 
 
 def add_configs(connection: Connection, search_pk: int, sampled: Sampled) -> None:
     """Write the configs of a pass that are new to the search, with their parameters."""
     configs = [(search_pk, config_id) for config_id in sampled.params]
     params = [
-        (search_pk, config_id, name, value)
+        (name, value, search_pk, config_id)
         for config_id, found in sampled.params.items()
         for name, value in found.items()
     ]
     if configs:
-        connection.exec_driver_sql(_ADD_CONFIG, configs)
+        connection.executemany(_ADD_CONFIG, configs)
     if params:
-        connection.exec_driver_sql(_ADD_PARAM, params)
+        connection.executemany(_ADD_PARAM, params)
 
 
 def load_searches(connection: Connection) -> list[Search]:
     """All searches, the oldest first."""
-    rows = connection.execute(select(tables.search).order_by(tables.search.c.pk)).mappings()
-    return [_search(row) for row in rows]
+    return _searches(connection, "ORDER BY pk")
 
 
 def load_search(connection: Connection, run_identity: str) -> Search | None:
     """The search of exactly that identity, if there is one."""
-    query = select(tables.search).where(tables.search.c.run_identity == run_identity)
-    row = connection.execute(query).mappings().one_or_none()
-    return _search(row) if row else None
+    found = _searches(connection, "WHERE run_identity = ?", run_identity)
+    return found[0] if found else None
 
 
-def read_searches(engine: Engine) -> list[Search]:
+def read_searches(database: Database) -> list[Search]:
     """All searches, the oldest first, in a transaction of its own."""
-    with engine.begin() as connection:
+    with database.transaction() as connection:
         return load_searches(connection)
 
 
-def _search(row: Any) -> Search:
+def _searches(connection: Connection, which: str, *values: str) -> list[Search]:
+    found = connection.execute(f"SELECT * FROM search {which}", values)
+    names = [column[0] for column in found.description]
+    return [_search(dict(zip(names, row, strict=True))) for row in found]
+
+
+def _search(row: dict[str, Any]) -> Search:
     def of(kind: type[Any], **read: object) -> Any:
         names = kind.__dataclass_fields__.keys() - read.keys()
         return kind(**{name: row[name] for name in names}, **read)

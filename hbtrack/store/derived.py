@@ -6,10 +6,11 @@ how everything must be. All in the caller's transaction, and by few statements o
 for a search may have a million places.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from sqlite3 import Connection
+from typing import Any
 
 from hbtrack.records import (
     BracketSummary,
@@ -23,9 +24,6 @@ from hbtrack.records import (
     rung_of,
 )
 from hbtrack.schedule import Schedule
-
-if TYPE_CHECKING:  # `hbtrack db check` reads ORPHAN, and shall not load sqlalchemy for it
-    from sqlalchemy import Connection
 
 ORPHAN = 2**62
 """The position of an evaluation that no place uses: after every real one."""
@@ -53,8 +51,8 @@ SET configs = excluded.configs, rungs = excluded.rungs"""
 
 _ADD_RUNG = """
 INSERT INTO rung (bracket_pk, rung, epochs, configs_planned, configs_entered, done, failed)
-SELECT pk, ?4, ?5, ?6, 0, 0, 0 FROM bracket
-WHERE search_pk = ?1 AND pass = ?2 AND first_epochs = ?3
+SELECT pk, ?, ?, ?, 0, 0, 0 FROM bracket
+WHERE search_pk = ? AND pass = ? AND first_epochs = ?
 ON CONFLICT (bracket_pk, rung) DO UPDATE
 SET epochs = excluded.epochs, configs_planned = excluded.configs_planned"""
 
@@ -128,11 +126,9 @@ _CONFIGS = (
 )
 
 
-def write_schedule(
-    connection: "Connection", search_pk: int, schedule: Schedule, passes: int
-) -> None:
+def write_schedule(connection: Connection, search_pk: int, schedule: Schedule, passes: int) -> None:
     """The search has this schedule from now on: it may have more passes, brackets, rungs."""
-    connection.exec_driver_sql(
+    connection.execute(
         "UPDATE search SET max_epochs = ?, passes = ? WHERE pk = ?",
         (schedule.max_epochs, passes, search_pk),
     )
@@ -141,19 +137,19 @@ def write_schedule(
         for pass_ in range(1, passes + 1)
         for bracket in schedule.brackets
     ]
-    connection.exec_driver_sql(
+    connection.executemany(
         _ADD_BRACKET, [(*key, bracket.configs, len(bracket.rungs)) for key, bracket in keyed]
     )
     rungs = [
-        (*key, number, rung.epochs, rung.configs)
+        (number, rung.epochs, rung.configs, *key)
         for key, bracket in keyed
         for number, rung in enumerate(bracket.rungs)
     ]
-    connection.exec_driver_sql(_ADD_RUNG, rungs)
+    connection.executemany(_ADD_RUNG, rungs)
 
 
 def add_slots(
-    connection: "Connection", search_pk: int, slots: dict[Place, str], positions: dict[Place, int]
+    connection: Connection, search_pk: int, slots: dict[Place, str], positions: dict[Place, int]
 ) -> None:
     """Write sampled places of first rungs, whose rungs and configs are there."""
     rungs, configs = _rung_pks(connection, search_pk), _config_pks(connection, search_pk)
@@ -162,10 +158,10 @@ def add_slots(
         for place, config_id in slots.items()
     ]
     if rows:
-        connection.exec_driver_sql(_ADD_SLOT, rows)
+        connection.executemany(_ADD_SLOT, rows)
 
 
-def write(connection: "Connection", search_pk: int, derived: Derived) -> None:
+def write(connection: Connection, search_pk: int, derived: Derived) -> None:
     """Make every row that follows from the facts what `derived` says.
 
     The schedule and the places of first rungs must be there already. Incumbents are history, and
@@ -175,21 +171,21 @@ def write(connection: "Connection", search_pk: int, derived: Derived) -> None:
     with _aids(connection):
         _say_what_follows(connection, derived, rungs, _config_pks(connection, search_pk))
         for sql in (*_PLACES, *_CONFIGS):
-            connection.exec_driver_sql(sql, {"search": search_pk} if ":search" in sql else {})
+            connection.execute(sql, {"search": search_pk} if ":search" in sql else {})
     _write_summary(connection, search_pk, derived.summary, rungs)
 
 
 @contextmanager
-def _aids(connection: "Connection") -> Iterator[None]:
+def _aids(connection: Connection) -> Iterator[None]:
     for sql in _AIDS.values():
-        connection.exec_driver_sql(sql)
+        connection.execute(sql)
     yield  # on an error the transaction is rolled back, and they with it
     for sql in _REMOVE_AIDS:
-        connection.exec_driver_sql(sql)
+        connection.execute(sql)
 
 
 def _say_what_follows(
-    connection: "Connection", derived: Derived, rungs: dict[RungKey, int], configs: dict[str, int]
+    connection: Connection, derived: Derived, rungs: dict[RungKey, int], configs: dict[str, int]
 ) -> None:
     rows = []
     for place, config_id in derived.places.items():
@@ -204,7 +200,7 @@ def _say_what_follows(
 
 
 def _write_summary(
-    connection: "Connection", search_pk: int, summary: Summary, rungs: dict[RungKey, int]
+    connection: Connection, search_pk: int, summary: Summary, rungs: dict[RungKey, int]
 ) -> None:
     bracket_key = "WHERE search_pk = ? AND pass = ? AND first_epochs = ?"
     for sql, rows in (
@@ -235,16 +231,16 @@ def _values(record: Any) -> list[Any]:
     return [getattr(record, one.name) for one in fields(record) if one.name not in _KEYS]
 
 
-def _insert(connection: "Connection", sql: str, rows: list[tuple[Any, ...]]) -> None:
+def _insert(connection: Connection, sql: str, rows: list[tuple[Any, ...]]) -> None:
     if rows:
-        connection.exec_driver_sql(sql, rows)
+        connection.executemany(sql, rows)
 
 
-def _rung_pks(connection: "Connection", search_pk: int) -> dict[RungKey, int]:
-    rows: Iterable[Any] = connection.exec_driver_sql(_RUNGS, (search_pk,))
+def _rung_pks(connection: Connection, search_pk: int) -> dict[RungKey, int]:
+    rows = connection.execute(_RUNGS, (search_pk,))
     return {RungKey(*key): pk for *key, pk in rows}
 
 
-def _config_pks(connection: "Connection", search_pk: int) -> dict[str, int]:
+def _config_pks(connection: Connection, search_pk: int) -> dict[str, int]:
     sql = "SELECT config_id, pk FROM config WHERE search_pk = ?"
-    return {row[0]: row[1] for row in connection.exec_driver_sql(sql, (search_pk,))}
+    return {row[0]: row[1] for row in connection.execute(sql, (search_pk,))}

@@ -3,22 +3,28 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from hbtrack.records import AttemptStatus, Facts, OpenAttempt, Place, unix
+from hbtrack.keeping import all_kept
+from hbtrack.records import AttemptStatus, Facts, OpenAttempt, RungKey, unix
 
-_PLACES = """
-SELECT b.pass, b.first_epochs, r.rung, p.slot, c.config_id
-FROM bracket b
-    JOIN rung r ON r.bracket_pk = b.pk
-    JOIN place p ON p.rung_pk = r.pk
-    JOIN config c ON c.pk = p.config_pk
-WHERE b.search_pk = ?"""
+_CONFIGS = "SELECT pk, config_id FROM config WHERE search_pk = ?"
 
+_OPENED = """
+SELECT coalesce(max(b.pass), 0) FROM bracket b JOIN rung r ON r.bracket_pk = b.pk
+WHERE b.search_pk = ? AND r.rung = 0 AND EXISTS (SELECT * FROM place p WHERE p.rung_pk = r.pk)"""
+
+_RUNGS = """
+SELECT b.pass, b.first_epochs, r.rung, r.pk FROM bracket b JOIN rung r ON r.bracket_pk = b.pk
+WHERE b.search_pk = ? ORDER BY b.pass, b.first_epochs, r.rung"""
+
+_PLACES = "SELECT slot, config_pk FROM place WHERE rung_pk = ? ORDER BY slot"
+
+# IN goes through the configs in the order of their keys, as they and their evaluations were
+# written: much faster than in the order of the index, which is that of the ids.
 _RESULTS = """
-SELECT c.config_id, e.epochs, a.loss
-FROM config c
-    JOIN evaluation e ON e.config_pk = c.pk
-    JOIN attempt a ON a.pk = e.attempt_pk
-WHERE c.search_pk = ? AND a.status IN ('done', 'failed', 'timeout')
+SELECT e.config_pk, e.epochs, a.loss
+FROM evaluation e JOIN attempt a ON a.pk = e.attempt_pk
+WHERE e.config_pk IN (SELECT pk FROM config WHERE search_pk = ?)
+    AND a.status IN ('done', 'failed', 'timeout')
     AND a.finished_at IS NOT NULL AND a.retried IS NULL"""
 
 _MEASURED = """
@@ -44,7 +50,7 @@ WHERE search_pk = ? AND workers IS NOT NULL"""
 
 
 Rows = Callable[[str, tuple[int]], Iterable[Sequence[Any]]]
-"""Runs a query with one value: SQLAlchemy's exec_driver_sql and sqlite3's execute both do."""
+"""Runs a query with one value, as sqlite3's execute does."""
 
 
 def open_attempts(query: Rows, search_pk: int) -> list[OpenAttempt]:
@@ -67,22 +73,33 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
         return query(sql, (search_pk,))
 
     lives = [unix(end) - unix(start) for start, end in rows(_LIVES)]
-    places = [(Place(*key), config_id) for *key, config_id in rows(_PLACES)]
+    with all_kept():
+        # A row that names its config by a number costs half of one with the text.
+        ids: dict[int, str] = {row[0]: row[1] for row in rows(_CONFIGS)}
+        entered = {}
+        for *key, rung_pk in list(rows(_RUNGS)):
+            if members := {row[0]: ids[row[1]] for row in query(_PLACES, (rung_pk,))}:
+                entered[RungKey(*key)] = members
+        results = tuple((ids[row[0]], row[1], row[2]) for row in rows(_RESULTS))
     return Facts(
-        passes=tuple(_passes(places)),
-        results=tuple((row[0], row[1], row[2]) for row in rows(_RESULTS)),
-        entered=frozenset(places),
+        passes=_passes(entered),
+        results=results,
+        entered=entered,
         open_attempts=tuple(open_attempts(query, search_pk)),
         lived=sum(max(0.0, seconds) for seconds in lives),
     )
 
 
-def _passes(places: Iterable[tuple[Place, str]]) -> list[tuple[str, ...]]:
+def sampled_so_far(query: Rows, search_pk: int) -> tuple[int, list[str]]:
+    """How many passes are open, and all their config_ids."""
+    ((opened,),) = query(_OPENED, (search_pk,))
+    return opened, [config_id for _, config_id in query(_CONFIGS, (search_pk,))]
+
+
+def _passes(entered: dict[RungKey, dict[int, str]]) -> tuple[tuple[str, ...], ...]:
     """What was sampled is what stands in the first rungs."""
-    sampled: dict[int, list[tuple[Place, str]]] = {}
-    for place, config_id in places:
-        if place.rung == 0:
-            sampled.setdefault(place.pass_, []).append((place, config_id))
-    return [
-        tuple(config_id for _, config_id in sorted(sampled[pass_])) for pass_ in sorted(sampled)
-    ]
+    sampled: dict[int, list[str]] = {}
+    for key, members in entered.items():
+        if key.rung == 0:
+            sampled.setdefault(key.pass_, []).extend(members.values())
+    return tuple(map(tuple, sampled.values()))

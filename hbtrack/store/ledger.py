@@ -7,12 +7,10 @@ superseded writes nothing.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy import Connection, Engine
-
+from hbtrack.database.connection import Database
 from hbtrack.errors import HbtrackError, Superseded
 from hbtrack.faults import passing
 from hbtrack.records import (
@@ -28,6 +26,7 @@ from hbtrack.records import (
     SearchStatus,
     Summary,
     Verdict,
+    facts_of,
     iso,
     rung_of,
 )
@@ -44,9 +43,9 @@ def position(place: Place, order: int) -> int:
 class Ledger:
     """One driver's hold on its search: take it with `own`, then write by `transaction`."""
 
-    def __init__(self, engine: Engine, search_pk: int) -> None:
+    def __init__(self, database: Database, search_pk: int) -> None:
         self.search_pk = search_pk
-        self._engine = engine
+        self._database = database
         self._fence = -1
         self._driver_pk = -1
         self._host = ""
@@ -75,13 +74,13 @@ class Ledger:
         their GPUs by CUDA_VISIBLE_DEVICES; `command` is the shell-quoted text before and
         after CONFIG_ID --epochs N --gpu G.
         """
-        facts = {**asdict(launch), **asdict(resources), **asdict(limits), "search": self.search_pk}
-        facts |= {"driver_workers": workers, "isolated": isolated}
+        facts = facts_of(launch) | facts_of(resources) | facts_of(limits)
+        facts |= {"search": self.search_pk, "driver_workers": workers, "isolated": isolated}
         facts["script_args"] = json.dumps(launch.script_args)
         self._host = host
         facts |= {"host": host, "pid": pid, "now": iso(now)}
         facts |= {"command_head": command[0], "command_tail": command[1]}
-        with self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             if before is not None:
                 self._require(connection, before)
             self._fence = _one(connection, "own", facts)[0]
@@ -90,7 +89,7 @@ class Ledger:
                 self._rungs[RungKey(*key)] = pk
             budgets = sorted({key.first_epochs for key in self._rungs})
             self._order = {first_epochs: number for number, first_epochs in enumerate(budgets)}
-            found = load_facts(connection.exec_driver_sql, self.search_pk)
+            found = load_facts(connection.execute, self.search_pk)
             passing("own.before")
         passing("own.after")
         return found
@@ -98,7 +97,7 @@ class Ledger:
     @contextmanager
     def transaction(self) -> "Iterator[Writer]":
         """One commit. Raises Superseded, with nothing written, when a newer driver took over."""
-        with self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             self._require(connection, self._fence)
             yield Writer(connection, self)
             passing("commit.before")
@@ -108,7 +107,8 @@ class Ledger:
         if _one(connection, "fence", {"search": self.search_pk})[0] != fence:
             raise Superseded(
                 "Another hbtrack has taken this search over, so this one stops; "
-                "nothing of what it did since is recorded. `hbtrack status` names the other."
+                "nothing of what it did since is recorded. `hbtrack status` names the other.",
+                see="superseded",
             )
 
     def recent_ends(self) -> list[tuple[int, str, str, int, Verdict]]:
@@ -116,7 +116,7 @@ class Ledger:
 
         Of the verdicts only what tells why they failed.
         """
-        with self._engine.begin() as connection:
+        with self._database.transaction() as connection:
             facts = {"search": self.search_pk, "host": self._host}
             rows = sorted(tuple(row) for row in _run(connection, "ends", facts))
         return [
@@ -128,11 +128,8 @@ class Ledger:
         ]
 
     def wal_bytes(self) -> int:
-        """The length of the file that commits go to first; it shrinks when no reader needs it."""
-        try:
-            return Path(f"{self._engine.url.database}-wal").stat().st_size
-        except FileNotFoundError:
-            return 0
+        """How long the file is that commits go to first; it shrinks when no reader needs it."""
+        return self._database.wal_bytes
 
     def release(self, now: float, stopped_by: str | None = None, *, judged: bool = False) -> None:
         """This driver has come to its end; its attempts too, or the next one adopts them.
@@ -212,7 +209,7 @@ class Writer:
 
     def end(self, attempt: int, verdict: Verdict, retried: str | None = None) -> None:
         """An attempt has come to its end; `retried` is why a failure is not the result yet."""
-        facts = {**asdict(verdict), "finished_at": iso(verdict.finished_at), "attempt": attempt}
+        facts = {**facts_of(verdict), "finished_at": iso(verdict.finished_at), "attempt": attempt}
         facts["retried"] = retried
         self.change("end", facts)
         if verdict.stdout or verdict.stderr:
@@ -284,7 +281,7 @@ class Writer:
         self._many(
             "incumbent",
             [
-                {**asdict(improved), "search": self._ledger.search_pk, "finished_at": iso(now)}
+                {**facts_of(improved), "search": self._ledger.search_pk, "finished_at": iso(now)}
                 for improved in consequences.improved
             ],
         )
@@ -292,11 +289,11 @@ class Writer:
     def summarise(self, summary: Summary) -> None:
         """The summary rows that views read."""
         search = {"search": self._ledger.search_pk}
-        self.change("search_summary", {**asdict(summary.search), **search})
+        self.change("search_summary", {**facts_of(summary.search), **search})
         for bracket in summary.brackets:
-            self.change("bracket_summary", {**asdict(bracket), **search})
+            self.change("bracket_summary", {**facts_of(bracket), **search})
         for rung in summary.rungs:
-            facts = {**asdict(rung), "rung": self._ledger.rung_pk(rung.key)}
+            facts = {**facts_of(rung), "rung": self._ledger.rung_pk(rung.key)}
             del facts["key"]
             self.change("rung_summary", facts)
 
@@ -323,12 +320,13 @@ class Writer:
         if changed != 1:
             raise HbtrackError(
                 f"The database is not as this driver left it ({name} changed {changed} rows), so "
-                "the search stops; everything recorded is kept. Type `hbtrack db check`."
+                "the search stops; everything recorded is kept. Type `hbtrack db check`.",
+                see="inconsistent",
             )
 
     def _many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
-            self.connection.exec_driver_sql(SQL[name], rows)
+            self.connection.executemany(SQL[name], rows)
 
     def _place(self, place: Place) -> dict[str, Any]:
         rung = self._ledger.rung_pk(rung_of(place))
@@ -342,8 +340,9 @@ def withdraw(connection: Connection, search_pk: int, config_id: str, epochs: int
 
 
 def _run(connection: Connection, name: str, facts: dict[str, Any]) -> Any:
-    return connection.exec_driver_sql(SQL[name], facts)
+    return connection.execute(SQL[name], facts)
 
 
 def _one(connection: Connection, name: str, facts: dict[str, Any]) -> Any:
-    return _run(connection, name, facts).one()
+    (row,) = _run(connection, name, facts)
+    return row

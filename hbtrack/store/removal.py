@@ -1,6 +1,6 @@
 """Delete a search with all that belongs to it. Decides nothing; in the caller's transaction."""
 
-from sqlalchemy import Connection
+from sqlite3 import Connection
 
 from hbtrack.errors import HbtrackError
 
@@ -31,15 +31,16 @@ def delete_search(connection: Connection, search_pk: int) -> None:
     Raises HbtrackError when rows that stay refer to some that would go.
     """
     for table, of in reversed(_OF.items()):
-        connection.exec_driver_sql(f"DELETE FROM {table} WHERE {of}", (search_pk,))
-    if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+        connection.execute(f"DELETE FROM {table} WHERE {of}", (search_pk,))
+    if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
         raise HbtrackError(
             f"The table {broken[0]} would refer to rows that are gone. Nothing was removed; "
-            "`hbtrack db check` says what is wrong with the file."
+            "`hbtrack db check` says what is wrong with the file.",
+            see="inconsistent",
         )
 
 
 def token_of(connection: Connection, search_pk: int) -> str | None:
     """The token of the search that has this key; None if there is none."""
-    row = connection.exec_driver_sql("SELECT token FROM search WHERE pk = ?", (search_pk,)).first()
+    row = connection.execute("SELECT token FROM search WHERE pk = ?", (search_pk,)).fetchone()
     return str(row[0]) if row else None

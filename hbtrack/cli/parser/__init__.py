@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from hbtrack.cli.parser import asking, searching
-from hbtrack.cli.parser.pieces import Parser
+from hbtrack.cli.parser.pieces import Explain, Parser
 from hbtrack.cli.parser.script_args import script_args, split_at_script, typed_options
 from hbtrack.version import __version__
 
@@ -13,12 +13,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of one command; `command` is what to call with them. Raises UsageError."""
     parser, commands = make_parser()
     tail: list[str] = []
-    if argv[:1] == ["run"]:
-        head, tail = split_at_script(commands["run"], argv[1:])
-        argv = ["run", *head]
+    if calls_script := argv[0] in ("run", "check") if argv else False:
+        head, tail = split_at_script(commands[argv[0]], argv[1:])
+        argv = [argv[0], *head]
     args = parser.parse_args(argv)
-    if args.verb == "run":
-        args.script_args = script_args(commands["run"], tail)
+    if calls_script:
+        args.script_args = script_args(commands[args.verb], args.verb, tail)
     args.typed = typed_options(commands.get(args.verb), argv[1:])
     return args
 
@@ -33,6 +33,14 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         formatter_class=_InGroups,
     )
     parser.add_argument("--version", action="version", version=f"hbtrack {__version__}")
+    parser.add_argument(
+        "--explain",
+        action=Explain,
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="show what the error of this name means, or all names, and exit",
+    )
     verbs = parser.add_subparsers(
         title="commands", dest="verb", metavar="COMMAND", required=True, parser_class=Parser
     )
@@ -41,15 +49,15 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     return parser, verbs.choices
 
 
-_HEADINGS = {"run": "search", "status": "see what was found", "db": "the rest"}
+_HEADINGS = {"init": "search", "status": "see what was found", "db": "the rest"}
 """What is written above a command, and so above those that follow it."""
 
 
 class _InGroups(argparse.RawDescriptionHelpFormatter):
     """Help that shows the commands in groups."""
 
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog)
+    def __init__(self, prog: str, width: int) -> None:
+        super().__init__(prog, width=width)
         self._action_max_length = 14  # argparse forgets how far commands are indented
 
     def _format_action(self, action: argparse.Action) -> str:

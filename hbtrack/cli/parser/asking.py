@@ -1,11 +1,11 @@
 """The commands that read what was found, and look after the file."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-from hbtrack.cli.parser.pieces import Parser, command, common, format_option, identity
+from hbtrack.cli.parser.pieces import Parser, command, common, format_option, identity, text_or_json
 from hbtrack.cli.parser.values import seconds, whole
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hbtrack.cli.parser.pieces import Verbs
 
@@ -53,7 +53,13 @@ def _report(verbs: "Verbs") -> None:
     )
     identity(parser)
     how_many = parser.add_mutually_exclusive_group()
-    how_many.add_argument("--top", type=whole(1), default=10, metavar="N", help="default 10")
+    how_many.add_argument(
+        "--top",
+        type=whole(1),
+        default=10,
+        metavar="N",
+        help="default 10, or as many as the terminal has room for",
+    )
     how_many.add_argument("--all", action="store_true", help="every config that has a loss")
     parser.add_argument(
         "--sort",
@@ -77,7 +83,7 @@ def _show(verbs: "Verbs") -> None:
     )
     _config(parser)
     identity(parser)
-    _text_or_json(parser)
+    text_or_json(parser)
     common(parser, "show")
 
 
@@ -92,7 +98,7 @@ def _errors(verbs: "Verbs") -> None:
     identity(parser)
     parser.add_argument("--top", type=whole(1), default=10, metavar="N", help="default 10 causes")
     parser.add_argument("--full", action="store_true", help="the whole traceback of each example")
-    _text_or_json(parser)
+    text_or_json(parser)
     common(parser, "errors")
 
 
@@ -137,10 +143,6 @@ def _config(parser: Parser) -> None:
         metavar="CONFIG",
         help="an id, or how only one begins; best; or #3 for the third best",
     )
-
-
-def _text_or_json(parser: Parser) -> None:
-    parser.add_argument("--format", choices=("simple", "json"), default="simple")
 
 
 def _sql(verbs: "Verbs") -> None:
@@ -219,7 +221,10 @@ def _completion(verbs: "Verbs") -> None:
         "completion",
         help="let your shell complete what you type",
         description="Print a script that makes a shell complete commands, options and files.\n\n"
-        "bash: put this line into ~/.bashrc\n"
+        "bash: type this once\n"
+        "    mkdir -p ~/.local/share/bash-completion/completions\n"
+        "    hbtrack completion bash > ~/.local/share/bash-completion/completions/hbtrack\n"
+        "bash without the package bash-completion: put this line into ~/.bashrc\n"
         '    eval "$(hbtrack completion bash)"\n'
         "zsh: put this line into ~/.zshrc, after compinit\n"
         '    eval "$(hbtrack completion zsh)"',

@@ -3,10 +3,12 @@
 import argparse
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import cache
+from shutil import get_terminal_size
 
 from hbtrack.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
@@ -24,9 +26,31 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})  # type: ignore[arg-type]
 
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        """As in argparse, which makes one for each option and asks for the terminal each time."""
+        return self.formatter_class(prog=self.prog, width=_width())  # type: ignore[call-arg]
+
     def error(self, message: str) -> "NoReturn":
         """Raise UsageError."""
-        raise UsageError(f"{message}. Type `{self.prog} --help` for what can be typed.")
+        raise UsageError(
+            f"{message}. Type `{self.prog} --help` for what can be typed.", see="usage"
+        )
+
+
+@cache
+def _width() -> int:
+    return get_terminal_size().columns - 2
+
+
+class Explain(argparse.Action):
+    """--explain, which answers at once, as --version does."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, _args: object, name: object, _option: object = None
+    ) -> None:
+        """Raise NotFound when there is no such name, else SystemExit."""
+        importlib.import_module("hbtrack.cli.explain").explain(name)
+        parser.exit()
 
 
 def common(parser: argparse.ArgumentParser, module: str) -> None:
@@ -47,6 +71,11 @@ def identity(parser: argparse.ArgumentParser) -> None:
 def format_option(parser: argparse.ArgumentParser) -> None:
     """--format, for what is a table."""
     parser.add_argument("--format", choices=FORMATS, default="simple", help="default simple")
+
+
+def text_or_json(parser: argparse.ArgumentParser) -> None:
+    """--format, for what is text and no table."""
+    parser.add_argument("--format", choices=("simple", "json"), default="simple")
 
 
 def command(module: str) -> Command:

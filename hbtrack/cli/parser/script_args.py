@@ -1,9 +1,8 @@
-"""Which words of `hbtrack run` are hbtrack's, and which the script's."""
+"""Which words of `hbtrack run` and `hbtrack check` are hbtrack's, and which the script's."""
 
 import argparse
 from collections.abc import Sequence
 
-from hbtrack.contract import RESERVED_OPTIONS
 from hbtrack.errors import UsageError
 
 
@@ -24,8 +23,10 @@ def split_at_script(
     return list(argv), []
 
 
-def script_args(parser: argparse.ArgumentParser, tail: Sequence[str]) -> list[str]:
+def script_args(parser: argparse.ArgumentParser, verb: str, tail: Sequence[str]) -> list[str]:
     """The script's own arguments; refuses what hbtrack would have taken before SCRIPT."""
+    from hbtrack.contract import RESERVED_OPTIONS  # noqa: PLC0415 - only `run` needs it
+
     own = {*_options(parser), *RESERVED_OPTIONS}
     before = tail[: tail.index("--")] if "--" in tail else tail
     for word in before:
@@ -33,12 +34,14 @@ def script_args(parser: argparse.ArgumentParser, tail: Sequence[str]) -> list[st
         if name in RESERVED_OPTIONS:
             raise UsageError(
                 f"{name} stands after the script, but hbtrack passes {name} to it by itself. "
-                f"Leave it out, or if the script means something else, write: SCRIPT -- {word}"
+                f"Leave it out, or if the script means something else, write: SCRIPT -- {word}",
+                see="option-after-script",
             )
         if name in own:
             raise UsageError(
                 f"{name} stands after the script. For hbtrack write it before the script: "
-                f"hbtrack run {word} ... SCRIPT; for the script, after a --: SCRIPT -- {word}"
+                f"hbtrack {verb} {word} ... SCRIPT; for the script, after a --: SCRIPT -- {word}",
+                see="option-after-script",
             )
     if "--" not in tail:
         return list(tail)

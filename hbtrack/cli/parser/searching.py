@@ -1,19 +1,67 @@
 """The commands that search, and those that change what is searched."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-from hbtrack.cli.parser.pieces import command, common, format_option, identity
+from hbtrack.cli.parser.pieces import command, common, format_option, identity, text_or_json
 from hbtrack.cli.parser.values import failures, finite, gpus, or_none, seconds, size, time, whole
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hbtrack.cli.parser.pieces import Group, Verbs
 
 
 def add(verbs: "Verbs") -> None:
     """Add these commands to the verbs."""
-    for add_command in (_run, _resume, _retry, _extend, _stop, _plan):
+    for add_command in (_init, _check, _run, _resume, _retry, _extend, _stop, _plan):
         add_command(verbs)
+
+
+def _init(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "init",
+        help="write a script that keeps the contract, for you to fill in",
+        description="Write NAME.py into this folder: a short script, with comments, that can be "
+        "searched as it is. A file that exists is left alone.",
+        epilog="Example: hbtrack init myexp --plain",
+    )
+    parser.add_argument("name", metavar="NAME", help="of the script, with or without .py")
+    kinds = parser.add_mutually_exclusive_group()
+    for kind, help_ in (
+        ("plain", "needs nothing but Python; the default"),
+        ("torch", "PyTorch: checkpoints of model, optimizer and scheduler"),
+        ("sklearn", "scikit-learn: anything that has partial_fit"),
+        ("xgboost", "XGBoost: rounds as epochs"),
+        ("lightgbm", "LightGBM: rounds as epochs"),
+    ):
+        kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=help_)
+    parser.set_defaults(kind="plain", command=command("init"))
+
+
+def _check(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "check",
+        help="try whether a script keeps the contract, point by point",
+        usage="hbtrack check [options] SCRIPT [the script's own arguments]",
+        description="Run SCRIPT again and again in copies of this folder: for 1 epoch, for 2, the "
+        "same again, killed in the middle, with half a checkpoint. Says what is wrong, and what to "
+        "change.",
+        epilog="Example: hbtrack check dummy.py --model resnet\n\n"
+        "Exit status: 0 it fits, 2 a point of the contract does not hold.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("script", metavar="SCRIPT", help="a Python file")
+    parser.add_argument(
+        "--in-place",
+        action="store_true",
+        help="run it in this folder itself; what it saves for the configs of the check stays",
+    )
+    parser.add_argument(
+        "--timeout", type=time, default=600.0, metavar="TIME", help="of a run; default 10m"
+    )
+    _import_timeout(parser)
+    _python(parser)
+    text_or_json(parser)
+    parser.set_defaults(command=command("check"))
 
 
 def _run(verbs: "Verbs") -> None:
@@ -47,7 +95,7 @@ def _run(verbs: "Verbs") -> None:
     running = parser.add_argument_group("how it runs")
     _running_options(running)
     _limit_options(parser)
-    running.add_argument("--python", metavar="PATH", help="the script's interpreter; default: ours")
+    _python(running)
     common(parser, "run")
 
 
@@ -156,13 +204,7 @@ def _running_options(parser: "Group") -> None:
         metavar="SIZE",
         help="bytes of stdout or stderr at which a script is ended; default 2GiB",
     )
-    parser.add_argument(
-        "--import-timeout",
-        type=seconds,
-        default=300.0,
-        metavar="SECONDS",
-        help="for importing the script and asking it; default 300",
-    )
+    _import_timeout(parser)
     parser.add_argument(
         "--progress",
         choices=("auto", "live", "lines", "off"),
@@ -219,3 +261,17 @@ def _grace(parser: "Group") -> None:
         metavar="SECONDS",
         help="between asking scripts to end and killing them; default 10",
     )
+
+
+def _import_timeout(parser: "Group") -> None:
+    parser.add_argument(
+        "--import-timeout",
+        type=seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="for importing the script and asking it; default 300",
+    )
+
+
+def _python(parser: "Group") -> None:
+    parser.add_argument("--python", metavar="PATH", help="the script's interpreter; default: ours")

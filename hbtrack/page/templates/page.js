@@ -55,7 +55,9 @@ if (threads.length && readout) {
   readout.hidden = false;
   readout.textContent = "Point at a line, or walk along the lines with Tab and the arrow keys.";
   const tell = (thread) => { readout.textContent = thread.querySelector("title").textContent; };
+  threads[0].ownerSVGElement.setAttribute("role", "group");  // else its threads are not spoken of
   threads.forEach((thread, at) => {
+    thread.setAttribute("role", "img");
     thread.setAttribute("tabindex", at === threads.length - 1 ? "0" : "-1");
     thread.addEventListener("pointerenter", () => tell(thread));
     thread.addEventListener("focus", () => tell(thread));

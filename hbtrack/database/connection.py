@@ -1,0 +1,114 @@
+"""The one connection with which a process writes to the SQLite file.
+
+Set up so that nothing is ever lost between two writers: every transaction begins with BEGIN
+IMMEDIATE. Standard library only.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hbtrack.database.filesystem import is_shared, kind_of
+from hbtrack.errors import HbtrackError
+
+BUSY_SECONDS = 60.0
+"""How long a writer waits for another writer."""
+
+BUSY_SLICE = 0.2
+"""Seconds of it that SQLite waits in one piece, in which no signal is heard."""
+
+
+class Database:
+    """The file at `path`, for writing: WAL, synchronous=FULL, BEGIN IMMEDIATE.
+
+    A rollback journal instead of the WAL where several machines may use the file system.
+    """
+
+    def __init__(
+        self, path: Path, *, foreign_keys: bool = True, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
+        self.path = path
+        self.wal_bytes = 0
+        """How long the file was, at the last begin, that commits go to first."""
+        self._names = (os.fspath(path), f"{path}-wal")
+        self._busy_seconds = busy_seconds
+        self._seen: dict[str, tuple[int, int]] = {}
+        shared = is_shared(kind_of(path))
+        patience = busy_seconds if shared else BUSY_SLICE
+        # None: sqlite3 begins no transactions by itself.
+        self.connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
+        self.connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
+        _switch_to("DELETE" if shared else "WAL", self.connection, busy_seconds)
+        self.connection.execute("PRAGMA synchronous = FULL")
+        self.connection.execute("PRAGMA trusted_schema = OFF")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is done with the connection, or nothing."""
+        self.begin()
+        try:
+            yield self.connection
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:  # some errors end it by themselves
+                with suppress(sqlite3.Error):
+                    self.connection.execute("ROLLBACK")
+            raise
+
+    def begin(self) -> None:
+        """Become the only writer, as patiently as was said."""
+        self._look()
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+        self.connection.close()
+
+    def _look(self) -> None:
+        """See when the file was deleted, renamed or replaced while we had it open.
+
+        Commits would still succeed then, into a file that nobody will ever find again. So it is
+        with the -wal beside it.
+        """
+        for name in self._names:
+            try:
+                state = os.stat(name)  # noqa: PTH116 - asked at each commit
+                now, self.wal_bytes = (state.st_dev, state.st_ino), state.st_size
+            except FileNotFoundError:
+                now, self.wal_bytes = None, 0
+            if now is not None and name not in self._seen:
+                self._seen[name] = now
+            if now != self._seen.get(name):
+                raise HbtrackError(
+                    f"{name} was deleted, renamed or replaced while it was in use, so nothing more "
+                    "is written. Running scripts go on, and what they come to is kept in "
+                    f"{self.path}.d: put the file back and type `hbtrack resume`.",
+                    see="file-replaced",
+                )
+
+
+def _switch_to(mode: str, connection: sqlite3.Connection, patience: float) -> None:
+    """SQLite does not wait by itself when another process writes before the file is in WAL mode."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
