@@ -30,6 +30,7 @@ class Browser:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network", "DOM"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
         """Call a method of the DevTools protocol and wait for its answer."""
@@ -62,8 +63,8 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
-        self.call("Page.navigate", url=path.absolute().as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+        loader = self.call("Page.navigate", url=path.absolute().as_uri())["loaderId"]
+        while not any(_has_loaded(event, loader) for event in self.events):
             self.events.append(self._next())
 
     def ask(self, expression: str) -> Any:
@@ -75,7 +76,10 @@ class Browser:
         return answer["result"].get("value")
 
     def click(self, selector: str) -> None:
-        """Click with the mouse on the first element that the selector finds."""
+        """Click with the mouse on the first element that the selector finds, and move it away.
+
+        Else what scrolls under it later on would be pointed at, at some time.
+        """
         x, y = self.ask(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             "e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"
@@ -83,6 +87,7 @@ class Browser:
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
 
     def press(self, key: str) -> None:
         """Press a key that writes nothing, such as Tab or ArrowDown."""
@@ -113,6 +118,13 @@ class Browser:
             "Page.captureScreenshot", captureBeyondViewport=True, clip={**size, "scale": 1}
         )
         path.write_bytes(base64.b64decode(answer["data"]))
+
+
+def _has_loaded(event: dict[str, Any], loader: str) -> bool:
+    """Whether it is the load event of that very document: one of the page before may be late."""
+    if event.get("method") != "Page.lifecycleEvent":
+        return False
+    return (event["params"]["name"], event["params"]["loaderId"]) == ("load", loader)
 
 
 @contextlib.contextmanager

@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hbtrack.replay import check_database
 
@@ -31,9 +32,22 @@ if __name__ == "__main__":
     print(0.5)
 """
 
+REFUSAL = r"hbtrack: [^\n\x1b]+\nMore: hbtrack --explain [\w-]+\n"
+"""What stderr has of a refusal: a sentence, and where it is explained."""
+
 _DUMP = """
 SELECT run_identity, pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused
 FROM results ORDER BY run_identity, pass, bracket DESC, rung, slot"""
+
+# The same examples each time, however slow the machine is.
+settings.register_profile(
+    "same",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("same")
 
 # Whoever started the tests may ignore signals (nohup, &), and every child would inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -58,6 +72,7 @@ class Hbtrack:
     """hbtrack in a folder of its own, with the database ./hbtrack.db."""
 
     folder: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def database(self) -> Path:
@@ -77,7 +92,7 @@ class Hbtrack:
             capture_output=True,
             stdin=subprocess.DEVNULL,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         if code is not None:
             assert result.returncode == code, f"{words}\n{result.stdout}\n{result.stderr}"
@@ -85,7 +100,7 @@ class Hbtrack:
 
     def start(self, *words: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start a command; its stderr can be read."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*words),
             cwd=self.folder,
             env=self.environment(env),
@@ -94,6 +109,8 @@ class Hbtrack:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
 
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name != "HBTRACK_DB"}
@@ -101,7 +118,7 @@ class Hbtrack:
         return {**kept, **own, **(extra or {})}
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
-        with closing(sqlite3.connect(self.database)) as connection:
+        with closing(sqlite3.connect(self.database, timeout=60)) as connection:
             return connection.execute(sql, values).fetchall()
 
     def dump(self) -> list[tuple[object, ...]]:
@@ -112,7 +129,7 @@ class Hbtrack:
         return json.loads(self(*words, "--format", "json").stdout)  # type: ignore[no-any-return]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
     """Return as soon as the condition holds; fail when it does not come true."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -120,11 +137,27 @@ def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
         time.sleep(0.01)
 
 
+def tear(path: Path) -> None:
+    """Leave the file as a writer leaves it that is killed, without a -wal, as it commits."""
+    result = subprocess.run([sys.executable, TOY.with_name("tear.py"), path])
+    assert result.returncode == -signal.SIGKILL
+    with (
+        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        connection.execute("SELECT count(*) FROM sqlite_master")
+
+
 @pytest.fixture
 def hbtrack(tmp_path: Path) -> Iterator[Hbtrack]:
     """hbtrack in an empty folder. Whatever a test did, the database must follow from its facts."""
-    yield Hbtrack(tmp_path)
-    database = Hbtrack(tmp_path).database
+    place = Hbtrack(tmp_path)
+    yield place
+    for process in place.started:  # which a test that failed has left
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    database = place.database
     if database.exists() and database.stat().st_size:
         assert check_database(str(database), None) == []
 

@@ -8,6 +8,7 @@ the driver that the loop started; nothing without that mark is ever killed.
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -31,6 +32,7 @@ TOY = Path(__file__).parent / "scripts" / "toy.py"
 MARK = "KILL_LOOP_SEARCH"
 SEARCHES_PER_GOLDEN = 4
 LONGEST_EPOCH = 3.0  # seconds, also where a start takes much longer
+PATIENCE = 120.0  # seconds for what is sure to come, however busy the machine
 
 KINDS = {
     "driver": ["driver"],
@@ -128,11 +130,11 @@ class Search:
                 stderr=stderr,
             )
 
-    def finish(self, driver: subprocess.Popen[bytes], patience: float = 120.0) -> None:
+    def finish(self, driver: subprocess.Popen[bytes]) -> None:
         """Wait for a driver's end, for as long as something moves."""
         while driver.poll() is None:
             seen = self.traces()
-            moved = until(lambda: driver.poll() is not None or self.traces() != seen, patience)  # noqa: B023
+            moved = until(lambda: driver.poll() is not None or self.traces() != seen, PATIENCE)  # noqa: B023
             if not moved:
                 raise Broken(f"nothing moves any more in {self.folder}")
         if driver.returncode:
@@ -191,10 +193,14 @@ class Hunt(Search):
         self.scripts_hit: Counter[str] = Counter()  # by config
         self.driver: subprocess.Popen[bytes] | None = None
         self.verb, self.born = "", 0.0
+        self.told = 0  # how long the log was when it was born
+        self.missed_an_end = False  # a script has ended while no driver was there
 
     def hunt(self, quota: Quota) -> None:
         """Kill until the quota is used up or the search is finished, then let it finish."""
-        cards, kinds = deal(self.dice), shuffled(self.dice, KINDS[self.kinds])
+        words = KINDS[self.kinds]
+        kinds = itertools.chain(words[-1:], shuffled(self.dice, words))  # the last is sure to hit
+        cards = self.deal()
         self.diary_file.parent.mkdir()
         hold, hurry = (self.diary_file.with_name(name) for name in ("hold", "hurry"))
         while quota.left > 0 and (driver := self.driver_at_work()):
@@ -210,7 +216,7 @@ class Hunt(Search):
                 if driver.poll() is not None:
                     self.be_absent(absence)
         while driver := self.driver_at_work():
-            self.await_moment(driver, "it speaks")
+            self.await_moment(driver, "it adopts" if hold.exists() else "it speaks")
             hurry.touch()
             hold.unlink(missing_ok=True)
             self.finish(driver)
@@ -229,10 +235,35 @@ class Hunt(Search):
             stored = driven or ((self.folder / "hbtrack.db").exists() and not too_early)
             self.verb = "resume" if stored and self.dice.random() < 0.8 else "run"
             run = ("--workers", self.workers, *self.words) if self.verb == "run" else ()
+            self.told = len(self.log())
             self.driver, self.born = self.start(self.verb, *run), time.monotonic()
         return self.driver
 
     # --- when ---
+
+    def deal(self) -> Iterator[tuple[str, str]]:
+        """Moments of kills, and for how long nobody is there after each: if so, only a driver dies.
+
+        Early on a search is sure to have something to harvest.
+        """
+        yield self.dice.choice(["any time", "new file"]), ""
+        while not self.missed_an_end:
+            yield "after a start", "until an end"
+        while True:
+            cards = [
+                ("any time", ""),
+                ("any time", "a while"),
+                ("taking over", ""),
+                ("after a start", ""),
+                ("after a start", "until an end"),
+                ("start in flight", ""),
+            ]
+            yield from self.dice.sample(cards, len(cards))
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which most moments come; the first harvest must not be missed."""
+        return 4 * self.unit if self.missed_an_end else PATIENCE
 
     def await_moment(self, driver: subprocess.Popen[bytes], moment: str) -> None:
         seen, locks_seen = len(self.log()), self.locks()
@@ -242,7 +273,10 @@ class Hunt(Search):
 
         def a_start_is_in_flight() -> bool:
             new = {*self.locks()} - {*locks_seen}
-            return any(len(lines) == 1 for lines in new)
+            return any(lines[-1].startswith("attempt") for lines in new if lines)
+
+        def a_script_is_held() -> bool:
+            return self.diary_file.exists() and "held" in self.diary_file.read_text()
 
         def owns_the_search() -> bool:
             lock = self.own_folder / "driver.lock"
@@ -254,11 +288,14 @@ class Hunt(Search):
             "taking over": (owns_the_search, 0.2),
             "after a start": (log_ends_with_a_start, 0.05),
             "start in flight": (a_start_is_in_flight, 0.0),
-            "it speaks": (lambda: len(self.log()) > seen, 0.0),
+            "held": (a_script_is_held, 0.0),
+            "it adopts": (lambda: "event=adopt" in self.log()[self.told :], 0.0),
+            "it speaks": (lambda: len(self.log()) > self.told, 0.0),
         }
         condition, spread = conditions[moment]
         tick = 0.001 if moment == "start in flight" else 0.01
-        until(lambda: driver.poll() is not None or condition(), 4 * self.unit, tick)
+        patience = PATIENCE if moment in ("held", "it adopts", "it speaks") else self.patience
+        until(lambda: driver.poll() is not None or condition(), patience, tick)
         if moment == "taking over":  # half-way through a start: the machine may have calmed down
             self.unit = min(self.unit, 2 * (time.monotonic() - self.born))
         time.sleep(self.dice.uniform(0, spread * self.unit))
@@ -274,7 +311,8 @@ class Hunt(Search):
         if absence == "a while":
             time.sleep(self.dice.uniform(0, 2 * self.unit))
         elif absence == "until an end":
-            until(a_script_has_ended, 4 * self.unit)
+            until(lambda: a_script_has_ended() or not self.left_behind(), self.patience, 0.05)
+            self.missed_an_end |= a_script_has_ended()
 
     # --- whom ---
 
@@ -297,7 +335,7 @@ class Hunt(Search):
     def started(self) -> Iterator[tuple[int, str]]:
         """Scripts without an exit record and their configs, also those of earlier drivers."""
         for lines in self.locks():
-            facts = dict(line.split(" ", 1) for line in lines if " " in line)
+            facts = dict(line.split(" ")[:2] for line in lines if " " in line)
             if "pid" in facts and "exit" not in facts:
                 with contextlib.suppress(OSError, IndexError):
                     command = Path(f"/proc/{facts['pid']}/cmdline").read_text()
@@ -354,7 +392,7 @@ class Hunt(Search):
         if self.driver and self.driver.poll() is None:
             self.driver.kill()
             self.driver.wait()
-        until(lambda: not self.left_behind(), 10)
+        until(lambda: not self.left_behind(), PATIENCE)
         for pid in self.left_behind():
             with contextlib.suppress(OSError):
                 self.note("left behind", pid, Path(f"/proc/{pid}/cmdline").read_bytes())
@@ -362,32 +400,13 @@ class Hunt(Search):
             self.kill(pid)
 
 
-LAST = ("after a start", "not at all")
+LAST = ("held", "not at all")
 
 
 def shuffled(dice: random.Random, words: list[str]) -> Iterator[str]:
     """The words in a random order, again and again."""
     while True:
         yield from dice.sample(words, len(words))
-
-
-def deal(dice: random.Random) -> Iterator[tuple[str, str]]:
-    """Moments of kills, and for how long nobody is there after each: if so, the driver dies alone.
-
-    Early on a search is sure to have something to harvest.
-    """
-    yield dice.choice(["any time", "new file"]), ""
-    yield "after a start", "until an end"
-    while True:
-        cards = [
-            ("any time", ""),
-            ("any time", "a while"),
-            ("taking over", ""),
-            ("after a start", ""),
-            ("after a start", "until an end"),
-            ("start in flight", ""),
-        ]
-        yield from dice.sample(cards, len(cards))
 
 
 def a_search(dice: random.Random, workers: int) -> tuple[object, ...]:

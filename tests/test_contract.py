@@ -299,6 +299,14 @@ def test_a_message_may_have_many_lines() -> None:
     assert found[:2] == ("RuntimeError", "first\n  second\n\nlast: line")
 
 
+@pytest.mark.parametrize(
+    "bar", ["epoch 1/3", "\repoch 1/3", "epoch 1/3\r", " 33%|###   | 1/3 [00:01]"]
+)
+def test_a_progress_bar_without_a_newline_hides_no_traceback(bar: str) -> None:
+    stderr = stderr_of(fail)
+    assert exception_of(bar + stderr) == ("ValueError", "no luck", stderr.rstrip())
+
+
 def test_an_exception_without_a_message_has_an_empty_one() -> None:
     def fail_silently() -> None:
         raise AssertionError

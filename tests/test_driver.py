@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from hbtrack.database.engine import open_engine
+from hbtrack.database.connection import Database
 from hbtrack.database.upgrade import copy_database, prepare_for_writing
 from hbtrack.driver import Driver
 from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable
@@ -261,7 +261,7 @@ class LateIds:
             wake()
             return None
         if pass_ >= self.broken_from:
-            raise ScriptError("get_random_config_id raised ValueError.")
+            raise ScriptError("get_random_config_id raised ValueError.", see="script-raises")
         ids = self.ids(pass_)
         return Sampled(pass_, tuple(ids), {new: {} for new in ids if new not in used()})
 
@@ -333,8 +333,8 @@ class Stage:
         self.observer = Silent()
         self.broken_from = 10**9  # the first pass that cannot be sampled
         terms = Terms(self.shape.max_epochs, "3", 0, self.shape.passes, 100.0)
-        engine = open_engine(self.path)
-        with engine.begin() as connection:
+        database = Database(self.path)
+        with database.transaction() as connection:
             create_search(
                 connection,
                 "model:x",
@@ -346,7 +346,7 @@ class Stage:
                 summary=summarise_search(Plan(self.schedule, self.shape.passes)),
                 now=self.machine.now,
             )
-        engine.dispose()
+        database.close()
 
     def drive(
         self,
@@ -357,12 +357,12 @@ class Stage:
         grace: float = 0.0,
     ) -> SearchStatus:
         """One driver, from taking the search over to its end."""
-        engine = open_engine(self.path)
+        database = Database(self.path)
         self.executor = SimulatedExecutor(self.machine, before)
         self.gpus = [Gpu(str(number), str(number), "", isolated=False) for number in range(workers)]
         try:
-            search = read_searches(engine)[0]
-            ledger = Ledger(engine, search.pk)
+            search = read_searches(database)[0]
+            ledger = Ledger(database, search.pk)
             facts = self.own(ledger)
             driver = Driver(
                 search,
@@ -380,7 +380,7 @@ class Stage:
             ledger.release(self.machine.now)
             return status
         finally:
-            engine.dispose()
+            database.close()
             assert check_database(str(self.path), None) == []
 
     def own(self, ledger: Ledger) -> Facts:
@@ -595,9 +595,9 @@ def test_fault_67_a_superseded_driver_writes_nothing(
     left: list[list[str]] = []
 
     def take_over() -> None:
-        engine = open_engine(search.path)
-        search.own(Ledger(engine, 1))
-        engine.dispose()
+        database = Database(search.path)
+        search.own(Ledger(database, 1))
+        database.close()
         left.append(search.everything())
 
     with pytest.raises(Superseded, match="taken this search over"):
@@ -609,9 +609,9 @@ def test_what_a_superseded_driver_had_started_is_adopted(stage: MakeStage, golde
     search = stage()
 
     def take_over() -> None:
-        engine = open_engine(search.path)
-        search.own(Ledger(engine, 1))
-        engine.dispose()
+        database = Database(search.path)
+        search.own(Ledger(database, 1))
+        database.close()
 
     with pytest.raises(Superseded):
         search.drive(4, before=nth(6, "wait", take_over))
@@ -744,6 +744,30 @@ def test_a_script_that_cannot_even_be_killed_does_not_keep_the_driver_for_ever(
         ("stopping",)
     ]
     search.machine.stuck, search.stop = False, StopRequest()
+    assert search.drive(2) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)
+
+
+def test_what_ended_while_the_driver_slept_is_not_said_to_be_unkillable(
+    stage: MakeStage, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hbtrack.stopping.KILL_SECONDS", 0.02)
+    monkeypatch.setattr("hbtrack.stopping.AGAIN_SECONDS", 0.01)
+    search = stage()
+
+    def stop() -> None:
+        search.machine.stuck = search.executor.woken = True
+        search.stop.ask("SIGINT", search.machine.now, hurry=True)
+
+    def sleep() -> None:
+        time.sleep(0.05)  # longer than a kill may take
+        search.machine.stuck = False
+        search.machine.power_cut()
+
+    first, second = nth(4, "wait", stop), nth(5, "wait", sleep)
+    status = search.drive(2, before=lambda call: (first(call), second(call)))
+    assert status is SearchStatus.UNFINISHED
+    search.stop = StopRequest()
     assert search.drive(2) is SearchStatus.FINISHED
     assert search.dump() == golden(search.shape)
 

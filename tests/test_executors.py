@@ -7,7 +7,9 @@ import secrets
 import signal
 import socket
 import struct
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,8 +186,9 @@ def test_no_descriptor_leaks_into_scripts_but_the_lock(executor: LocalExecutor) 
     assert [number for number in numbers if number > 3] == [9]  # 3 is the folder being listed
 
 
-def test_what_cannot_be_started_says_why(executor: LocalExecutor) -> None:
-    executor.start(1, executor.take_worker() or 0, ["/no/such/python", "x"], {})
+@pytest.mark.parametrize("argv", [("/no/such/python", "x"), (sys.executable, "/no/such/script")])
+def test_what_cannot_be_started_says_why(executor: LocalExecutor, argv: tuple[str, str]) -> None:
+    executor.start(1, executor.take_worker() or 0, argv, {})
     (ended,) = wait(executor)
     assert (ended.record.failed, ended.record.pid) == (errno.ENOENT, None)
 
@@ -225,7 +228,8 @@ def test_a_daemon_of_a_running_script_is_left_alone_when_another_ends(
     assert Path(f"/proc/{pid}").exists()
     executor.signal(1, signal.SIGKILL)
     wait(executor)
-    assert not carriers.belonging(carriers.Traces(executor.name_of(1), None, tmp_path))
+    traces = carriers.Traces(executor.name_of(1), None, tmp_path)
+    wait_for(lambda: not carriers.belonging(traces))  # what was killed takes a moment to go
 
 
 def test_files_are_used_again_by_the_next_attempt(executor: LocalExecutor) -> None:
@@ -254,8 +258,8 @@ def test_fault_17_scripts_of_a_killed_warden_are_waited_for_and_then_lost(
     assert run(executor, "pass", attempt=2).record.exit_status == 0
 
 
-def test_an_attempt_of_another_executor_is_adopted_and_harvested(
-    executor: LocalExecutor, tmp_path: Path
+def test_an_attempt_of_another_executor_is_adopted_and_harvested_at_its_end(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(
         executor,
@@ -267,7 +271,10 @@ def test_an_attempt_of_another_executor_is_adopted_and_harvested(
     assert other.wait(0) == []
     assert other.take_worker() == 1, "a worker at work is not taken"
     (tmp_path / "go").touch()
-    (ended,) = wait(other)
+    monkeypatch.setattr("hbtrack.executors.local.ADOPTED_TICK", 60.0)
+    begun = time.monotonic()
+    (ended,) = other.wait(60)
+    assert time.monotonic() - begun < 30, "its end wakes, no clock"
     assert (ended.record.exit_status, other.output(ended).last_line) == (0, b"3")
     other.close()
 
@@ -318,6 +325,22 @@ def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
     other.close()
 
 
+@pytest.mark.slow
+def test_what_is_killed_has_given_back_its_memory_before_anything_else_begins(
+    tmp_path: Path,
+) -> None:
+    code = "import mmap, time\nmemory = mmap.mmap(-1, 2**30)\n"
+    code += "for page in range(0, len(memory), mmap.PAGESIZE): memory[page] = 1\n"
+    code += "print('.', flush=True); time.sleep(1000)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={"HBTRACK_ATTEMPT": "large"}, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.read(1) == b"."
+        carriers.kill_all(carriers.Traces("large", None, tmp_path / "lock"))
+        assert process.poll() == -signal.SIGKILL
+
+
 def test_half_a_start_falls_free_at_once_although_other_scripts_run(
     executor: LocalExecutor, tmp_path: Path
 ) -> None:
@@ -333,7 +356,7 @@ def test_half_a_start_falls_free_at_once_although_other_scripts_run(
         os.close(fd)
     assert files.held(), "the request itself holds the lock"
     executor._link.connection.close()  # as at the driver's death, before the rest was sent
-    wait_for(lambda: not files.held(), seconds=5)
+    wait_for(lambda: not files.held())
     assert files.record(executor.name_of(2)) == Record(asked=True)
     assert WorkerFiles(tmp_path, 0).held()
 
@@ -358,7 +381,8 @@ def test_fault_37_a_script_that_prints_more_than_it_may_is_ended_and_that_is_in_
     tmp_path: Path,
 ) -> None:
     executor = LocalExecutor(tmp_path, cwd=str(tmp_path), token="t", max_log=10**6, holder="x")
-    flood = run(executor, "while True: print('x' * 10**5)", attempt=1)
+    code = "import time\nwhile True: print('x' * 10**5, flush=True); time.sleep(0.001)"
+    flood = run(executor, code, attempt=1)
     assert (flood.record.overflow, flood.record.exit_status) == (True, -signal.SIGKILL)
     executor.clear(flood)
     much = run(executor, "print('x' * 2 * 10**6)", attempt=2)
@@ -369,8 +393,9 @@ def test_fault_37_a_script_that_prints_more_than_it_may_is_ended_and_that_is_in_
 
 
 def test_fault_111_without_a_driver_an_answer_to_a_signal_that_comes_to_the_parent_last_is_marked(
-    executor: LocalExecutor, tmp_path: Path
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HBTRACK_FAULT", "warden.reap.before:1:freeze")
     code = (
         "import os, signal, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: (print(0.0, flush=True), os._exit(0)))\n"
@@ -380,13 +405,16 @@ def test_fault_111_without_a_driver_an_answer_to_a_signal_that_comes_to_the_pare
     start(executor, code)
     files = WorkerFiles(tmp_path, 0)
     wait_for((tmp_path / "ready").exists)
+    wait_for(lambda: files.record(executor.name_of(1)).pid)
     warden, pid = executor._link.process, files.record(executor.name_of(1)).pid
     assert warden
     assert pid
     assert executor._link.connection
     executor._link.connection.close()  # as at the driver's death
     os.kill(pid, signal.SIGTERM)
-    wait_for(lambda: not Path(f"/proc/{pid}/stat").exists())  # reaped
+    stat = Path(f"/proc/{warden.pid}/stat")
+    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")  # the script has ended
     warden.send_signal(signal.SIGTERM)
+    warden.send_signal(signal.SIGCONT)
     wait_for(lambda: files.record(executor.name_of(1)).ended)
     assert files.record(executor.name_of(1)).signalled

@@ -446,6 +446,19 @@ def test_other_scripts_do_not_inherit_the_locks_of_a_gpu(make: Make) -> None:
     assert not is_free(B)
 
 
+def test_a_gpu_is_free_once_it_is_read_that_its_attempt_has_ended(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HBTRACK_FAULT", "warden.record.after:1:freeze")
+    executor = make()
+    start(executor, "import time; time.sleep(1000)", A)
+    executor.signal(1, signal.SIGKILL)
+    wait(executor)
+    assert is_free(A)
+    assert executor._link.process
+    executor._link.process.send_signal(signal.SIGCONT)
+
+
 def test_a_script_that_closes_all_files_still_has_its_gpu(make: Make, tmp_path: Path) -> None:
     executor = make()
     close_all = "import os\nos.closerange(3, 1000)\nopen('closed', 'w').close()\n"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_machine import SEARCH, Driver, Folder, World, dump, query
 from test_plan import Case, Life, examples, known_state, one_after_another
 
-from hbtrack.database.engine import open_engine
+from hbtrack.database.connection import Database
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.growth import bring_up_to_date, grow
 from hbtrack.plan import NOWHERE, Done, Plan, Start, rebuild, recompute
@@ -27,7 +27,7 @@ from hbtrack.schedule import Schedule, grown, make_schedule
 from hbtrack.script.probe import Grown, ScriptProbe, check_given
 from hbtrack.store.facts import Rows, load_facts
 
-DISTINCT = 10**9  # so many ids that none is sampled twice
+DISTINCT = 10**15  # so many ids that none is sampled twice
 UNTIL_THE_END = 10**6  # steps
 
 
@@ -318,13 +318,11 @@ def running_plan(path: Path, driver: Driver) -> Plan:
 
 def change(path: Path, act: Callable[..., object]) -> None:
     """A command that changes facts; the search is unfinished after."""
-    engine = open_engine(path)
-    with engine.begin() as connection:
+    with closing(Database(path)) as database, database.transaction() as connection:
         act(connection)
-        plan = rebuilt(connection.exec_driver_sql)
+        plan = rebuilt(connection.execute)
         status = "finished" if plan.next() == Done() else "unfinished"
-        connection.exec_driver_sql("UPDATE search SET status = ?, finished_at = NULL", (status,))
-    engine.dispose()
+        connection.execute("UPDATE search SET status = ?, finished_at = NULL", (status,))
     assert problems(path) == []
 
 
@@ -455,7 +453,7 @@ def withdraw(path: Path, case: Case) -> list[tuple[str, int]]:
     taken: list[tuple[str, int]] = []
 
     def act(connection: object) -> None:
-        execute = connection.exec_driver_sql  # type: ignore[attr-defined]
+        execute = connection.execute  # type: ignore[attr-defined]
         plan = rebuilt(execute)
         failed = [(one, epochs) for one, epochs, loss in plan.recorded() if loss is None]
         taken.extend(one for one in failed if plan.withdrawal_problem(*one) is None)

@@ -134,7 +134,8 @@ def is_alive(pid: int) -> bool:
 def test_a_loss_printed_on_sigterm_does_not_count(hbtrack: Hbtrack) -> None:
     os.mkfifo(hbtrack.folder / "ready")
     fifo = os.open(hbtrack.folder / "ready", os.O_RDONLY | os.O_NONBLOCK)
-    driver = hbtrack.start("run", "--max-epochs", 1, HABITS / "takes_sigterm.py")
+    words = ("--max-epochs", 1, "--grace", 100)
+    driver = hbtrack.start("run", *words, HABITS / "takes_sigterm.py")
     assert select.select([fifo], [], [], 60)[0]
     driver.send_signal(signal.SIGTERM)
     assert "hbtrack resume" in driver.communicate()[1]

@@ -97,7 +97,9 @@ def test_the_first_example_is_that_of_run() -> None:
 def test_every_json_document_names_its_schema_with_its_version(
     folder: Callable[[tuple[str, ...]], Hbtrack], command: tuple[str, ...]
 ) -> None:
-    text = folder(command)(*example_of(command), "--format", "json").stdout
+    words = example_of(command)
+    words[len(command) : len(command)] = ["--format", "json"]
+    text = folder(command)(*words).stdout
     assert json.loads(text)["schema"] == f"hbtrack.{command[0]}/1"
 
 

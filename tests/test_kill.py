@@ -1,11 +1,16 @@
 """The heart of hbtrack: killed anywhere, it ends as if nothing had happened."""
 
+import os
+from pathlib import Path
+
 import pytest
-from conftest import TOY, Hbtrack
+from conftest import ROOT, TOY, Hbtrack, wait_for
 from kill_loop import MUST_BE_ZERO, Report, kill_loop
 
 
-def survive(hbtrack: Hbtrack, kinds: str, workers: int, kills: int) -> Report:
+def survive(
+    hbtrack: Hbtrack, kinds: str, workers: int, kills: int, env: dict[str, str] | None = None
+) -> Report:
     """Kill so often, and require that every search ended as if nothing had happened."""
     report = kill_loop(
         kinds,
@@ -13,10 +18,14 @@ def survive(hbtrack: Hbtrack, kinds: str, workers: int, kills: int) -> Report:
         kills=kills,
         seed=1,
         folder=hbtrack.folder,
-        environment=hbtrack.environment(),
+        environment=hbtrack.environment(env),
     )
     counts = {name: report.counts[name] for name in MUST_BE_ZERO}
-    assert counts == dict.fromkeys(MUST_BE_ZERO, 0), f"see {report.post_mortems}"
+    for folder in map(Path, report.post_mortems):
+        print(
+            folder, *(Path(folder, name).read_text() for name in ("kills.log", "stderr")), sep="\n"
+        )
+    assert counts == dict.fromkeys(MUST_BE_ZERO, 0)
     assert report.kills == kills
     assert report.counts["adoptions"] > 0
     assert report.counts["harvests"] > 0
@@ -46,6 +55,36 @@ def test_a_long_kill_loop_changes_nothing(
     hbtrack: Hbtrack, kinds: str, workers: int, request: pytest.FixtureRequest
 ) -> None:
     survive(hbtrack, kinds, workers, kills=-(-request.config.getoption("--kills") // 6))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kinds", ["driver", "any"])
+def test_fault_95_with_a_rollback_journal_kills_change_nothing_either(
+    hbtrack: Hbtrack, kinds: str, request: pytest.FixtureRequest
+) -> None:
+    shared = f"{Path(__file__).with_name('shared_files')}{os.pathsep}{ROOT}"
+    kills = -(-request.config.getoption("--kills") // 6)
+    survive(hbtrack, kinds, 3, kills=kills, env={"PYTHONPATH": shared})
+    undisturbed = next(hbtrack.folder.glob("*-golden/hbtrack.db"))
+    assert undisturbed.read_bytes()[18:20] == b"\1\1", "not with a rollback journal"
+
+
+@pytest.mark.slow
+def test_what_a_slow_parent_has_still_to_say_of_a_script_is_waited_for(hbtrack: Hbtrack) -> None:
+    hold = hbtrack.folder / "toy" / "hold"
+    hold.parent.mkdir()
+    hold.touch()
+    fault = {"HBTRACK_FAULT": "warden.record.before:1:delay=5"}
+    driver = hbtrack.start("run", "--max-epochs", 3, TOY, env=fault)
+    diary = hold.with_name("diary.txt")
+    wait_for(lambda: diary.exists() and "held" in diary.read_text())
+    driver.kill()
+    driver.communicate()
+    hold.unlink()
+    hbtrack("resume")
+    assert hbtrack.rows("SELECT attempt, status FROM attempts WHERE attempt > 1") == []
+    first = "SELECT status, exit_code FROM attempts ORDER BY started_at LIMIT 1"
+    assert hbtrack.rows(first) == [("done", 0)]
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 4])

@@ -176,7 +176,7 @@ def test_following_ends_with_the_attempt_and_has_all_that_it_printed(
 ) -> None:
     with at_the_gate(hbtrack, "--lines", lines), following(hbtrack, "--stdout") as process:
         (hbtrack.folder / "gate").write_text("go on")
-        rest = process.communicate(timeout=30)[0].splitlines()
+        rest = process.communicate(timeout=100)[0].splitlines()
         assert process.returncode == 0
     assert rest == [*(f"line {number}" for number in range(lines)), "1.0"]
 
@@ -186,7 +186,7 @@ def test_following_a_script_whose_driver_died_ends_with_the_script(hbtrack: Hbtr
         driver.kill()
         driver.wait()
         (hbtrack.folder / "gate").write_text("go on")
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=100)
     assert out == "1.0\n"
     assert "`hbtrack resume` records how" in err
 
@@ -207,5 +207,5 @@ def test_a_progress_bar_is_shown_in_place_on_a_terminal(waiting: Hbtrack) -> Non
         assert select.select([ours], [], [], 30)[0], seen
         seen += os.read(ours, 1000)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=100) == 130
     os.close(ours)

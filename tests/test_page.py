@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import html.parser
 import math
 import os
@@ -10,25 +11,28 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import browser as chromium
 import pytest
-from conftest import DUMMY, Hbtrack
+from conftest import DUMMY, Hbtrack, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hbtrack.display import printable
-from hbtrack.page import analysis, comparisons, flow, timeline
+from hbtrack.page import analysis, charts, comparisons, effects, flow, lead, timeline
 from hbtrack.page.drawing import Box, Dot
-from hbtrack.page.facts import Attempt, Facts, Result
+from hbtrack.page.facts import Attempt, Driver, Facts, Result
 from hbtrack.page.gather import gather
 from hbtrack.page.page import render
-from hbtrack.page.scales import Scale, extent, log_ticks, number
+from hbtrack.page.scales import Scale, extent, labels, log_ticks, number
 from hbtrack.page.words import ordinal, percent, span
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -158,12 +162,64 @@ def test_only_promoted_configs_are_ranked_against_the_next_rung() -> None:
     assert (found.n, found.epochs, found.next_epochs) == (3, 1, 3)
 
 
+def test_equal_losses_are_no_agreement_of_ranks() -> None:
+    equal = dict.fromkeys(range(4), 0.5)
+    (found,) = analysis.transitions([*rung(0, equal, set(equal)), *rung(1, equal, set())])
+    assert {(move.before, move.after) for move in found.moves} == {(2.5, 2.5)}
+    assert found.rho is None
+    assert analysis.comparable([found]) == []
+
+
+def test_the_agreement_is_that_of_the_steps_that_can_be_compared() -> None:
+    two = {0: 0.1, 1: 0.2}
+    three = {**two, 2: 0.3}
+    steps = [
+        (found,)
+        for losses in (two, three)
+        for found in analysis.transitions([*rung(0, losses, set(losses)), *rung(1, losses, set())])
+    ]
+    found = analysis.comparable(one for (one,) in steps)
+    assert [one.n for one in found] == [3]
+    assert analysis.agreement(found) == (1, 3)
+
+
+def effect_of(values: list[object], losses: list[float]) -> effects.Effect:
+    names = [f"c{number}" for number in range(len(values))]
+    params = {name: {"p": value} for name, value in zip(names, values, strict=True)}
+    return effects.effect("p", 1, params, dict(zip(names, losses, strict=True)))
+
+
+def test_a_number_explains_the_square_of_its_correlation_less_what_chance_does() -> None:
+    found = effect_of([1, 2, 3, 4, 5], [1, 2, 3, 5, 4])
+    assert (found.rho, found.low, found.high) == (pytest.approx(0.9), 1, 5)
+    assert found.share == pytest.approx(0.81)
+    assert found.explains == pytest.approx(1 - 0.19 * 4 / 3)
+
+
+def test_words_explain_what_lies_between_their_groups() -> None:
+    found = effect_of(list("aaabbb"), [1, 2, 3, 4, 5, 6])
+    assert 5 * (found.share or 0) == pytest.approx(27 / 7)  # H of Kruskal and Wallis
+    assert (found.rho, found.freedom) == (None, 1)
+    assert effect_of(list("abcdef"), [1, 2, 3, 4, 5, 6]).explains == 0
+    assert effect_of(list("aaaaaa"), [1, 2, 3, 4, 5, 6]).share is None
+    assert effect_of(list("aaabbb"), [1.0] * 6).share is None
+
+
+def test_some_parameter_is_beyond_chance_by_chance_once_in_twenty_times() -> None:
+    draws, often = Random(0), 0
+    for _ in range(400):
+        losses = [draws.random() for _ in range(30)]
+        sampled: list[list[object]] = [[draws.random() for _ in losses] for _ in range(3)]
+        sampled += [[draws.choice("abc") for _ in losses] for _ in range(2)]
+        first = effects.strongest_first(effect_of(values, losses) for values in sampled)[0]
+        often += first.is_beyond_chance(len(sampled))
+    assert 0.015 < often / 400 < 0.08
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "late"), [(4, 1, True), (3, 1, True), (2, 1, False), (4, 2, False)]
+    ("before", "after", "late"), [(4, 1, True), (3, 1, True), (2, 1, False), (4, 2, True)]
 )
-def test_a_late_riser_comes_from_the_worse_half_to_the_top(
-    before: int, after: int, *, late: bool
-) -> None:
+def test_a_late_riser_has_risen_by_half_the_field(before: int, after: int, *, late: bool) -> None:
     assert analysis.Move("c", before, after, 4).rose_late is late
 
 
@@ -219,6 +275,27 @@ def test_positive_losses_over_decades_get_a_log_scale_and_others_not() -> None:
     assert extent([0.001, 0.5]).log
     assert not extent([0.1, 0.5]).log
     assert not extent([-1.0, 100.0]).log
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e7))
+def test_labels_of_ticks_differ_and_mean_their_ticks(low: float, span: float) -> None:
+    ticks = Scale(low, low + span, 0, 1).ticks(6)
+    told = [float(text.replace(",", "")) for text in labels(ticks)]
+    assert len(set(told)) == len(set(ticks))
+    assert told == pytest.approx(ticks, rel=1e-9, abs=span / 100)
+
+
+def test_labels_of_ticks_are_short() -> None:
+    assert labels([0, 500_000, 1_000_000]) == ["0", "500,000", "1e6"]
+    assert labels([1.0, 1.25, 1.5]) == ["1", "1.25", "1.5"]
+    assert labels([0.12345, 0.12346]) == ["0.12345", "0.12346"]
+    assert labels([-5e-292, 0]) == ["-5e-292", "0"]
+
+
+def test_a_parameter_sampled_evenly_is_not_drawn_in_logs() -> None:
+    evenly = [0.001, *(i / 50 for i in range(1, 51))]
+    assert not extent(evenly, evenly=True).log
+    assert extent([10 ** (-5 * value) for value in evenly], evenly=True).log
 
 
 def test_a_far_outlier_does_not_flatten_the_others() -> None:
@@ -278,8 +355,91 @@ def test_attempts_too_short_to_see_are_drawn_together_in_proportion() -> None:
     ]
 
 
+def test_what_is_idle_is_told_of_the_workers_there_were_whatever_their_numbers(
+    facts: Facts,
+) -> None:
+    driver = Driver(1, "here", 2, 0.0, 10.0, silent=False)
+    spans = [(0, 0.0, 6.0), (1, 0.0, 10.0), (2, 6.0, 8.0)]
+    attempts = [Attempt(worker, "0", "c", 1, "done", "", *span) for worker, *span in spans]
+    told = replace(facts, attempts=attempts, drivers=[driver])
+    assert timeline.idle(told) == pytest.approx(1 - 18 / 20)
+    assert "2 workers ran 3 attempts in 18 s of work, idle 10\u00a0%" in render(told)
+
+
+def test_an_attempt_on_all_gpus_leaves_no_worker_idle(facts: Facts) -> None:
+    driver = Driver(1, "here", 3, 0.0, 10.0, silent=False)
+    attempts = [Attempt(0, "0,1,2", "c", 9, "done", "", 0.0, 10.0)]
+    text = render(replace(facts, attempts=attempts, drivers=[driver]))
+    assert "idle 0\u00a0% of the time" in text
+    assert "1 attempt had several GPUs" in text
+    assert "c at 9 epochs on GPUs 0,1,2: done, 10 s" in text
+
+
+def test_the_usual_time_of_an_attempt_is_that_of_those_that_ended(facts: Facts) -> None:
+    driver = Driver(1, "here", 1, 0.0, 99.0, silent=False)
+    attempts = [Attempt(0, "0", "c", 1, "done", "", 0.0, 4.0)]
+    attempts += [Attempt(0, "0", "c", 3, "running", "", 4.0, 99.0)]
+    told = replace(facts, attempts=attempts, drivers=[driver], state="running")
+    assert "half of them took less than 4.0 s." in render(told)
+    none_ended = replace(told, attempts=attempts[1:])
+    assert "half of them" not in render(none_ended)
+
+
+def test_configs_at_one_budget_each_are_drawn_as_no_curve(facts: Facts) -> None:
+    first = [one for one in facts.results if one.rung == 0 and one.bracket == 3]
+    rungs = [row for row in facts.rungs if (row["bracket"], row["rung"]) == (3, 0)]
+    told = replace(facts, results=first, rungs=rungs)
+    assert "at one budget only: there is no curve to draw" in render(told)
+    assert charts.curves(told) is None
+
+
+def test_rungs_that_share_a_colour_share_a_line_of_the_legend() -> None:
+    named = dict(charts.legend(range(10), 10))
+    assert named["rung0"] == "reached rung 0"
+    assert named["rung5"] == "reached rung 9"
+    assert len(named) == charts.STEPS
+    told = [int(number) for text in named.values() for number in re.findall(r"\d+", text)]
+    assert told == list(range(10))
+
+
+def test_a_running_search_says_what_runs_and_one_that_does_not_how_to_go_on(facts: Facts) -> None:
+    open_ = [
+        Attempt(worker, "0", f"lr:{worker}", 9, "running", "", NOW - 65 - worker, NOW)
+        for worker in range(7)
+    ]
+    text = render(replace(facts, state="running", attempts=[*facts.attempts, *open_]))
+    (shown,) = re.findall(r'<section id="running".*?</section>', text, re.DOTALL)
+    assert "7 evaluations at this moment" in shown
+    assert re.findall(r"<td>(lr:\d)</td>", shown) == ["lr:6", "lr:5", "lr:4", "lr:3", "lr:2"]
+    assert "1 min 11 s" in shown
+    assert "5 of 7 rows" in shown
+    resume = "<span>hbtrack</span> <span>resume</span>"
+    assert resume not in text
+    for state, running in (("orphaned", True), ("interrupted", False), ("stopped", False)):
+        text = render(replace(facts, state=state))
+        assert resume in text
+        assert ('id="running"' in text) == running
+    assert resume not in render(facts)
+
+
+def test_a_command_is_copied_as_it_is_although_its_words_are_kept_together(facts: Facts) -> None:
+    command = "python  'my  script.py' --loss '<b>' "
+    text = render(replace(facts, best_attempt={"command": command}))
+    whole = f"cd {facts.cwd} && {command}"
+    shown = re.findall(r"<code>(.*?)</code></pre>\s*<button", text, re.DOTALL)
+    assert html.unescape(re.sub("<.*?>", "", shown[0])) == whole
+    assert shown[0].count("<span>") == whole.count(" ") + 1
+
+
+def test_more_causes_than_are_shown_are_told(facts: Facts) -> None:
+    text = render(replace(facts, failures=[*facts.failures] * 9))
+    assert "more than 8 causes" in text
+    assert "There are more causes" in text
+    assert text.count('<div class="item"><h3>') >= 9
+
+
 def test_every_config_with_a_loss_is_in_every_parameters_chart(facts: Facts) -> None:
-    panels = comparisons.parameter_panels(facts)
+    panels = comparisons.parameter_panels(facts, facts.varying)
     assert len(panels) == 2
     for panel in panels:
         assert sum(isinstance(mark, Dot) for mark in panel.marks) == facts.ranked
@@ -287,6 +447,27 @@ def test_every_config_with_a_loss_is_in_every_parameters_chart(facts: Facts) -> 
 
 def test_the_page_follows_from_the_facts_alone(searched: Hbtrack, facts: Facts) -> None:
     assert render(facts) == render(facts_of(searched, "model:vgg"))
+
+
+@pytest.mark.slow
+def test_an_orphaned_search_shows_what_runs_and_that_its_hbtrack_died(hbtrack: Hbtrack) -> None:
+    with hbtrack.start("run", "--quiet", DUMMY, "--epoch_seconds", 60) as driver:
+        wait_for(
+            lambda: (
+                hbtrack.database.exists()
+                and hbtrack.rows("SELECT 1 FROM sqlite_master WHERE name = 'attempt'")
+                and hbtrack.rows("SELECT 1 FROM attempt WHERE started_at IS NOT NULL")
+            )
+        )
+        wait_for(lambda: facts_of(hbtrack, "model:resnet").running)
+        driver.kill()
+    try:
+        text = page_of(hbtrack).read_text()
+    finally:
+        hbtrack("stop", code=None)
+    assert 'class="state orphaned"' in text
+    assert "hbtrack resume takes them over" in text
+    assert "1 hbtrack process died without a word" in text
 
 
 # --- the file ------------------------------------------------------------------------------------
@@ -342,6 +523,47 @@ def test_the_page_on_stdout_is_utf_8_in_every_locale(searched: Hbtrack) -> None:
     )
     assert result.returncode == 0
     assert "ρ" in result.stdout.decode()
+
+
+@pytest.mark.parametrize(("gpu", "column"), [("0", "worker"), ("1", "GPU")])
+def test_what_runs_is_told_apart_by_gpu_or_by_worker_not_by_both(
+    facts: Facts, gpu: str, column: str
+) -> None:
+    now = replace(facts.attempts[0], status="running", worker=7, gpu=gpu)
+    found = lead.running(replace(facts, state="running", attempts=[now]))
+    assert found
+    text, table = found
+    assert text == "1 evaluation at this moment."
+    assert table.columns[-2:] == ("for", column)
+    assert table.rows[0][-1] == (7 if column == "worker" else "1")
+
+
+def test_parameters_stand_in_the_order_in_which_the_id_has_them(facts: Facts) -> None:
+    best = lead.best(facts)
+    assert best
+    assert [name for name, _ in best.params] == ["lr", "batch_size"]
+    assert facts.names == ["lr", "batch_size"]
+
+
+def test_the_commands_of_the_page_work_in_any_folder(
+    searched: Hbtrack, facts: Facts, tmp_path: Path
+) -> None:
+    def typed(command: lead.Command) -> str:
+        environment = searched.environment()
+        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        shell = ["sh", "-c", command.text]
+        result = subprocess.run(
+            shell, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    best = lead.best(facts)
+    assert best
+    assert best.command
+    assert typed(best.command).split()[-1] == repr(facts.search["best_loss"])
+    assert "evaluations failed" in typed(lead.hbtrack(facts, "errors"))
+    assert lead.again(facts).text.startswith(f"cd {searched.folder} && hbtrack run ")
 
 
 @pytest.fixture(scope="module", params=["model:vgg", "model:none", IDENTITY])
@@ -408,11 +630,15 @@ def test_the_sql_of_a_hostile_identity_is_quoted(searched: Hbtrack, hostile: Pat
     assert searched.rows(query)
 
 
-def test_a_search_without_a_loss_says_so_and_shows_its_failures(searched: Hbtrack) -> None:
+def test_a_search_without_a_loss_shows_its_failures_and_no_empty_figures(
+    searched: Hbtrack,
+) -> None:
     text = page_of(searched, "model:none", "none.html").read_text()
     assert "No evaluation has a loss" in text
     assert "loss is nan at learning rate" in text
-    assert 'id="best-so-far"' in text
+    assert re.findall(r'<section id="(\w[\w-]*)"', text) == [
+        *("best", "attention", "flow", "workers", "reproduce")
+    ]
 
 
 def test_the_page_is_written_privately_and_only_over_a_page(searched: Hbtrack) -> None:
@@ -513,6 +739,36 @@ def test_fault_116_hostile_ids_are_text_in_a_browser(
     assert window.requested() == [hostile.as_uri()]
 
 
+def test_the_first_screen_answers_without_a_scroll(window: chromium.Browser, page: Path) -> None:
+    window.open(page, 1600, 900)
+    last = ("#best .copy", "#attention .item p + p", "nav li:last-child")
+    for selector in (".tiles", ".config", *last):
+        bottom = window.ask(f"document.querySelector('{selector}').getBoundingClientRect().bottom")
+        assert bottom <= 900, selector
+
+
+def test_every_label_of_a_drawing_lies_within_it(
+    window: chromium.Browser, facts: Facts, tmp_path: Path
+) -> None:
+    results = [
+        replace(one, loss=-4.4352e-292 * (one.loss or 0)) if one.status == "done" else one
+        for one in facts.results
+    ]
+    rungs = [{**row, "best_loss": -4.4352e-292, "cutoff_loss": -1e-300} for row in facts.rungs]
+    many = {one: {**params, "seed": 1e6} for one, params in facts.params.items()}
+    many[facts.leaders[0]["config_id"]] |= {"seed": 2, "x" * 60: -1e-9}
+    target = tmp_path / "far.html"
+    target.write_text(render(replace(facts, results=results, rungs=rungs, params=many)))
+    window.open(target, 1600)
+    outside = window.ask(
+        "Array.from(document.querySelectorAll('.frame svg text')).filter(t => {"
+        "const box = t.getBBox(), all = t.ownerSVGElement.viewBox.baseVal;"
+        "return box.x < -1 || box.x + box.width > all.width + 1"
+        " || box.y < -2 || box.y + box.height > all.height + 2 }).map(t => t.textContent)"
+    )
+    assert outside == []
+
+
 def test_the_ranked_table_sorts_and_the_threads_are_reached_by_keyboard(
     window: chromium.Browser, page: Path
 ) -> None:
@@ -527,6 +783,9 @@ def test_the_ranked_table_sorts_and_the_threads_are_reached_by_keyboard(
     assert window.ask(column) == sorted(by_rank, reverse=True)
     assert window.ask("document.querySelectorAll('.sortable [aria-sort]').length") == 1
     window.ask("document.querySelector('#flow .thread[tabindex=\"0\"]').focus()")
+    focused = "getComputedStyle(document.activeElement.querySelector('.line')).strokeWidth"
+    assert window.ask(focused) == "5px"
+    assert window.ask("document.querySelector('#flow .frame svg').getAttribute('role')") == "group"
     first = window.ask("document.querySelector('.readout').textContent")
     window.press("ArrowUp")
     second = window.ask("document.querySelector('.readout').textContent")

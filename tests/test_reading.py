@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import sqlite3
@@ -13,7 +14,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, TOY, Hbtrack
+from conftest import REFUSAL, ROOT, TOY, Hbtrack, tear
 
 from hbtrack import remaining
 from hbtrack.cli import main
@@ -623,6 +623,14 @@ def test_an_id_is_one_cell_of_one_line(odd: Hbtrack, ask: Ask, form: str) -> Non
     assert [row["config_id"].strip() for row in rows] == [visible(each).strip() for each in VISIBLE]
 
 
+def test_a_table_stands_straight_where_the_encoding_lacks_its_characters(
+    odd: Hbtrack,
+) -> None:
+    query = "SELECT char(20248) AS a, 1 AS b UNION SELECT 'x', 2 ORDER BY 2"
+    said = odd("sql", query, env={"PYTHONIOENCODING": "latin-1"}).stdout
+    assert said.splitlines() == ["a       b", "------  -", "\\u4f18  1", "x       2"]
+
+
 def test_tables_keep_the_spaces_that_an_id_begins_with(odd: Hbtrack, ask: Ask) -> None:
     assert "\n  two before" in ask(odd, "sql", "SELECT config_id FROM leaderboard").out
 
@@ -798,6 +806,7 @@ def test_sql_refuses_all_but_one_select(
     answer = ask(finished, "sql", query)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("hbtrack: ")
+    assert ".." not in answer.err
     assert list(tmp_path.iterdir()) == []
     assert finished.rows("SELECT count(*), sum(length(sql)) FROM sqlite_master, param") == before
 
@@ -869,7 +878,7 @@ def test_sql_answers_any_select(finished: Hbtrack, ask: Ask, query: str, value: 
 def test_a_mistake_in_sql_is_a_sentence_and_exit_2(finished: Hbtrack, ask: Ask, query: str) -> None:
     answer = ask(finished, "sql", query)
     assert (answer.code, answer.out) == (2, "")
-    assert re.fullmatch("hbtrack: [^\n\x1b]+\n", answer.err)
+    assert re.fullmatch(REFUSAL, answer.err)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -902,6 +911,12 @@ def test_an_infinite_number_is_still_a_document(finished: Hbtrack, ask: Ask, for
     assert len(parse(form, answer.out)) == 1
 
 
+def computed() -> float:
+    """Seconds of a processor that commands have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -912,9 +927,9 @@ def test_an_infinite_number_is_still_a_document(finished: Hbtrack, ask: Ask, for
     ids=["endless recursion", "cross join", "one long function call"],
 )
 def test_a_query_is_stopped_at_its_time_limit(finished: Hbtrack, query: str) -> None:
-    begun = time.monotonic()
+    before = computed()
     result = finished("sql", query, "--time-limit", 0.3, code=1)
-    assert time.monotonic() - begun < 6
+    assert computed() - before < 6  # a machine that is busy may need longer for that
     assert result.stderr.startswith("hbtrack: The query took longer than 0.3 s")
     assert result.stdout == ""
 
@@ -931,7 +946,7 @@ def test_a_query_that_outgrows_the_memory_is_told_in_a_sentence(finished: Hbtrac
         text=True,
     )
     assert result.returncode == 1
-    assert re.fullmatch("hbtrack: .+\n", result.stderr)
+    assert re.fullmatch(REFUSAL, result.stderr)
 
 
 @pytest.mark.parametrize("limit", ["1e6", "1e300"])
@@ -1097,17 +1112,21 @@ def test_status_follows_the_same_search_to_its_end(hbtrack: Hbtrack) -> None:
         [search] = hbtrack.json("status")["searches"]  # type: ignore[misc]
         return search["left_low"], search["left_high"]
 
-    (hbtrack.folder / "toy").mkdir()
+    toy = hbtrack.folder / "toy"
+    toy.mkdir()
+    (toy / "hold_after").write_text("1")
     run = ("run", "--gpus", "none", "--workers", 2, "--max-epochs", 9, TOY)
     driver = hbtrack.start(*run, "--epoch_seconds", 0.2, "--fail", 0)
     assert driver.stderr
-    while "event=done" not in driver.stderr.readline():
-        assert driver.poll() is None, "it ended too early"
-    (hbtrack.folder / "toy" / "hold").touch()
+    while "event=done" not in (line := driver.stderr.readline()):
+        assert line, "it ended too early"
     low, high = left()
-    assert 0 < low <= high < 60
-    (hbtrack.folder / "toy" / "hurry").touch()
-    (hbtrack.folder / "toy" / "hold").unlink()
+    [(epochs, longest)] = hbtrack.rows(
+        "SELECT (SELECT epochs_planned FROM searches), max(seconds) FROM attempts"
+    )
+    assert 0 < low <= high < float(str(epochs)) * float(str(longest))  # one worker, all so slow
+    (toy / "hurry").touch()
+    (toy / "hold").unlink()
     driver.communicate()
     assert driver.returncode == 0
     assert left() == (None, None)
@@ -1232,13 +1251,19 @@ def read_only(live: Hbtrack) -> Iterator[Callable[[tuple[str, ...]], Hbtrack]]:
 
     def place(endings: tuple[str, ...]) -> Hbtrack:
         if "-wal" in endings:
-            for ending in endings:
-                shutil.copy(f"{live.database}{ending}", folder / f"hbtrack.db{ending}")
+            with closing(sqlite3.connect(live.database, timeout=60)) as writer:
+                # The drivers note now and then that they live. By another process, for if this one
+                # closed the files it would lose its lock on them.
+                writer.execute("BEGIN IMMEDIATE")
+                copied = [f"{live.database}{ending}" for ending in endings]
+                subprocess.run(["cp", *copied, folder], check=True)
         else:
             live("db", "backup", folder / "hbtrack.db")
-            with (folder / "hbtrack.db").open("r+b") as copied:
-                copied.seek(18)
-                copied.write(b"\2\2")  # in WAL mode, as a database is that was closed
+            with (folder / "hbtrack.db").open("r+b") as database:
+                database.seek(18)
+                database.write(b"\2\2")  # in WAL mode, as a database is that was closed
+        if "-journal" in endings:
+            tear(folder / "hbtrack.db")
         for file in folder.iterdir():
             file.chmod(0o400)
             if not os.geteuid():
@@ -1251,7 +1276,9 @@ def read_only(live: Hbtrack) -> Iterator[Callable[[tuple[str, ...]], Hbtrack]]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("endings", [("",), ("", "-wal", "-shm"), ("", "-wal")], ids="".join)
+@pytest.mark.parametrize(
+    "endings", [("",), ("", "-wal", "-shm"), ("", "-wal"), ("", "-journal")], ids="".join
+)
 def test_fault_86_reading_commands_work_in_a_folder_that_cannot_be_written_to(
     live: Hbtrack,
     read_only: Callable[[tuple[str, ...]], Hbtrack],
@@ -1289,7 +1316,7 @@ def test_a_database_that_may_not_be_read_is_refused_in_a_sentence(
         text=True,
     )
     assert result.returncode == 1
-    assert re.fullmatch("hbtrack: .+\n", result.stderr)
+    assert re.fullmatch(REFUSAL, result.stderr)
     assert stat.S_IMODE(hbtrack.database.stat().st_mode) == 0
 
 
@@ -1298,7 +1325,7 @@ def test_fault_86_a_search_in_a_folder_that_cannot_be_written_to_is_refused_in_a
 ) -> None:
     hbtrack = read_only(("",))
     before = hbtrack.database.read_bytes()
-    for words in (("resume",), ("stop",), ("db", "upgrade")):
+    for words in (("resume",), ("stop",)):
         result = subprocess.run(
             [*as_another_user, *hbtrack.command(*words)],
             cwd=hbtrack.folder,

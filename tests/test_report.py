@@ -7,17 +7,23 @@ import os
 import pty
 import re
 import shlex
+import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
 import pytest
-from conftest import Hbtrack
+from conftest import ROOT, TOY, Hbtrack, wait_for
 
 from hbtrack.cli import main
+from hbtrack.page.analysis import agreement as on_the_page
+from hbtrack.page.analysis import transitions
+from hbtrack.page.gather import gather
 from hbtrack.reading import connected
+from hbtrack.report.agreement import Agreement, agreement
 from hbtrack.report.failures import failure_groups
 from hbtrack.report.traits import in_common
 
@@ -51,6 +57,19 @@ if __name__ == "__main__":
     if "size:256" in args.config_id:
         deep(20)
     print(int(args.config_id.rpartition(":")[2]) % 1000 / 7 / args.epochs)
+"""
+
+LONG = """
+import sys
+
+def get_random_config_id(rng):
+    return "name:" + 2000 * "a"
+
+def run_identity(argv):
+    return "long"
+
+if __name__ == "__main__":
+    print(1)
 """
 
 Row = dict[str, Any]
@@ -91,13 +110,13 @@ def best_first(hbtrack: Hbtrack) -> list[Row]:
     return view(hbtrack, "SELECT * FROM leaderboard ORDER BY rank")
 
 
-def on_terminal(hbtrack: Hbtrack, columns: int, *words: object) -> str:
-    """What a command writes on a terminal of that width."""
+def on_terminal(hbtrack: Hbtrack, columns: int, *words: object, lines: int = 24) -> str:
+    """What a command writes on a terminal of that size."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         hbtrack.command(*words),
         cwd=hbtrack.folder,
-        env=hbtrack.environment({"COLUMNS": str(columns)}),
+        env=hbtrack.environment({"COLUMNS": str(columns), "LINES": str(lines)}),
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,
@@ -179,6 +198,21 @@ def test_the_table_fits_the_terminal(searched: Hbtrack, columns: int) -> None:
     assert max(map(len, table[0].splitlines())) <= columns
 
 
+@pytest.mark.parametrize("lines", [20, 24, 30])
+def test_all_that_a_report_says_is_on_the_first_screen(searched: Hbtrack, lines: int) -> None:
+    text = on_terminal(searched, 80, "report", lines=lines)
+    assert len(text.splitlines()) < lines
+    for each in ("main: finished", "best ", "failed: ", "stopping early right?", "hbtrack show"):
+        assert each in text
+    ranked = sum(re.match(r" +\d+ ", line) is not None for line in text.splitlines())
+    assert ranked == min(10, lines - 14)
+
+
+def test_as_many_are_ranked_as_were_asked_for(searched: Hbtrack) -> None:
+    text = on_terminal(searched, 80, "report", "--top", 12, lines=20)
+    assert re.search(r"^ +12 ", text, re.MULTILINE)
+
+
 def test_ids_are_cut_only_where_nothing_else_is_left_to_fold(searched: Hbtrack) -> None:
     best = best_first(searched)[0]["config_id"]
     assert f"  {best}\n" in on_terminal(searched, 60, "report", "--top", 1)
@@ -186,7 +220,7 @@ def test_ids_are_cut_only_where_nothing_else_is_left_to_fold(searched: Hbtrack) 
     shown = re.search(r"^   1 .* (lr:.*)\.\.\.$", narrow, re.MULTILINE)
     assert shown
     assert best.startswith(shown[1])
-    assert "No room for lr, batch_size" in narrow.replace("\n", " ")
+    assert "No room: lr, batch_size" in narrow.replace("\n", " ")
 
 
 def test_long_texts_and_lists_are_folded_before_numbers(searched: Hbtrack) -> None:
@@ -197,10 +231,58 @@ def test_long_texts_and_lists_are_folded_before_numbers(searched: Hbtrack) -> No
 
 
 def test_what_a_report_says_to_type_works(ask: Callable[..., str]) -> None:
-    commands = re.findall("^more: hbtrack (.*)$", ask("report"), re.MULTILINE)
+    commands = re.findall("^[a-z ]+: +hbtrack (.*)$", ask("report"), re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["show", "errors"]
     for command in commands:
         assert ask(*shlex.split(command))
+
+
+def test_whether_stopping_early_was_right_is_said_as_the_page_says_it(
+    searched: Hbtrack, ask: Callable[..., str]
+) -> None:
+    with connected(str(searched.database)) as connection:
+        facts = gather(connection, searched.database, "main", 0.0)
+    expected = on_the_page(transitions(facts.results))
+    assert expected
+    [search] = json.loads(ask("report", "--format", "json"))["searches"]
+    rho, n = expected
+    assert search["agreement"] == {"rho": pytest.approx(rho), "n": n}
+    assert f"was stopping early right? {Agreement(rho, n)}" in ask("report")
+
+
+def test_equal_shares_of_several_passes_are_ranked_as_the_page_ranks_them(
+    another: Callable[[], Hbtrack],
+) -> None:
+    hbtrack = another()
+    make = [sys.executable, ROOT / "benchmarks" / "made.py", hbtrack.database]
+    subprocess.run([*make, "--max-epochs", "27", "--passes", "3", "--fail", "0.2"], check=True)
+    with connected(str(hbtrack.database)) as connection:
+        facts = gather(connection, hbtrack.database, "model:made", 0.0)
+        found = agreement(connection, "model:made")
+    assert found
+    assert (found.rho, found.n) == pytest.approx(on_the_page(transitions(facts.results)))
+
+
+@pytest.mark.parametrize(
+    ("rho", "n", "text"),
+    [
+        (0.7, 30, "yes: rungs rank alike, rho 0.70 (n = 30)"),
+        (0.4, 30, "mostly: rungs rank somewhat alike, rho 0.40 (n = 30)"),
+        (-0.2, 9, "doubtful: rungs rank differently, rho -0.20 (n = 9, a hint only)"),
+    ],
+)
+def test_the_verdict_on_stopping_follows_from_the_agreement(rho: float, n: int, text: str) -> None:
+    assert str(Agreement(rho, n)) == text
+
+
+def test_nothing_is_said_of_stopping_where_nothing_was_promoted_twice(
+    another: Callable[[], Hbtrack],
+) -> None:
+    hbtrack = another()
+    (hbtrack.folder / "long.py").write_text(LONG)
+    hbtrack("run", "--max-epochs", 1, "--quiet", "long.py")
+    assert "stopping" not in hbtrack("report").stdout
+    assert hbtrack.json("report")["searches"][0]["agreement"] is None  # type: ignore[index]
 
 
 def test_failures_are_a_line_for_each_cause(searched: Hbtrack, ask: Callable[..., str]) -> None:
@@ -263,6 +345,32 @@ def test_the_command_can_be_run_by_hand(searched: Hbtrack, ask: Callable[..., st
     result = subprocess.run(["sh", "-c", command], cwd="/", capture_output=True, text=True)
     assert float(result.stdout) == best["loss"]
     assert f"--epochs {best['epochs_reached']} " in command
+
+
+def test_a_long_id_leaves_the_screen_to_what_is_said_of_it(
+    another: Callable[[], Hbtrack],
+) -> None:
+    hbtrack = another()
+    (hbtrack.folder / "long.py").write_text(LONG)
+    hbtrack("run", "--max-epochs", 1, "-q", "long.py")
+    before, command = on_terminal(hbtrack, 80, "show", "best").split("to run it by hand:")
+    assert len(before) < 1500
+    assert 2000 * "a" in command
+
+
+def test_a_failure_that_is_used_again_is_counted_and_explained(
+    another: Callable[[], Hbtrack],
+) -> None:
+    hbtrack = another()
+    hbtrack("run", "--max-epochs", 3, "-q", TOY, "--fail", 0.4, "--space", 2)
+    [(places, ended)] = hbtrack.rows(
+        "SELECT evaluations_failed, evaluations_failed + evaluations_done FROM searches"
+    )
+    [(runs,)] = hbtrack.rows("SELECT count(*) FROM failures")
+    reused = int(str(places)) - int(str(runs))
+    assert reused > 0
+    said = hbtrack("errors").stdout.splitlines()[0]
+    assert said.startswith(f"toy: {places} of {ended} evaluations failed, {reused} of them ")
 
 
 def test_a_failed_config_shows_the_end_of_its_error(
@@ -387,3 +495,19 @@ def test_the_more_telling_comes_first_and_three_at_most() -> None:
     failing = [dict.fromkeys("abcde", 1)] * 9
     others = [{name: int(number < few) for few, name in enumerate("edcba")} for number in range(40)]
     assert [text[0] for text in in_common(failing, others)] == ["e", "d", "c"]
+
+
+def test_report_tells_what_is_running(hbtrack: Hbtrack) -> None:
+    words = ("run", "-q", "--max-epochs", 3, "--workers", 2, TOY, "--epoch_seconds", 1000)
+    process = hbtrack.start(*words)
+    count = ("sql", "--format", "csv", "SELECT count(*) FROM attempts")
+    wait_for(lambda: hbtrack(*count, code=None).stdout.endswith("\n2\n"))
+    running = hbtrack.json("report")["searches"][0]["running"]  # type: ignore[index]
+    text = hbtrack("report").stdout
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert [row["worker"] for row in running] == [0, 1]
+    for row in running:
+        line = rf"^running for 0:\d\d:\d\d, to 1 epoch: {re.escape(row['config_id'])}$"
+        assert re.search(line, text, re.MULTILINE)
+    assert "running for" not in hbtrack("report").stdout

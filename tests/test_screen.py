@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pyte
 import pytest
-from conftest import TOY, Hbtrack, wait_for
+from conftest import ROOT, TOY, Hbtrack, wait_for
 from rich.cells import cell_len
 
+from hbtrack.cli.watch import HINT_OF_SEVERAL
+from hbtrack.display import budget
 from hbtrack.estimate import Range
 from hbtrack.limits import at_limit, broken, failed_by, reached
 from hbtrack.plan import Plan
@@ -87,6 +89,17 @@ class Terminal:
                 self.written += part
                 self._stream.feed(part)
         return [line.rstrip() for line in self.screen.display if line.strip()]
+
+    def picture(self) -> list[str]:
+        """The lines of a whole picture: what comes last is its hint, which is wiped out first."""
+        found: list[str] = []
+
+        def is_whole() -> bool:
+            found[:] = self.lines()
+            return re.search(r"^Ctrl-C [^.]*\.\Z", "\n".join(found), re.MULTILINE) is not None
+
+        wait_for(is_whole)
+        return found
 
     def text(self) -> str:
         return "\n".join(self.lines())
@@ -165,34 +178,14 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hbtrack]:
     """A search with four workers that has results and failures, and now stands still."""
     hbtrack = Hbtrack(tmp_path_factory.mktemp("held"))
     words = ("run", "--max-epochs", 9, "--workers", 4, "--grace", 0, TOY)
+    (hbtrack.folder / "toy").mkdir()
+    (hbtrack.folder / "toy" / "hold_after").write_text("8")
     driver = hbtrack.start(*words, "--fail", "0.2", "--epoch_seconds", "0.03")
-    wait_for(lambda: hbtrack.database.exists() and _ended(hbtrack) >= 8)
-    hold(hbtrack)
-    wait_for(lambda: _stands_still(hbtrack))
+    wait_for(lambda: _noted(hbtrack, "held") == 4)
     yield hbtrack
     driver.kill()
     driver.communicate()
     hbtrack("stop", "--grace", 0)
-
-
-def _ended(hbtrack: Hbtrack) -> int:
-    try:
-        (row,) = hbtrack.rows("SELECT evaluations_done, evaluations_failed FROM searches") or [
-            (0, 0)
-        ]
-    except sqlite3.OperationalError:
-        return 0
-    return sum(map(int, row))  # type: ignore[arg-type]
-
-
-def _stands_still(hbtrack: Hbtrack) -> bool:
-    """Whether each worker's script waits in its epoch."""
-    diary = (hbtrack.folder / "toy" / "diary.txt").read_text().splitlines()
-    calls = sum(line.startswith("call") for line in diary)
-    begun = sum(line.startswith("begin") for line in diary)
-    epochs = sum(line.startswith("epoch") for line in diary)
-    ends = sum(line.startswith("end") for line in diary)
-    return calls - ends == begun - epochs == 4
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(40, 30), (80, 24), (160, 40)])
@@ -204,31 +197,31 @@ def test_the_screen_fits_the_terminal_and_leaves_nothing_behind(
     for _ in range(2):  # drawn over, not below
         before = len(shown.written)
         wait_for(lambda before=before: shown.lines() and len(shown.written) > before)
-    lines = shown.lines()
+    lines = shown.picture()
     assert sum(line.startswith("toy  running") for line in lines) == 1
     assert sum(line.startswith("worker ") for line in lines) == 4
     assert [line[:3] for line in lines if line.startswith("s=")] == ["s=2", "s=1", "s=0"]
     assert sum(line.startswith("best ") for line in lines) == 1
-    assert "x RuntimeError: no luck" in shown.text()
+    assert "x RuntimeError: no luck" in "\n".join(lines)
     assert max(map(len, lines)) < columns
 
 
 def test_the_screen_says_what_the_database_says(held: Hbtrack, terminal: OnTerminal) -> None:
     shown = terminal(held, "status", "--watch", columns=120, rows=40)
     shown.shows("4/4 workers busy")
-    text = shown.text()
+    text = "\n".join(shown.picture())
     ((done, planned, loss, config, epochs, failed),) = held.rows(
         "SELECT epochs_done, epochs_planned, best_loss, best_config_id, best_epochs, "
         "evaluations_failed FROM searches"
     )
     assert f"{done}/{planned} epochs" in text
     assert f"{failed} failed" in text
-    assert f"best    {loss:.6g} at {epochs} epochs  {config}" in text
+    assert f"best    {loss:.6g} at {budget(epochs)}  {config}" in text
     assert f"x={str(config)[2:]}" in text
     for config_id, at, worker in held.rows(
         "SELECT config_id, epochs, worker FROM attempts WHERE finished_at IS NULL"
     ):
-        assert re.search(rf"worker {worker}  .*  {at} epochs +\S+  {config_id}$", text, re.M)
+        assert re.search(rf"worker {worker}  .*  {budget(at)} +\S+  {config_id}$", text, re.M)
 
 
 def test_an_overview_counts_as_the_views_count(held: Hbtrack) -> None:
@@ -263,7 +256,7 @@ def test_a_terminal_without_unicode_gets_ascii(held: Hbtrack, terminal: OnTermin
     shown = terminal(
         held, "status", "--watch", columns=36, rows=30, env={"LC_ALL": "C", "PYTHONUTF8": "0"}
     )
-    shown.shows("4/4 workers busy", "toy  running", "...", "#")
+    shown.shows("4/4 workers busy", "toy  running", "...", ">")
     assert shown.written.isascii()
 
 
@@ -379,7 +372,7 @@ def test_hostile_ids_stay_text(
     shown.shows("5/6 workers busy", "1 failed")
     narrow = terminal(hbtrack, "status", "--watch", columns=40, rows=30)
     narrow.shows("5/6 workers busy", "1 failed")
-    assert max(map(cell_len, narrow.lines())) < 40
+    assert max(map(cell_len, narrow.picture())) < 40
     shown.press(CTRL_C)
     for each in (shown, narrow):
         each.exit_status()
@@ -430,22 +423,42 @@ def test_live_where_nothing_can_be_redrawn_is_the_last_picture(hbtrack: Hbtrack)
     assert "event=" not in said
 
 
+SLOW = """
+import sys, time
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "hbtrack.report.screen":
+            time.sleep(4)
+sys.meta_path.insert(0, Slow())
+"""
+
+
+@pytest.mark.slow
+def test_the_last_picture_is_waited_for_where_the_machine_is_busy(
+    hbtrack: Hbtrack, script: Callable[[str, str], Path]
+) -> None:
+    script(SLOW, "sitecustomize.py")
+    env = {"PYTHONPATH": f"{hbtrack.folder}{os.pathsep}{ROOT}"}
+    said = hbtrack("run", "--max-epochs", 1, "--progress", "live", TOY, env=env).stderr
+    assert "toy  finished" in said
+
+
 def test_off_still_says_what_a_signal_does(hbtrack: Hbtrack) -> None:
     hold(hbtrack)
     driver = hbtrack.start("run", "--max-epochs", 3, "--progress", "off", TOY)
-    wait_for(lambda: _begun(hbtrack))
+    wait_for(lambda: _noted(hbtrack, "begin"))
     driver.send_signal(signal.SIGINT)
-    said = driver.communicate(timeout=30)[1]
+    said = driver.communicate(timeout=100)[1]
     assert driver.returncode == 75
     assert "1 scripts were asked to end" in said
     assert "event=" not in said
     assert "event=stop" in (hbtrack.folder / "hbtrack.db.d" / "1" / "log").read_text()
 
 
-def _begun(hbtrack: Hbtrack) -> int:
-    """How many scripts have begun an epoch."""
+def _noted(hbtrack: Hbtrack, word: str) -> int:
+    """How many lines of the diary begin so: `begin` an epoch, `held` in it."""
     diary = hbtrack.folder / "toy" / "diary.txt"
-    return diary.read_text().count("begin") if diary.exists() else 0
+    return diary.read_text().count(f"{word} ") if diary.exists() else 0
 
 
 # --- --watch and --wait --------------------------------------------------------------------------
@@ -456,7 +469,7 @@ def test_watch_and_wait_follow_a_search_of_another_process_to_its_end(
 ) -> None:
     gate = hold(hbtrack)
     driver = hbtrack.start(*SEARCH, "--quiet", TOY)
-    wait_for(lambda: _begun(hbtrack) == 2)
+    wait_for(lambda: _noted(hbtrack, "begin") == 2)
     shown = terminal(hbtrack, "status", "--watch")
     waiting = hbtrack.start("status", "--wait", "--identity", "toy")
     shown.shows("toy  running", "2/2 workers busy")
@@ -466,7 +479,7 @@ def test_watch_and_wait_follow_a_search_of_another_process_to_its_end(
     assert shown.exit_status() == 0
     assert "toy  finished  22/22 evaluations" in shown.text()
     assert "toy is finished: `hbtrack report` shows what was found." in shown.text()
-    waiting.communicate(timeout=30)
+    waiting.communicate(timeout=100)
     assert waiting.returncode == 0
 
 
@@ -491,6 +504,7 @@ def test_what_stopped_a_search_can_be_told_from_its_reason() -> None:
         assert at_limit(found.reason)
         assert failed_by(found.reason) == found.failure
     assert failed_by(broken("ValueError", "no").reason)
+    assert failed_by(broken("timeout; exit None", "late").reason)
     assert not at_limit("hbtrack stop")
     assert not at_limit("SIGTERM")
 
@@ -498,7 +512,7 @@ def test_what_stopped_a_search_can_be_told_from_its_reason() -> None:
 def test_wait_exits_75_when_resume_would_go_on(hbtrack: Hbtrack) -> None:
     hold(hbtrack)
     driver = hbtrack.start("run", "--max-epochs", 3, "--grace", 0, TOY)
-    wait_for(lambda: _begun(hbtrack))
+    wait_for(lambda: _noted(hbtrack, "begin"))
     driver.kill()
     driver.communicate()
     assert "orphaned" in hbtrack("status", "--wait", code=75).stdout
@@ -507,6 +521,20 @@ def test_wait_exits_75_when_resume_would_go_on(hbtrack: Hbtrack) -> None:
     assert "No search is running" in hbtrack("status", "--watch", code=3).stderr
     watched = hbtrack("status", "--watch", "--identity", "toy").stdout
     assert "toy is stopped: `hbtrack resume` goes on." in watched
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_status_fits_the_terminal_and_begins_with_how_far_and_how_long_still(
+    held: Hbtrack, terminal: OnTerminal, columns: int
+) -> None:
+    shown = terminal(held, "status", columns=columns)
+    assert shown.exit_status() == 0
+    heading, rule, line, *more = shown.lines()
+    assert heading.split()[:4] == ["run_identity", "state", "epochs", "left"]
+    assert line.startswith("toy           running  ")
+    assert len(rule) <= columns
+    left_out = set(re.findall(r"\w+", " ".join(more).partition("No room")[2]))
+    assert {*heading.split(), *left_out} >= {"best_config_id", "failed", "driver"}
 
 
 @pytest.mark.parametrize("how", ["--watch", "--wait"])
@@ -528,6 +556,12 @@ def test_several_searches_have_a_line_each(
         assert re.search(
             rf"^100%  finished  name {name}  \d+/\d+ epochs  best ", shown.text(), re.M
         )
+
+
+def test_of_several_searches_each_says_how_many_failed_and_the_hint_how_to_see_one() -> None:
+    line, _, hint = draw_several([overview()] * 2, Canvas(120, 9), HINT_OF_SEVERAL)[1:]
+    assert "best 0.1 at 27 epochs  20 failed  0:01:40 to 25:00:00 left" in line.plain
+    assert "--identity" in hint.plain
 
 
 # --- every size ----------------------------------------------------------------------------------
@@ -589,6 +623,29 @@ def test_best_failures_and_what_runs_are_never_folded_away(height: int) -> None:
     folded = [line for line in lines if "brackets not shown" in line or "brackets: " in line]
     shown = sum(line.startswith("pass ") for line in lines)
     assert shown + sum(map(int, re.findall(r"\d+", folded[0]))) == 80
+
+
+@pytest.mark.parametrize(("width", "height"), [(29, 5), (39, 9), (24, 6)])
+def test_a_very_small_terminal_still_says_how_far_how_long_and_what_is_best(
+    width: int, height: int
+) -> None:
+    text = "\n".join(line.plain for line in draw(overview(), Canvas(width, height), "the hint"))
+    for each in ("toy  running", " 99%", f"{overview().left} left", "best    0.1 ", "failed  3x "):
+        assert each[:width] in text
+
+
+def test_what_is_folded_away_is_named() -> None:
+    text = "\n".join(line.plain for line in draw(CROWDED, Canvas(79, 23)))
+    assert re.search(r"^… \d+ more workers$", text, re.M)
+    several = draw_several([overview()] * 9, Canvas(79, 5), "hint")
+    assert several[3].plain == "… 6 more searches"
+
+
+def test_the_bar_gives_way_to_words() -> None:
+    for width in range(21, 120):
+        lines = [line.plain for line in draw(overview(), Canvas(width, 40))]
+        (line,) = [line for line in lines if "996/1000 epochs" in line]
+        assert line.startswith(("━━━━━━", " 99%"))
 
 
 def test_what_runs_is_shown_before_what_waits() -> None:

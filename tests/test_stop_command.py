@@ -10,6 +10,8 @@ import pytest
 from conftest import TOY, Hbtrack, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1, "--workers", 2)
+# Where a driver that lives shall end by itself: how long `stop` waits before it kills that.
+PATIENTLY = ("--grace", 100)
 STUBBORN = """
 import os, signal, subprocess, sys, time
 def run_identity(argv): return "stubborn"
@@ -86,14 +88,14 @@ def test_stop_ends_a_search_and_everything_its_scripts_started(
     if driver_is.endswith("warden"):
         for pid in children:
             os.kill(int(pid), signal.SIGKILL)
-    said = hbtrack("stop", "--grace", 0.2).stderr
+    said = hbtrack("stop", *(PATIENTLY if driver_is == "alive" else ("--grace", 0.2))).stderr
     assert "To go on: hbtrack resume --identity stubborn" in said
     assert processes_of(hbtrack) == []
     assert state(hbtrack) == "stopped"
     assert hbtrack.rows("SELECT stop_reason FROM search") == [("hbtrack stop",)]
     assert hbtrack.rows("SELECT DISTINCT status FROM attempts") == [("interrupted",)]
     expected = {"alive": 75, "frozen": -signal.SIGKILL}
-    assert stubborn.wait(10) == expected.get(driver_is, -signal.SIGKILL)
+    assert stubborn.wait(120) == expected.get(driver_is, -signal.SIGKILL)
     go_on(hbtrack)
 
 
@@ -127,8 +129,8 @@ def test_stop_ends_only_the_search_that_it_names(
 ) -> None:
     other = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)
     wait_for(lambda: hbtrack.rows("SELECT count(*) FROM attempt") == [(4,)])
-    hbtrack("stop", "--identity", "toy", "--grace", 0)
-    assert other.wait(30) == 75
+    hbtrack("stop", "--identity", "toy", *PATIENTLY)
+    assert other.wait(120) == 75
     assert stubborn.poll() is None
     states = {row["run_identity"]: row["state"] for row in hbtrack.json("status")["searches"]}  # type: ignore[attr-defined]
     assert states == {"stubborn": "running", "toy": "stopped"}
@@ -159,8 +161,8 @@ def test_stop_during_the_import_of_a_resume_ends_that_too(
     wait_for((hbtrack.folder / "imports").exists)
     assert state(hbtrack) == "running"
     for _ in range(2):  # an unfinished search, and one that is stopped already
-        hbtrack("stop", "--grace", 1)
-        assert driver.wait(30) == 75
+        hbtrack("stop", *PATIENTLY)
+        assert driver.wait(120) == 75
         assert state(hbtrack) == "stopped"
         assert driver.stderr
         driver.stderr.close()
@@ -194,8 +196,8 @@ def test_one_search_that_cannot_be_stopped_leaves_no_other_running(
     lock = folder / "driver.lock"
     owner = lock.read_text()
     lock.write_text(owner.replace(os.uname().nodename, "elsewhere"))
-    assert "on elsewhere" in hbtrack("stop", "--grace", 0, code=4).stderr
-    assert other.wait(30) == 75
+    assert "on elsewhere" in hbtrack("stop", *PATIENTLY, code=4).stderr
+    assert other.wait(120) == 75
     assert stubborn.poll() is None
     lock.write_text(owner)
     hbtrack("stop", "--grace", 0.2)

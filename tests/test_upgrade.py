@@ -8,15 +8,17 @@ undisturbed search of that script comes to. A new one is made in a folder that i
 """
 
 import json
+import re
 import shutil
 import sqlite3
 import stat
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Hbtrack
+from conftest import REFUSAL, Hbtrack
 
 from hbtrack.database.revision import REVISION
 
@@ -55,6 +57,21 @@ def stored(hbtrack: Hbtrack) -> Callable[[str], list[object]]:
         return ["run", script, *json.loads(str(args))]
 
     return place
+
+
+def test_an_upgrade_for_which_there_is_no_room_is_told_in_a_sentence(
+    hbtrack: Hbtrack, stored: Callable[[str], list[object]]
+) -> None:
+    stored(RELEASED[0])
+    before = hbtrack.database.read_bytes()
+    limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *hbtrack.command("db", "upgrade")]
+    result = subprocess.run(
+        limited, cwd=hbtrack.folder, env=hbtrack.environment(), capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert re.fullmatch(REFUSAL, result.stderr)
+    assert hbtrack.database.read_bytes() == before
+    hbtrack("db", "upgrade")
 
 
 def test_the_schema_of_this_version_has_a_stored_database() -> None:

@@ -202,6 +202,7 @@ def test_fault_1_2_3_4_5_7_8_9_10_11_12_one_search_killed_at_every_point_in_turn
     words = tuple(2 if word == 3 else word for word in words)  # passes, until it is extended
     begun = False
     hold, hurry = (hbtrack.folder / "toy" / name for name in ("hold", "hurry"))
+    hold.parent.mkdir()  # no script may have come so far when it is to be held
     extend = ("extend", "--identity", "toy", "--passes", 3)
     for point in [point for point in POINTS if point not in ELSEWHERE]:
         command: tuple[object, ...] = ("resume",) if begun else (*words, "--epoch_seconds", 0.1)

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import resource
 import shutil
 import signal
@@ -14,11 +15,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import TOY, Hbtrack, wait_for
+from conftest import REFUSAL, TOY, Hbtrack, wait_for
 
 from hbtrack import session
 from hbtrack.cli import main
-from hbtrack.database import engine as engines
+from hbtrack.database import connection
 from hbtrack.database.filesystem import is_shared, kind_of
 from hbtrack.database.locker import holder_of
 from hbtrack.database.upgrade import prepare_for_writing
@@ -42,12 +43,14 @@ def begin(hbtrack: Hbtrack) -> Iterator[Begin]:
     """Start a search whose scripts print a loss and wait for a file; return when one waits."""
     script = hbtrack.folder / "script.py"
     script.write_text(CONTRACT)
+    noted = hbtrack.folder / "calls"
     started: list[subprocess.Popen[str]] = []
 
     def start(**env: str) -> subprocess.Popen[str]:
         driver = hbtrack.start(*SEARCH, script, env=env)
         started.append(driver)
-        wait_for((hbtrack.folder / "calls").exists)
+        # All of the line: where the disk fills up now, the rest would not find room.
+        wait_for(lambda: noted.exists() and noted.read_text().endswith("\n"))
         return driver
 
     yield start
@@ -63,7 +66,7 @@ def let_go(hbtrack: Hbtrack) -> None:
 
 
 def end(driver: subprocess.Popen[str]) -> tuple[int, str]:
-    said = driver.communicate(timeout=60)[1]
+    said = driver.communicate(timeout=100)[1]
     return driver.returncode, said
 
 
@@ -157,6 +160,20 @@ def test_fault_82_a_disk_that_is_full_at_the_start_is_told_in_a_sentence(
     all_once(hbtrack)
 
 
+def test_fault_82_a_reader_for_whom_a_full_disk_has_no_room_blames_the_disk_not_the_file(
+    small_disk: Callable[[], None], hbtrack: Hbtrack
+) -> None:
+    hbtrack(*SEARCH, TOY)
+    for beside in ("-wal", "-shm"):
+        hbtrack.database.with_name(f"hbtrack.db{beside}").unlink(missing_ok=True)
+    small_disk()
+    said = hbtrack("status", code=1).stderr
+    assert "The disk may be full" in said
+    assert "damaged" not in said
+    make_room(hbtrack)
+    hbtrack("status")
+
+
 def test_fault_85_a_limit_on_file_sizes_is_told_in_a_sentence_and_can_be_lifted(
     begin: Begin, hbtrack: Hbtrack
 ) -> None:
@@ -170,11 +187,35 @@ def test_fault_85_a_limit_on_file_sizes_is_told_in_a_sentence_and_can_be_lifted(
     finish(hbtrack)
 
 
+def test_a_lock_file_that_cannot_be_opened_is_told_in_a_sentence(hbtrack: Hbtrack) -> None:
+    lock = hbtrack.folder / "hbtrack.db.d" / "1" / "driver.lock"
+    lock.mkdir(parents=True, mode=0o700)
+    assert re.fullmatch(REFUSAL, hbtrack(*SEARCH, TOY, code=1).stderr)
+    lock.rmdir()
+    hbtrack("resume")
+
+
+def test_fault_83_a_result_counts_although_there_was_no_room_for_the_line_before(
+    hbtrack: Hbtrack,
+) -> None:
+    script = hbtrack.folder / "script.py"
+    without_pid = """
+    while b"pid " not in (said := os.pread(9, 999, 0)):
+        time.sleep(0.001)
+    os.ftruncate(9, said.index(b"pid "))
+"""
+    script.write_text(CONTRACT + without_pid)
+    let_go(hbtrack)
+    hbtrack(*SEARCH, script)
+    all_once(hbtrack)
+
+
 # --- locked --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fault_87_a_long_writer_is_named_and_waited_for(begin: Begin, hbtrack: Hbtrack) -> None:
-    driver = begin(HBTRACK_PATIENCE="1")
+    driver = begin()
     with closing(sqlite3.connect(hbtrack.database, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         let_go(hbtrack)
@@ -253,6 +294,20 @@ def test_fault_97_a_folder_that_was_moved_goes_on_from_where_it_is_now(
     moved("db", "check")
 
 
+def test_fault_66_a_link_to_the_file_leads_to_the_same_driver(
+    begin: Begin, hbtrack: Hbtrack
+) -> None:
+    driver = begin()
+    link = hbtrack.folder / "other" / "name.db"
+    link.parent.mkdir()
+    link.symlink_to("../hbtrack.db")
+    assert f"pid {driver.pid} " in hbtrack("resume", "--db", link, code=4).stderr
+    assert hbtrack.json("status", "--db", link) == hbtrack.json("status")
+    let_go(hbtrack)
+    assert end(driver)[0] == 0
+    all_once(hbtrack)
+
+
 # --- damaged -------------------------------------------------------------------------------------
 
 
@@ -313,7 +368,7 @@ def test_fault_95_network_file_systems_are_known(kind: str) -> None:
 @pytest.fixture
 def shared_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """This process takes the disk for one that several machines may use."""
-    for module in (engines, session):
+    for module in (connection, session):
         monkeypatch.setattr(module, "is_shared", lambda _kind: True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HBTRACK_DB", "hbtrack.db")

@@ -2,11 +2,13 @@
 
 The diary (diary.txt) is appended to with O_APPEND: what was begun more often than it came to its
 end was thrown away. A lock of its own on each checkpoint shows whether two processes ever work on
-one config. While a file named `hold` lies in its folder no epoch ends; once there is one named
-`hurry` epochs take no time.
+one config. While a file named `hold` lies in its folder no epoch ends, and who waits for that
+notes it as `held`; a file named `hold_after` becomes `hold` as soon as so many calls have ended as
+it says. Once there is one named `hurry` epochs take no time.
 """
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -48,6 +50,15 @@ def note(folder, *words):
     os.close(diary)
 
 
+def perhaps_hold(folder):
+    after = os.path.join(folder, "hold_after")
+    with contextlib.suppress(FileNotFoundError), open(after) as file:
+        with open(os.path.join(folder, "diary.txt")) as diary:
+            ended = sum(line.startswith("end ") for line in diary)
+        if ended >= int(file.read()):
+            os.rename(after, os.path.join(folder, "hold"))
+
+
 def main():
     args = parser.parse_args()
     os.makedirs(args.folder, exist_ok=True)
@@ -69,7 +80,10 @@ def main():
         note(args.folder, "begin", args.config_id, state["epoch"] + 1)
         if not os.path.exists(os.path.join(args.folder, "hurry")):
             time.sleep(args.epoch_seconds)
-        while os.path.exists(os.path.join(args.folder, "hold")):
+        hold = os.path.join(args.folder, "hold")
+        if os.path.exists(hold):
+            note(args.folder, "held", args.config_id, state["epoch"] + 1)
+        while os.path.exists(hold):
             time.sleep(0.01)
         state["epoch"] += 1
         with open(checkpoint + ".partial", "w") as file:
@@ -77,6 +91,7 @@ def main():
         os.replace(checkpoint + ".partial", checkpoint)
         note(args.folder, "epoch", args.config_id, state["epoch"])
     note(args.folder, "end", args.config_id, args.epochs)
+    perhaps_hold(args.folder)
     if draw("fails", args.config_id, args.epochs) < args.fail:
         raise RuntimeError("no luck")
     print("some text before the loss")

@@ -52,7 +52,7 @@ def daemonise():
 if __name__ == "__main__":
     with open("pids") as file:
         earlier = [int(line) for line in file]
-    if any(map(is_alive, earlier[1:])):  # the first was left by the import
+    if any(map(is_alive, earlier[2:])):  # the first was left by the import, and noted twice
         sys.exit("something is still running")
     note(helper.pid)
     note(daemonise())
