@@ -20,6 +20,8 @@ from hbtrack.executors.carriers import has_open, signal_if
 
 PATIENCE = 0.5
 """Seconds in which a driver that is just ending lets go of the lock."""
+NAMING = 5.0
+"""Seconds in which a driver that has the lock has written who it is, on a machine that stalls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,14 @@ class Owner:
     since: float  # Unix time
 
     def __str__(self) -> str:
+        if self == UNNAMED:
+            return "just started"
         age = max(0, int(time.time() - self.since))
         return f"pid {self.pid} on {self.host}, for {age // 3600}:{age // 60 % 60:02}:{age % 60:02}"
+
+
+UNNAMED = Owner("", 0, 0.0)
+"""A live owner that has not written who it is."""
 
 
 class Ownership:
@@ -48,9 +56,9 @@ class Ownership:
             # However many readers look just now, as long as they can, no driver holds it.
             if _try(self._lock, fcntl.LOCK_SH, folder):
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
-            elif time.monotonic() > deadline:
+            elif time.monotonic() > deadline and (owner := owner_of(folder)):
                 os.close(self._lock)
-                raise owned(run_identity, _read(path))
+                raise owned(run_identity, owner)
             time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - two that start at once part
         self.owner = Owner(socket.gethostname(), os.getpid(), time.time())
         os.ftruncate(self._lock, 0)
@@ -71,28 +79,28 @@ class Ownership:
         os.close(self._lock)
 
 
-def owned(run_identity: str, owner: Owner | None) -> Conflict:
+def owned(run_identity: str, owner: Owner) -> Conflict:
     """The refusal of a search that another driver runs."""
     return Conflict(
-        f"Another hbtrack is running {run_identity!r} ({owner or 'just started'}). "
+        f"Another hbtrack is running {run_identity!r} ({owner}). "
         "It goes on undisturbed; `hbtrack status` shows how far it is.",
         see="another-driver",
     )
 
 
 def owner_of(folder: Path) -> Owner | None:
-    """The live owner of a search, if it has one. Looks with a shared lock and lets go at once."""
+    """The live owner of a search, if it has one: UNNAMED if it does not say who it is for long.
+
+    Looks with a shared lock and lets go at once.
+    """
     path = _lock_path(folder)
-    try:
-        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read(path) or Owner("this host", 0, time.time())
-    finally:
-        os.close(lock)
+    deadline = time.monotonic() + NAMING
+    while not _is_free(path):
+        if owner := _read(path):
+            return owner
+        if time.monotonic() > deadline:
+            return UNNAMED
+        time.sleep(0.005)
     return None
 
 
@@ -117,18 +125,29 @@ def signal_owner(folder: Path, number: signal.Signals) -> bool:
     Raises Conflict when it cannot be reached from here: another machine, container or user.
     """
     owner = owner_of(folder)
-    if owner is None:
-        return False
-    here = owner.host == socket.gethostname()
-    if here and signal_if(owner.pid, number, lambda pid: has_open(pid, _lock_path(folder))):
+    while owner:
+        here = owner.host == socket.gethostname()
+        if here and signal_if(owner.pid, number, lambda pid: has_open(pid, _lock_path(folder))):
+            return True
+        tried, owner = owner, owner_of(folder)
+        if owner == tried:
+            raise Conflict(
+                f"The hbtrack that runs the search ({owner}) cannot be reached from here. "
+                "Nothing was stopped; type `hbtrack stop` there.",
+                see="unreachable-driver",
+            )
+    return False
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
         return True
-    if owner_of(folder) != owner:  # it has just ended
-        return False
-    raise Conflict(
-        f"The hbtrack that runs the search ({owner}) cannot be reached from here. "
-        "Nothing was stopped; type `hbtrack stop` there.",
-        see="unreachable-driver",
-    )
+    try:
+        return _try(lock, fcntl.LOCK_SH, path.parent)
+    finally:
+        os.close(lock)
 
 
 def _try(lock: int, kind: int, folder: Path) -> bool:

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TOY, Hbtrack, wait_for
 
+from hbtrack import ownership
 from hbtrack.errors import Conflict
-from hbtrack.ownership import PATIENCE, Ownership
+from hbtrack.ownership import PATIENCE, Owner, Ownership, owner_of, signal_owner
 
 Script = Callable[..., Path]
 Start = Callable[..., subprocess.Popen[str]]
@@ -130,6 +131,34 @@ def test_fault_66_a_search_that_is_owned_is_refused_within_about_a_second(tmp_pa
     # A busy machine may hold one up for some time.
     assert any(seconds() < 2 * PATIENCE + 0.5 for _ in range(20))
     first.release()
+
+
+@pytest.fixture
+def unnamed(tmp_path: Path) -> Iterator[Path]:
+    """The file of a driver that has the lock and has not written who it is."""
+    path = tmp_path / "driver.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield path
+
+
+def test_fault_66_a_driver_is_named_that_writes_its_name_after_a_stall(unnamed: Path) -> None:
+    line = json.dumps({"host": "lab", "pid": 7, "since": 1.0})
+    writes = threading.Timer(0.3, unnamed.write_text, [line])
+    writes.start()
+    assert owner_of(unnamed.parent) == Owner("lab", 7, 1.0)
+    writes.join()
+
+
+def test_fault_66_a_driver_that_never_writes_its_name_has_just_started(
+    unnamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "NAMING", 0.2)
+    assert str(owner_of(unnamed.parent)) == "just started"
+    with pytest.raises(Conflict, match=r"Another hbtrack is running 'mine' \(just started\)"):
+        Ownership(unnamed.parent, "mine")
+    with pytest.raises(Conflict, match="just started"):
+        signal_owner(unnamed.parent, signal.SIGTERM)
 
 
 CROWD = """
