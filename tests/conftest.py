@@ -137,6 +137,14 @@ def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
         time.sleep(0.01)
 
 
+def process_state(pid: int) -> str:
+    """A process's state as the kernel has it: T is stopped, Z has ended; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it goes while this is read
+        return ""
+
+
 def tear(path: Path) -> None:
     """Leave the file as a writer leaves it that is killed, without a -wal, as it commits."""
     result = subprocess.run([sys.executable, TOY.with_name("tear.py"), path])

@@ -1,6 +1,7 @@
 """The page: what it concludes is right, it is well formed, harms nobody, and works in a browser."""
 
 import base64
+import fcntl
 import hashlib
 import html
 import html.parser
@@ -8,10 +9,13 @@ import math
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import termios
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,7 +26,7 @@ from random import Random
 
 import browser as chromium
 import pytest
-from conftest import DUMMY, Hbtrack, wait_for
+from conftest import DUMMY, Hbtrack, process_state, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -664,6 +668,30 @@ def test_a_page_shows_one_search_and_dash_is_stdout(searched: Hbtrack, page: Pat
     printed = searched("report", "--identity", "model:vgg", "--html", "-").stdout
     assert printed.startswith("<!doctype html>\n<!-- hbtrack page -->")
     assert len(printed) == pytest.approx(len(page.read_text()), abs=50)
+
+
+def test_what_a_pipe_does_not_take_at_once_is_not_lost_without_pythons_buffer(
+    searched: Hbtrack, page: Path
+) -> None:
+    writer = subprocess.Popen(
+        searched.command("report", "--identity", "model:vgg", "--html", "-"),
+        cwd=searched.folder,
+        env=searched.environment({"PYTHONUNBUFFERED": "1"}),
+        stdout=subprocess.PIPE,
+    )
+    assert writer.stdout
+    waiting = array("i", [0])
+
+    def is_full() -> bool:  # of what a page holds it takes about a half
+        fcntl.ioctl(writer.stdout, termios.FIONREAD, waiting)
+        return waiting[0] >= 1 << 16
+
+    wait_for(is_full)
+    writer.send_signal(signal.SIGSTOP)
+    wait_for(lambda: process_state(writer.pid) == "T")
+    writer.send_signal(signal.SIGCONT)
+    printed = writer.communicate()[0]
+    assert len(printed) == pytest.approx(page.stat().st_size, abs=50)
 
 
 @pytest.mark.parametrize(

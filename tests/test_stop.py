@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TOY, Hbtrack, wait_for
+from conftest import TOY, Hbtrack, process_state, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1)
 CONTRACT = """
@@ -234,14 +234,6 @@ def test_fault_108_a_signal_during_the_import_ends_the_import_too(
         assert f"Stopped by {name} before anything was started" in said
     wait_for(lambda: not alive(int(note.read_text())))
     assert not hbtrack.database.exists()
-
-
-def process_state(pid: int) -> str:
-    """A process's state as the kernel has it: T is stopped, Z has ended; empty if it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):  # the latter if it goes while this is read
-        return ""
 
 
 def alive(pid: int) -> bool:

@@ -29,7 +29,7 @@ BAND = 400
 BANDS = 16
 """With more bands than that the passes are drawn together."""
 
-LEFT, RIGHT, WIDTH = 118.0, 136.0, 920.0
+LEFT, RIGHT, WIDTH = 118.0, 148.0, 920.0
 HEAD, GAP = 44.0, 40.0
 TALLEST = 330.0
 STUB = 18.0
