@@ -5,7 +5,6 @@ and alembic only to upgrade an older database, rich only to write to a terminal.
 """
 
 import contextlib
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,7 +17,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     if sys.stderr is None:  # closed: 2>&-
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - no pathlib here; for good
-    _buffer_stdout()
     try:
         code = _call(sys.argv[1:] if argv is None else argv)
         if sys.stdout is not None:
@@ -46,14 +44,6 @@ def _call(arguments: Sequence[str]) -> int:
     except SystemExit as end:  # argparse has shown the help or the version
         return int(end.code or 0)
     return int(args.command(args))
-
-
-def _buffer_stdout() -> None:
-    """With PYTHONUNBUFFERED what a pipe does not take at once, as a signal comes, would be lost."""
-    raw = getattr(sys.stdout, "buffer", None)
-    if isinstance(raw, io.RawIOBase):
-        encoding, errors = sys.stdout.encoding, sys.stdout.errors
-        sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
 
 
 def _in_words(error: OSError) -> HbtrackError:

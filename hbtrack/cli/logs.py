@@ -42,8 +42,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _copy(connection: sqlite3.Connection, printed: Mapping[str, Printed]) -> None:
     for stream in printed.values():
-        while (piece := stream.more(connection)) and sys.stdout is not None:
-            sys.stdout.buffer.write(piece)
+        while piece := stream.more(connection):
+            tables.put(piece)
 
 
 def _show(connection: sqlite3.Connection, attempt: Attempt, printed: Mapping[str, Printed]) -> None:

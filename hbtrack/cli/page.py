@@ -25,8 +25,7 @@ def main(
         raise UsageError(_several(identities), see="several-searches")
     page = render(gather(connection, database, identities[0], time.time()))
     if target == "-":
-        if sys.stdout is not None:  # not closed: >&-
-            sys.stdout.buffer.write(page.encode())  # UTF-8, as the page says of itself
+        tables.put(page.encode())  # UTF-8, as the page says of itself
         return 0
     path = write(page, target)
     if sys.stdout is not None and sys.stdout.isatty():

@@ -189,14 +189,31 @@ def rounded(value: float | None) -> float | None:
 
 def write(text: str, end: str = "\n") -> None:
     """A result, on stdout, in whatever encoding that has."""
-    if sys.stdout is not None:  # closed: >&-
-        sys.stdout.write(_encodable(text) + end)
+    put((text + end).encode(_encoding(), "backslashreplace"))
+
+
+def put(content: bytes) -> None:
+    """Bytes on stdout, all of them.
+
+    With PYTHONUNBUFFERED one write may take a part only: as much as a pipe holds, when a signal
+    comes.
+    """
+    if sys.stdout is None:  # closed: >&-
+        return
+    rest = memoryview(content)
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) :]
+    if sys.stdout.isatty():
+        sys.stdout.flush()
 
 
 def _encodable(text: str) -> str:
     """The text with what stdout's encoding lacks escaped."""
-    encoding = (sys.stdout.encoding if sys.stdout else None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text.encode(_encoding(), "backslashreplace").decode(_encoding())
+
+
+def _encoding() -> str:
+    return (sys.stdout.encoding if sys.stdout else None) or "utf-8"
 
 
 def _alignment(cells: Sequence[object]) -> str:
