@@ -603,6 +603,9 @@ TRAINS_AGAIN = (LOAD, LOAD.replace("return json", "json"))
         pytest.param([WRITES], "56", "pass", id="two long ones of a good script"),
         pytest.param([TRAINS_AGAIN, SLOWER], "4", "fail", id="a short one"),
         pytest.param([TRAINS_AGAIN, SLOWER], "5", "fail", id="a long one"),
+        pytest.param(
+            [TRAINS_AGAIN, SLOWER], "245", "fail", id="a long one, and all it follows from"
+        ),
     ],
 )
 def test_runs_that_wait_for_the_machine_change_nothing_of_what_is_said(

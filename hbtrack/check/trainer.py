@@ -14,7 +14,7 @@ from hbtrack.check import continuing
 from hbtrack.check.finding import Finding
 from hbtrack.check.runs import Runs, Workspace
 from hbtrack.check.scratch import changed_since
-from hbtrack.check.training import Training, by_noise, files_tell, spread
+from hbtrack.check.training import PLAIN, Training, by_noise, files_tell, spread
 from hbtrack.check.trial import Call, Trial
 
 ALIKE = 5  # runs from nothing that give one loss: training is deterministic
@@ -47,15 +47,15 @@ class Trainer:
         if not (again.done and fresh.done):
             return continuing.no_again(second, fresh if again.done else again)
         long, long_again = self._long(first, second, again, fresh)
-        onward = self._onward(workspace, long)
         heeded = self._heeded(first, second, fresh, long)
+        if not (heeded and files_tell(long, long_again)):
+            first, long, long_again = self._timed(first, long, long_again)
+        onward = self._onward(workspace, long)
         noise, long_noise, three = 0.0, 0.0, None
         if self.runs.comparable and (second.loss != fresh.loss or onward.loss != long.loss):
             three = long if long.call.epochs == 3 else self.runs.fresh(3)
             noise = self.noise(fresh, second)
             long_noise = noise if long is fresh else self.noise(long, onward)
-        if not (heeded and files_tell(long, long_again)):
-            first, long, long_again = self._timed(first, long, long_again)
         return Training(
             *(first, second, again, fresh, long, long_again, onward, three),
             noise=noise,
@@ -117,20 +117,38 @@ class Trainer:
         found = self._twice(epochs)
         return found if all(trial.done for trial in found) else (fresh, again)
 
-    def _timed(self, one: Trial, many: Trial, again: Trial) -> list[Trial]:
+    def _timed(self, one: Trial, many: Trial, again: Trial) -> tuple[Trial, Trial, Trial]:
         """The same trials, each in the least time that it takes.
 
-        Short ones are run more than once, for one that waited for the machine seems to have
-        trained.
+        If that shows an epoch to take less than it seemed, of so many that they do take a while.
+        """
+        timed = self._least(one, many, again)
+        trained, epochs = timed[1].seconds - timed[0].seconds, many.call.epochs
+        if trained < PLAIN and epochs < MOST_EPOCHS and self._may_repeat():
+            enough = math.ceil(epochs * LONG / max(trained, 0.01))
+            found = self._twice(min(MOST_EPOCHS, enough))
+            if all(trial.done for trial in found):
+                return self._least(timed[0], *found)
+        return timed
+
+    def _least(self, one: Trial, many: Trial, again: Trial) -> tuple[Trial, Trial, Trial]:
+        """Short ones are run more than once.
+
+        One that waited for the machine seems to have trained.
         """
         measured = one, many, again
         rounds = [measured]
         while len(rounds) < TIMES and min(trial.seconds for trial in measured) <= SHORT:
-            if not (self.runs.comparable or len(self.runs.ids) > SPARE):
+            if not self._may_repeat():
                 break
             rounds.append((self.runs.fresh(one.call.epochs), *self._twice(many.call.epochs)))
         done = [trials for trials in rounds if all(trial.done for trial in trials)]
-        return [_quickest(trials) for trials in zip(*done, strict=True)]
+        ones, longs, agains = zip(*done, strict=True)
+        return _quickest(ones), _quickest(longs), _quickest(agains)
+
+    def _may_repeat(self) -> bool:
+        """Whether more runs from nothing leave enough configs for the rest."""
+        return self.runs.comparable or len(self.runs.ids) > SPARE
 
     def _twice(self, epochs: int) -> tuple[Trial, Trial]:
         """From nothing, and the same again."""
