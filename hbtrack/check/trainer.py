@@ -55,7 +55,7 @@ class Trainer:
         if self.runs.comparable and (second.loss != fresh.loss or onward.loss != long.loss):
             three = long if long.call.epochs == 3 else self.runs.fresh(3)
             noise = self.noise(fresh, second)
-            long_noise = noise if long is fresh else self.noise(long, onward)
+            long_noise = noise if long.call == fresh.call else self.noise(long, onward)
         return Training(
             *(first, second, again, fresh, long, long_again, onward, three),
             noise=noise,
@@ -120,7 +120,8 @@ class Trainer:
     def _timed(self, one: Trial, many: Trial, again: Trial) -> tuple[Trial, Trial, Trial]:
         """The same trials, each in the least time that it takes.
 
-        If that shows an epoch to take less than it seemed, of so many that they do take a while.
+        An epoch may have seemed long because the machine stalled, and so few been run that their
+        time tells nothing: then they are of more epochs.
         """
         timed = self._least(one, many, again)
         trained, epochs = timed[1].seconds - timed[0].seconds, many.call.epochs
@@ -132,7 +133,7 @@ class Trainer:
         return timed
 
     def _least(self, one: Trial, many: Trial, again: Trial) -> tuple[Trial, Trial, Trial]:
-        """Short ones are run more than once.
+        """The same trials, each in the least time of several rounds if they are short.
 
         One that waited for the machine seems to have trained.
         """

@@ -161,6 +161,27 @@ def test_fault_66_a_driver_that_never_writes_its_name_has_just_started(
         signal_owner(unnamed.parent, signal.SIGTERM)
 
 
+def test_fault_66_stop_reaches_a_driver_that_writes_its_name_over_that_of_the_one_before(
+    unnamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(pid: int) -> None:
+        unnamed.write_text(json.dumps({"host": os.uname().nodename, "pid": pid, "since": 1.0}))
+
+    reached: list[int] = []
+
+    def signal_if(pid: int, *_: object) -> bool:
+        if pid == 7:  # it is gone, and the next writes its name just now
+            written(8)
+            return False
+        reached.append(pid)
+        return True
+
+    written(7)
+    monkeypatch.setattr(ownership, "signal_if", signal_if)
+    assert signal_owner(unnamed.parent, signal.SIGTERM)
+    assert reached == [8]
+
+
 CROWD = """
 import sys, time
 from pathlib import Path
