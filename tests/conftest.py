@@ -49,6 +49,10 @@ settings.register_profile(
 )
 settings.load_profile("same")
 
+# As on a user's machine: set, they hide what buffers and stored bytecode do.
+for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
+    os.environ.pop(name, None)
+
 # Whoever started the tests may ignore signals (nohup, &), and every child would inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)

@@ -91,7 +91,7 @@ def test_fault_61_any_other_id_arrives_byte_for_byte(hbtrack: Hbtrack) -> None:
 
 def test_fault_55_what_a_script_prints_stays_out_of_results(hbtrack: Hbtrack) -> None:
     script = HABITS / "chatty.py"
-    started = hbtrack("run", "--max-epochs", 3, script, env={"PYTHONUNBUFFERED": ""})
+    started = hbtrack("run", "--max-epochs", 3, script)
     assert started.stdout == ""
     assert "Welcome to chatty 1.0\n" in started.stderr
     assert hbtrack.rows("SELECT DISTINCT status, loss FROM results") == [("done", 0.125)]

@@ -1171,14 +1171,16 @@ EVERY = [
 def test_a_reader_that_has_gone_away_is_no_error(finished: Hbtrack, words: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    env = finished.environment()
-    env.pop("PYTHONUNBUFFERED", None)
-    command = finished.command(*words)
     result = subprocess.run(
-        command, cwd=finished.folder, env=env, stdout=writer, stderr=subprocess.PIPE, text=True
+        finished.command(*words),
+        cwd=finished.folder,
+        env=finished.environment(),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     os.close(writer)
-    assert result.stderr == ""
+    assert (result.returncode, result.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
@@ -1186,18 +1188,46 @@ def test_a_reader_that_has_gone_away_is_no_error(finished: Hbtrack, words: tuple
 def test_output_that_cannot_be_written_is_told_without_a_traceback(
     finished: Hbtrack, words: tuple[str, ...], target: str
 ) -> None:
-    env = finished.environment()
-    env.pop("PYTHONUNBUFFERED", None)
     result = subprocess.run(
         ["sh", "-c", f'exec "$@" >{target}', "sh", *finished.command(*words)],
         cwd=finished.folder,
-        env=env,
+        env=finished.environment(),
         stderr=subprocess.PIPE,
         text=True,
     )
     assert "Traceback" not in result.stderr
     assert "Exception ignored" not in result.stderr
     assert result.returncode == 1 or target == "&-"
+
+
+@pytest.fixture(params=["full", "unread"])
+def deaf(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A file descriptor to which nothing can be written."""
+    if request.param == "full":
+        writer = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, writer = os.pipe()
+        os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(("report",), 0), (("report", "--identity", "nobody"), 3), (("nonsense",), 2)],
+    ids=["works", "nothing matches", "usage"],
+)
+def test_a_stderr_that_takes_nothing_leaves_the_exit_status_as_it_is(
+    finished: Hbtrack, words: tuple[str, ...], code: int, deaf: int
+) -> None:
+    result = subprocess.run(
+        finished.command(*words),
+        cwd=finished.folder,
+        env=finished.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=deaf,
+    )
+    assert result.returncode == code
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def test_fault_54_what_hangs_is_named_and_ended_at_the_time_limit(
 
 def test_what_a_broken_script_had_printed_is_shown(hbtrack: Hbtrack, script: Write) -> None:
     text = "print('GPU 0 is busy')\nimport sys\nprint('so is 1', file=sys.stderr)\n1/0\n"
-    result = hbtrack("run", script(text + GOOD), code=2, env={"PYTHONUNBUFFERED": ""})
+    result = hbtrack("run", script(text + GOOD), code=2)
     assert "GPU 0 is busy" in result.stderr
     assert "so is 1" in result.stderr
     assert result.stdout == ""
@@ -237,7 +237,7 @@ def test_what_a_broken_script_had_printed_is_shown(hbtrack: Hbtrack, script: Wri
 
 def test_asking_a_script_leaves_nothing_beside_it(hbtrack: Hbtrack, script: Write) -> None:
     path = script(SAMPLER)
-    env = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": ""}
+    env = {"PYTHONPYCACHEPREFIX": ""}
     hbtrack("run", path, code=2, env=env)
     assert list(hbtrack.folder.iterdir()) == [path]
 
@@ -248,7 +248,7 @@ def test_an_edited_script_is_read_anew_even_within_one_second(
     for name in ("one", "two"):
         path = script(f"def run_identity(argv):\n    raise ValueError('{name}')\n" + SAMPLER)
         os.utime(path, (1_600_000_000, 1_600_000_000))
-        result = hbtrack("run", path, code=2, env={"PYTHONDONTWRITEBYTECODE": ""})
+        result = hbtrack("run", path, code=2)
         assert f"ValueError: {name}" in result.stderr
 
 

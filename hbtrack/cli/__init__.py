@@ -12,13 +12,26 @@ from collections.abc import Sequence
 from hbtrack.cli.parser import parse
 from hbtrack.errors import HbtrackError, ScriptError, UsageError
 
+TYPE_CHECKING = False  # without loading typing, which would be a third of what `--help` takes
+if TYPE_CHECKING:
+    from typing import TextIO
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     if sys.stderr is None:  # closed: 2>&-
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - no pathlib here; for good
     try:
-        code = _call(sys.argv[1:] if argv is None else argv)
+        return _in_status(sys.argv[1:] if argv is None else argv)
+    finally:
+        _let_go(sys.stdout)
+        _let_go(sys.stderr)
+
+
+def _in_status(argv: Sequence[str]) -> int:
+    """What a command came to, as an exit status; what it raised is told first."""
+    try:
+        code = _call(argv)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -29,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("hbtrack: interrupted.")
         return 130
     except BrokenPipeError:  # `hbtrack report | head`
-        _silence_stdout()
+        _silence(sys.stdout)
         return 141
     except OSError as error:  # a folder that is gone, a disk that is full
-        _silence_stdout()
+        _silence(sys.stdout)
         explained = _in_words(error)
         show_error(explained)
         return explained.exit_code
@@ -61,11 +74,20 @@ def _has_folder() -> bool:
         return False
 
 
-def _silence_stdout() -> None:
-    """Python shall not try again, at its end, to write to a stdout that has failed."""
-    if sys.stdout is not None:
+def _let_go(stream: "TextIO | None") -> None:
+    """Write out what is left in it, so that Python at its end has nothing to fail with (120)."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except (OSError, ValueError):  # a terminal that has gone away
+        _silence(stream)
+
+
+def _silence(stream: "TextIO | None") -> None:
+    """Python shall not try again, at its end, to write to what has failed."""
+    if stream is not None:
         with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def show_error(error: HbtrackError) -> None:
