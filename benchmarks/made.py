@@ -17,18 +17,17 @@ from pathlib import Path
 from random import Random
 from sqlite3 import Connection
 
+from hbtrack.core.execution import Ended, Output, Record
+from hbtrack.core.gpu import Gpu
+from hbtrack.core.plan import Plan, rebuild
+from hbtrack.core.records import Closed, Command, Facts, Limits, Resources, Sampled, Terms, Verdict
+from hbtrack.core.schedule import schedule_of
+from hbtrack.core.summary import summarise_search
 from hbtrack.database.upgrade import prepare_for_writing, writable
-from hbtrack.driver import Driver
-from hbtrack.executors.gpus import Gpu
-from hbtrack.executors.local import Ended
-from hbtrack.executors.worker_files import Output, Record
-from hbtrack.plan import Plan, rebuild
-from hbtrack.records import Closed, Facts, Launch, Limits, Resources, Sampled, Terms, Verdict
-from hbtrack.schedule import schedule_of
-from hbtrack.seams import Leeway, Observer, Running, StopRequest
+from hbtrack.driver.interfaces import Observer, Running, StopRequest, Tolerances
+from hbtrack.driver.loop import Driver
 from hbtrack.store.catalogue import create_search, read_searches
 from hbtrack.store.ledger import Ledger
-from hbtrack.summary import summarise_search
 
 BEGIN = 1.79e9
 _ID = r"lr:(.+)\.width:(\d+)\.optimiser:(\w+)\.n:.*"
@@ -99,6 +98,9 @@ class Machine:
     def has_room(self) -> bool:
         """There is always room."""
         return True
+
+    def user_of(self, key: str) -> str | None:
+        """Nobody is known."""
 
     def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
         """The free worker of the lowest number."""
@@ -189,14 +191,14 @@ class Unwatched:
     def progressed(self, plan: Plan, busy: int, workers: int) -> None:
         """Nothing is shown."""
 
-    def said(self, event: str, **facts: object) -> None:
+    def event(self, name: str, **facts: object) -> None:
         """Nothing is shown."""
 
     def close(self) -> None:
         """Nothing was open."""
 
 
-LAUNCH = Launch("/home/me/train.py", "0" * 64, ("--model", "made"), "python", "/home/me")
+COMMAND = Command("/home/me/train.py", "0" * 64, ("--model", "made"), "python", "/home/me")
 
 
 def create(
@@ -208,7 +210,7 @@ def create(
         connection,
         identity,
         terms=terms,
-        launch=LAUNCH,
+        command=COMMAND,
         resources=Resources(workers=workers, gpus="all"),
         limits=Limits(),
         schedule=schedule,
@@ -223,12 +225,12 @@ def own(ledger: Ledger, workers: int) -> Facts:
         None,
         host="made-up",
         pid=1,
-        launch=LAUNCH,
+        command=COMMAND,
         resources=Resources(workers=workers, gpus="all"),
         limits=Limits(),
         workers=workers,
         isolated=False,
-        command=("python /home/me/train.py", " --model made"),
+        command_text=("python /home/me/train.py", " --model made"),
         now=BEGIN,
     )
 
@@ -267,8 +269,8 @@ def make(
             executor=machine,
             sampler=Ids(schedule.configs),
             observer=observer or Unwatched(),
-            places=[Gpu(str(number), "", "", isolated=False) for number in range(workers)],
-            leeway=Leeway(10.0, 5, 2**31),
+            devices=[Gpu(str(number), "", "", isolated=False) for number in range(workers)],
+            tolerances=Tolerances(10.0, 5, 2**31),
             stop=StopRequest(),
             clock=lambda: machine.now,
         )

@@ -26,13 +26,13 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
-from hbtrack.launch import make_launch
-from hbtrack.opening import start_search
-from hbtrack.progress import Progress
-from hbtrack.records import Limits, Resources, Terms, Verdict
-from hbtrack.schedule import make_schedule
-from hbtrack.seams import Leeway, Running, StopRequest
-from hbtrack.session import Settings
+from hbtrack.core.records import Limits, Resources, Terms, Verdict
+from hbtrack.core.schedule import make_schedule
+from hbtrack.driver.interfaces import Running, StopRequest, Tolerances
+from hbtrack.report.live.progress import Progress
+from hbtrack.script.command import make_command
+from hbtrack.searches.session import Settings
+from hbtrack.searches.start import start_search
 
 SCRIPT = """
 import sys, time
@@ -92,12 +92,12 @@ def search(folder: Path, max_epochs: int, workers: int) -> None:
 
     session = start_search(
         folder / "hbtrack.db",
-        make_launch("script.py", (), None, str(folder)),
+        make_command("script.py", (), None, str(folder)),
         terms=Terms(max_epochs, "3", 0, 1, 100.0, ()),
-        typed=set(),
+        given=set(),
         resources=Resources(workers, "none", 1, False, "auto"),
         limits=Limits(None, 0, False, None, None, None),
-        settings=Settings(60.0, Leeway(10.0, 5, 2**31), 60.0, print),
+        settings=Settings(60.0, Tolerances(10.0, 5, 2**31), 60.0, print),
     )
     session.drive(observer, StopRequest(), lambda _descriptor: None)
     print(json.dumps([1000 * seconds / count for seconds in seen[0].spent]))

@@ -24,11 +24,11 @@ from typing import Any
 from made import BEGIN, Unwatched, create, make, own
 from reading import best_of, show_commands, show_views
 
+from hbtrack.core.plan import Plan, rebuild
+from hbtrack.core.records import Terms
+from hbtrack.core.schedule import schedule_of
 from hbtrack.database.location import make_search_folder
 from hbtrack.database.upgrade import prepare_for_writing, writable
-from hbtrack.plan import Plan, rebuild
-from hbtrack.records import Terms
-from hbtrack.schedule import schedule_of
 from hbtrack.store.catalogue import read_searches
 from hbtrack.store.facts import sampled_so_far
 from hbtrack.store.ledger import Ledger

@@ -26,9 +26,9 @@ from fractions import Fraction
 from pathlib import Path
 from random import Random
 
-from hbtrack.plan import Plan
-from hbtrack.schedule import Schedule, make_schedule
-from hbtrack.simulation import Simulation, simulate
+from hbtrack.core.plan import Plan
+from hbtrack.core.schedule import Schedule, make_schedule
+from hbtrack.core.simulation import Simulation, simulate
 
 SIGMA = 0.6
 TARGETS = {(2, 1): 0.95, (4, 1): 0.88, (8, 1): 0.74, (16, 1): 0.50, (8, 4): 0.92}

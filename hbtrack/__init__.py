@@ -2,6 +2,9 @@
 
 In Python, `connect` and `read` give what was found. Both need nothing but the standard library,
 change nothing, and refuse with the errors of `hbtrack.errors`.
+
+Read in this order: version, errors, text, faults, core, database, store, script, executors, driver,
+searches, check, report, cli.
 """
 
 from hbtrack.version import __version__
@@ -23,7 +26,7 @@ def connect(path: "str | PathLike[str] | None" = None) -> "Connection":
     made it, and HbtrackError when it is damaged.
     """
     from hbtrack.database.location import existing_database  # noqa: PLC0415 - `import hbtrack` is light
-    from hbtrack.reading import opened  # noqa: PLC0415
+    from hbtrack.store.reading import opened  # noqa: PLC0415
 
     return opened(existing_database(None if path is None else str(path)))
 
@@ -38,7 +41,7 @@ def read(
     """
     from contextlib import closing  # noqa: PLC0415
 
-    from hbtrack.reading import view_rows  # noqa: PLC0415
+    from hbtrack.store.reading import view_rows  # noqa: PLC0415
 
     with closing(connect(path)) as connection:
         columns, rows = view_rows(connection, view, identity)

@@ -93,5 +93,5 @@ def _points() -> Callable[[str], None]:
     return look if wanted or trace else nothing
 
 
-passing = _points()
+fault_point = _points()
 """Call it with the name of a point, a literal from POINTS, where that point lies."""

@@ -7,11 +7,11 @@ hbtrack hands its own connection in; `alembic` on the command line gets one on H
 from alembic import context
 from sqlalchemy import Connection, event
 
-from hbtrack.database import schema, tables, views
-from hbtrack.database.engine import open_engine
+from hbtrack.database import tables, views
 from hbtrack.database.location import create_private, database_path
 from hbtrack.database.revision import REVISION, peek
-from hbtrack.faults import passing
+from hbtrack.database.upgrade import finishing_statements, open_engine
+from hbtrack.faults import fault_point
 
 
 def migrate(connection: Connection) -> None:
@@ -28,7 +28,7 @@ def migrate(connection: Connection) -> None:
         render_as_batch=True,
         include_name=lambda name, kind, _parents: kind != "table" or name in tables.metadata.tables,
     )
-    event.listen(connection, "before_cursor_execute", lambda *_: passing("migration.step"))
+    event.listen(connection, "before_cursor_execute", lambda *_: fault_point("migration.step"))
     with connection.begin() as transaction:
         before = context.get_context().get_current_heads()
         if "keep" in context.config.attributes and before != (REVISION,):
@@ -45,7 +45,7 @@ def migrate(connection: Connection) -> None:
 
 def finish(connection: Connection) -> None:
     """At this version's schema: its views, and the file's own marks."""
-    for statement in schema.finishing_statements():
+    for statement in finishing_statements():
         connection.exec_driver_sql(statement)
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
     if broken:

@@ -133,14 +133,14 @@ class Search:
     def finish(self, driver: subprocess.Popen[bytes]) -> None:
         """Wait for a driver's end, for as long as something moves."""
         while driver.poll() is None:
-            seen = self.traces()
-            moved = until(lambda: driver.poll() is not None or self.traces() != seen, PATIENCE)  # noqa: B023
+            seen = self.marks()
+            moved = until(lambda: driver.poll() is not None or self.marks() != seen, PATIENCE)  # noqa: B023
             if not moved:
                 raise Broken(f"nothing moves any more in {self.folder}")
         if driver.returncode:
             raise Broken(f"exit status {driver.returncode} in {self.folder}")
 
-    def traces(self) -> tuple[int, ...]:
+    def marks(self) -> tuple[int, ...]:
         files = (self.diary_file, self.log_file)
         return tuple(file.stat().st_size if file.exists() else 0 for file in files)
 

@@ -1,4 +1,4 @@
-"""Which GPU may be started on: places, rests, and GPUs that seem broken."""
+"""Which GPU may be started on: devices, rests, and GPUs that seem broken."""
 
 import time
 from collections import Counter
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hbtrack.admission import Admission, worker_places
-from hbtrack.executors.gpus import NO_GPU, Gpu, shown
-from hbtrack.suspicion import ROW, Cleared, Outcome, Probe, SetAside
+from hbtrack.core.gpu import NO_GPU, Gpu, shown
+from hbtrack.core.gpu_health import ROW, Cleared, Outcome, Probe, Quarantined
+from hbtrack.driver.admission import Admission, devices_of_workers
 
 DONE, BROKEN, FAILED = Outcome.DONE, Outcome.DEVICE_ERROR, Outcome.FAILED
 
@@ -30,11 +30,11 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return moment
 
 
-# --- places --------------------------------------------------------------------------------------
+# --- devices --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("count", "per_gpu", "workers", "places"),
+    ("count", "per_gpu", "workers", "devices"),
     [
         (4, 1, None, "0,1,2,3"),
         (4, 2, None, "0,1,2,3,0,1,2,3"),
@@ -46,9 +46,9 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     ],
 )
 def test_workers_stand_on_the_gpus_in_turn(
-    count: int, per_gpu: int, workers: int | None, places: str
+    count: int, per_gpu: int, workers: int | None, devices: str
 ) -> None:
-    assert shown(worker_places(gpus(count), per_gpu, workers)) == places
+    assert shown(devices_of_workers(gpus(count), per_gpu, workers)) == devices
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_workers_stand_on_the_gpus_in_turn(
 def test_a_gpu_is_idle_while_it_has_a_free_place_and_the_least_busy_one_is_first(
     per_gpu: int, workers: int | None, busy: list[str], idle: str
 ) -> None:
-    admission = Admission(worker_places(gpus(3), per_gpu, workers))
+    admission = Admission(devices_of_workers(gpus(3), per_gpu, workers))
     assert names(admission.idle(busy)) == idle
 
 
 def test_without_gpus_there_are_as_many_places_as_workers() -> None:
-    admission = Admission(worker_places([], 1, 2))
+    admission = Admission(devices_of_workers([], 1, 2))
     assert admission.idle(["0"]) == [NO_GPU]
     assert admission.idle(["0", "0"]) == []
 
@@ -125,24 +125,24 @@ def test_the_next_moment_is_the_earliest_rest_to_end(now: list[float]) -> None:
 
 
 def test_all_gpus_are_given_when_nothing_runs_on_any() -> None:
-    admission = Admission(worker_places(gpus(3), 2, None))
+    admission = Admission(devices_of_workers(gpus(3), 2, None))
     assert names(admission.all_idle([])) == "0,1,2"
     assert admission.all_idle(["1"]) is None
     assert admission.all_idle(["7"]) is None, "started when the GPUs had other names"
 
 
 @pytest.mark.parametrize(
-    "places",
+    "devices",
     [
-        worker_places([], 1, 4),
+        devices_of_workers([], 1, 4),
         gpus(1),
         gpus(1) * 4,
-        worker_places(gpus(4), 1, 1),
+        devices_of_workers(gpus(4), 1, 1),
         [Gpu("MIG-1", "MIG-1", "MIG-1", isolated=True), *gpus(3, isolated=True)],
     ],
 )
-def test_one_gpu_or_a_mig_instance_is_never_all_of_them(places: list[Gpu]) -> None:
-    assert Admission(places).all_idle([]) is None
+def test_one_gpu_or_a_mig_instance_is_never_all_of_them(devices: list[Gpu]) -> None:
+    assert Admission(devices).all_idle([]) is None
 
 
 @pytest.mark.usefixtures("now")
@@ -170,7 +170,7 @@ def test_without_isolation_a_suspect_among_them_bars_all_gpus_and_with_it_only_i
 
 def end(
     admission: Admission, gpu: str, config: str, outcome: Outcome
-) -> Probe | SetAside | Cleared | None:
+) -> Probe | Quarantined | Cleared | None:
     return admission.note_end(gpu, (config, 1), outcome=outcome)
 
 
@@ -191,7 +191,7 @@ def test_three_different_evaluations_that_fail_with_a_device_error_make_a_gpu_su
 def test_a_probe_that_is_done_elsewhere_sets_the_gpu_aside_for_good() -> None:
     admission = Admission(gpus(2))
     break_down(admission, "0")
-    assert end(admission, "1", "02", DONE) == SetAside("0", (("00", 1), ("01", 1)))
+    assert end(admission, "1", "02", DONE) == Quarantined("0", (("00", 1), ("01", 1)))
     assert names(admission.idle([])) == "1"
     assert end(admission, "0", "x", DONE) is None, "what was still under way changes nothing"
     assert names(admission.idle([])) == "1"
@@ -258,16 +258,16 @@ def test_the_last_good_gpu_is_asked_again_once_another_is_cleared() -> None:
     assert [end(admission, "1", config, BROKEN) for config in "abcd"] == [None] * 4
     assert end(admission, "1", "02", BROKEN) == Cleared("0")
     assert end(admission, "1", "e", BROKEN) == Probe("1")
-    assert end(admission, "0", "e", DONE) == SetAside("1", (("c", 1), ("d", 1)))
+    assert end(admission, "0", "e", DONE) == Quarantined("1", (("c", 1), ("d", 1)))
 
 
 def test_what_was_under_way_on_a_suspect_speaks_for_it_or_against_it() -> None:
-    admission = Admission(worker_places(gpus(2), 2, None))
+    admission = Admission(devices_of_workers(gpus(2), 2, None))
     break_down(admission, "0")
     assert end(admission, "0", "beside", FAILED) is None
     assert end(admission, "0", "late", BROKEN) is None
-    assert end(admission, "1", "02", DONE) == SetAside("0", (("00", 1), ("01", 1), ("late", 1)))
-    admission = Admission(worker_places(gpus(2), 2, None))
+    assert end(admission, "1", "02", DONE) == Quarantined("0", (("00", 1), ("01", 1), ("late", 1)))
+    admission = Admission(devices_of_workers(gpus(2), 2, None))
     break_down(admission, "0")
     assert end(admission, "0", "late", DONE) == Cleared("0")
     assert end(admission, "1", "02", DONE) is None
@@ -296,7 +296,7 @@ def test_whatever_ends_how_some_gpu_is_left_and_every_suspicion_had_three_witnes
         if isinstance(answer, Probe):
             assert (answer.gpu, outcome) == (gpu, BROKEN)
             assert len(witnesses[gpu]) >= ROW
-        if isinstance(answer, SetAside):
+        if isinstance(answer, Quarantined):
             assert outcome is DONE
             assert answer.gpu != gpu
             assert len(answer.evaluations) >= ROW - 1
@@ -307,7 +307,7 @@ def test_whatever_ends_how_some_gpu_is_left_and_every_suspicion_had_three_witnes
         assert not idle & aside
         if outcome is not BROKEN and gpu in idle:
             witnesses[gpu].clear()
-    assert told[SetAside] + told[Cleared] <= told[Probe]
+    assert told[Quarantined] + told[Cleared] <= told[Probe]
 
 
 @given(st.lists(st.tuples(st.sampled_from("012"), st.sampled_from([DONE, FAILED]))))

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from conftest import DUMMY, SCRIPTS, Hbtrack, wait_for
 
-from hbtrack.check import scratch, trial
+from hbtrack.check import scratch, script_run
 from hbtrack.check.finding import POINTS
 from hbtrack.check.scratch import Touched, Watch, copy_folder
+from hbtrack.check.script_run import Call, ScriptRun
 from hbtrack.check.training import Training
-from hbtrack.check.trial import Call, Trial
 from hbtrack.cli import main
+from hbtrack.core.records import AttemptStatus, Verdict
 from hbtrack.errors import UsageError
-from hbtrack.records import AttemptStatus, Verdict
 
 GOOD = (SCRIPTS / "check" / "good.py").read_text()
 SAMPLE = 'return f"lr:{10 ** rng.uniform(-3, -1):.5f}.momentum:{rng.uniform(0, 0.9):.3f}"'
@@ -747,7 +747,7 @@ def test_a_script_that_floods_its_output_is_ended_long_before_its_time(
 ) -> None:
     flood = '    while True:\n        print("x" * 9999)\n        time.sleep(0.001)\n'
     path = good(hbtrack.folder, (PARSE, PARSE + flood))
-    monkeypatch.setattr(trial, "MOST_OUTPUT", 1000)
+    monkeypatch.setattr(script_run, "MOST_OUTPUT", 1000)
     monkeypatch.chdir(hbtrack.folder)
     assert main(["check", "--format", "json", str(path)]) == UsageError.exit_code
     found = {one["check"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
@@ -858,7 +858,7 @@ def trained(*losses: str, noise: float) -> Training:
     """Runs that gave these losses: 1 epoch, 2, again, 2 from nothing, many, 3 from nothing."""
     touched = Touched(*[frozenset[str]()] * 4, read=None)
     runs = [
-        Trial(
+        ScriptRun(
             Call("x", 1), "", Verdict(AttemptStatus.DONE, loss=float(loss)), 0, 0.1, loss, touched
         )
         for loss in losses

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from hbtrack.contract import (
+from hbtrack.core.contract import (
     LossRefused,
     attempt_argv,
     config_id_problem,
@@ -18,8 +18,8 @@ from hbtrack.contract import (
     params_of,
     read_loss,
 )
-from hbtrack.records import AttemptStatus, Verdict
-from hbtrack.verdict import Ending, judge
+from hbtrack.core.records import AttemptStatus, Verdict
+from hbtrack.core.verdict import Ending, judge
 
 # --- the command of an attempt -------------------------------------------------------------------
 

@@ -15,18 +15,13 @@ from typing import Any
 
 import pytest
 
-from hbtrack.database.connection import Database
-from hbtrack.database.upgrade import copy_database, prepare_for_writing
-from hbtrack.driver import Driver
-from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable
-from hbtrack.executors.gpus import Gpu
-from hbtrack.executors.local import Ended
-from hbtrack.executors.worker_files import Output, Record
-from hbtrack.plan import Plan, rebuild
-from hbtrack.records import (
+from hbtrack.core.execution import Ended, Output, Record
+from hbtrack.core.gpu import Gpu
+from hbtrack.core.plan import Plan, rebuild
+from hbtrack.core.records import (
     Closed,
+    Command,
     Facts,
-    Launch,
     Limits,
     Resources,
     Sampled,
@@ -35,16 +30,20 @@ from hbtrack.records import (
     Verdict,
     iso,
 )
-from hbtrack.replay import check_database
-from hbtrack.schedule import make_schedule, parse_eta
-from hbtrack.seams import Leeway, Running, StopRequest
+from hbtrack.core.schedule import make_schedule, parse_eta
+from hbtrack.core.summary import summarise_search
+from hbtrack.database.connection import Database
+from hbtrack.database.upgrade import copy_database, prepare_for_writing
+from hbtrack.driver.interfaces import Running, StopRequest, Tolerances
+from hbtrack.driver.loop import Driver
+from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable
+from hbtrack.searches.verify import check_database
 from hbtrack.store.catalogue import create_search, read_searches
 from hbtrack.store.ledger import Ledger
-from hbtrack.summary import summarise_search
 
 Row = tuple[Any, ...]
 
-LAUNCH = Launch("/s.py", "0" * 64, (), "python", "/")
+COMMAND = Command("/s.py", "0" * 64, (), "python", "/")
 RESOURCES = Resources(None, "none", multi_gpu="never")
 
 DUMP = {
@@ -182,6 +181,9 @@ class SimulatedExecutor:
     def has_room(self) -> bool:
         return self.machine.room
 
+    def user_of(self, key: str) -> str | None:
+        """Nobody is known."""
+
     def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
         assert (any(keys), per_gpu) == (False, 1)
         self.before("take_worker")
@@ -284,8 +286,8 @@ class Silent:
     def progressed(self, plan: Plan, busy: int, workers: int) -> None:
         pass
 
-    def said(self, event: str, **facts: object) -> None:
-        self.events.append(f"{event} {facts}")
+    def event(self, name: str, **facts: object) -> None:
+        self.events.append(f"{name} {facts}")
 
     def close(self) -> None:
         pass
@@ -339,7 +341,7 @@ class Stage:
                 connection,
                 "model:x",
                 terms=terms,
-                launch=LAUNCH,
+                command=COMMAND,
                 resources=RESOURCES,
                 limits=Limits(),
                 schedule=self.schedule,
@@ -372,7 +374,7 @@ class Stage:
                 sampler=LateIds(self.shape.ids, self.broken_from),
                 observer=self.observer,
                 places=self.gpus,
-                leeway=Leeway(grace, max_lost, max_log=2**31),
+                tolerances=Tolerances(grace, max_lost, max_log=2**31),
                 stop=self.stop,
                 clock=lambda: self.machine.now,
             )
@@ -388,12 +390,12 @@ class Stage:
             None,
             host="here",
             pid=1,
-            launch=LAUNCH,
+            command=COMMAND,
             resources=RESOURCES,
             limits=Limits(),
             workers=1,
             isolated=False,
-            command=("python /s.py", ""),
+            command_text=("python /s.py", ""),
             now=self.machine.now,
         )
 

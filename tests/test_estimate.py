@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from test_plan import calls_of
 
-from hbtrack import progress
-from hbtrack.estimate import Pace, Range, bound, time_left
-from hbtrack.plan import Done, OpenPass, Plan, Start
-from hbtrack.records import AttemptStatus, Place, Verdict
-from hbtrack.schedule import make_schedule
-from hbtrack.seams import Running
-from hbtrack.simulation import distinct_ids, simulate
+from hbtrack.core.estimate import Pace, Range, bound, time_left
+from hbtrack.core.plan import Done, OpenPass, Plan, Start
+from hbtrack.core.records import AttemptStatus, Place, Verdict
+from hbtrack.core.schedule import make_schedule
+from hbtrack.core.simulation import distinct_ids, simulate
+from hbtrack.driver.interfaces import Running
+from hbtrack.report.live import progress
 
 START, EPOCH = 2.0, 0.5
 

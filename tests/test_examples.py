@@ -34,7 +34,7 @@ PERL = pytest.mark.skipif(not shutil.which("perl"), reason="needs perl")
 
 TEMPLATES = [
     pytest.param(
-        ROOT / "hbtrack" / "templates" / f"{kind}_script.py", id=kind, marks=needs(*imports)
+        ROOT / "hbtrack" / "cli" / "templates" / f"{kind}_script.py", id=kind, marks=needs(*imports)
     )
     for kind, *imports in [("plain",), *zip(LIBRARIES, LIBRARIES, strict=True)]
 ]

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from conftest import wait_for
 
-from hbtrack.executors import carriers
-from hbtrack.executors.local import Ended, LocalExecutor, _Running
+from hbtrack.core.execution import Ended, Record
+from hbtrack.executors import processes
+from hbtrack.executors.local import LocalExecutor, _Running
 from hbtrack.executors.warden import where
-from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, Record, WorkerFiles, last_line
+from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, WorkerFiles, last_line
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
     )
     yield made
     for attempt in range(1, 10):
-        carriers.kill_all(made._traces(attempt, _Running(WorkerFiles(tmp_path, 0), adopted=True)))
+        processes.kill_all(made._traces(attempt, _Running(WorkerFiles(tmp_path, 0), adopted=True)))
     made.close()
 
 
@@ -228,8 +229,8 @@ def test_a_daemon_of_a_running_script_is_left_alone_when_another_ends(
     assert Path(f"/proc/{pid}").exists()
     executor.signal(1, signal.SIGKILL)
     wait(executor)
-    traces = carriers.Traces(executor.name_of(1), None, tmp_path)
-    wait_for(lambda: not carriers.belonging(traces))  # what was killed takes a moment to go
+    marks = processes.ProcessMarks(executor.name_of(1), None, tmp_path)
+    wait_for(lambda: not processes.belonging(marks))  # what was killed takes a moment to go
 
 
 def test_files_are_used_again_by_the_next_attempt(executor: LocalExecutor) -> None:
@@ -315,13 +316,13 @@ def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
     wait_for(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"))
     other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token, max_log=1, holder="x")
     other.adopt(1, 0)
-    traces = carriers.Traces(executor.name_of(1), pid, files.lock)
-    assert not carriers.all_gone(traces)
+    marks = processes.ProcessMarks(executor.name_of(1), pid, files.lock)
+    assert not processes.all_gone(marks)
     assert other.wait(0) == []
     other.signal(1, signal.SIGTERM)
     (ended,) = wait(other)
     assert ended.record.exit_status == -signal.SIGTERM
-    assert carriers.all_gone(traces)
+    assert processes.all_gone(marks)
     other.close()
 
 
@@ -337,7 +338,7 @@ def test_what_is_killed_has_given_back_its_memory_before_anything_else_begins(
     ) as process:
         assert process.stdout
         assert process.stdout.read(1) == b"."
-        carriers.kill_all(carriers.Traces("large", None, tmp_path / "lock"))
+        processes.kill_all(processes.ProcessMarks("large", None, tmp_path / "lock"))
         assert process.poll() == -signal.SIGKILL
 
 

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, wait_for
 
+from hbtrack.core.execution import Ended
+from hbtrack.core.gpu import NO_GPU, Gpu, call_of, shown
 from hbtrack.errors import HbtrackError
-from hbtrack.executors import carriers, gpu_locks, gpus
-from hbtrack.executors.gpus import NO_GPU, Gpu, call_of, find_gpus, shown
-from hbtrack.executors.local import Ended, LocalExecutor
+from hbtrack.executors import gpu_locks, gpus, processes
+from hbtrack.executors.gpus import find_gpus
+from hbtrack.executors.local import LocalExecutor
 from hbtrack.executors.worker_files import WorkerFiles
 
 A, B, C = (f"GPU-{letter * 8}-0000-1111-2222-333333333333" for letter in "abc")
@@ -367,7 +369,7 @@ def make(tmp_path: Path) -> Iterator[Callable[[], LocalExecutor]]:
     for executor in made:
         for attempt in range(1, 5):
             name = executor.name_of(attempt)
-            carriers.kill_all(carriers.Traces(name, None, tmp_path / "none"))
+            processes.kill_all(processes.ProcessMarks(name, None, tmp_path / "none"))
         executor.close()
 
 

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from test_machine import SEARCH, Driver, Folder, World, dump, query
 from test_plan import Case, Life, examples, known_state, one_after_another
 
+from hbtrack.core.plan import NOWHERE, Done, Plan, Start, rebuild, recompute
+from hbtrack.core.records import Command, Consequences, Grown, Place, Settled
+from hbtrack.core.schedule import Schedule, grown, make_schedule
 from hbtrack.database.connection import Database
+from hbtrack.driver.rederive import grow, rederive
 from hbtrack.errors import Conflict, UsageError
-from hbtrack.growth import bring_up_to_date, grow
-from hbtrack.plan import NOWHERE, Done, Plan, Start, rebuild, recompute
-from hbtrack.records import Consequences, Launch, Place, Settled
-from hbtrack.replay import check_database
-from hbtrack.schedule import Schedule, grown, make_schedule
-from hbtrack.script.probe import Grown, ScriptProbe, check_given
+from hbtrack.script.probe import ScriptProbe, check_given
+from hbtrack.searches.verify import check_database
 from hbtrack.store.facts import Rows, load_facts
 
 DISTINCT = 10**15  # so many ids that none is sampled twice
@@ -459,7 +459,7 @@ def withdraw(path: Path, case: Case) -> list[tuple[str, int]]:
         taken.extend(one for one in failed if plan.withdrawal_problem(*one) is None)
         for one in taken:
             execute(WITHDRAW, one)
-        bring_up_to_date(connection, SEARCH, case.schedule, case.passes)  # type: ignore[arg-type]
+        rederive(connection, SEARCH, case.schedule, case.passes)  # type: ignore[arg-type]
 
     change(path, act)
     return taken
@@ -515,8 +515,8 @@ def probe(tmp_path: Path) -> Iterator[Callable[[int], ScriptProbe]]:
     def start(space: int) -> ScriptProbe:
         path = tmp_path / f"{space}.py"
         path.write_text(SAMPLER % space)
-        launch = Launch(str(path), "0" * 64, (), sys.executable, str(tmp_path))
-        probes.append(ScriptProbe(launch, 60))
+        command = Command(str(path), "0" * 64, (), sys.executable, str(tmp_path))
+        probes.append(ScriptProbe(command, 60))
         probes[-1].identity()
         return probes[-1]
 

@@ -1,6 +1,7 @@
 """Imports point down only, and commands that only read start without what only writers need."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -12,102 +13,62 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TOY, Hbtrack
 
-# From the bottom up. A module imports from its own layer and from those above it in this table;
-# `name.*` is a package with all that is in it.
-LAYERS: dict[str, list[str]] = {
-    "words": [
-        "hbtrack.version",
-        "hbtrack.errors",
-        "hbtrack.records",
-        "hbtrack.display",
-        "hbtrack.keeping",
+# What a folder may import besides itself. All may import `errors`, `text`, `faults` and `version`.
+WALLS: dict[str, list[str]] = {
+    "core": [],
+    "database": [],
+    "store": ["core", "database"],
+    "script": ["core"],
+    "executors": ["core"],
+    "driver": ["core", "store", "executors.processes"],
+    "searches": ["core", "database", "store", "script", "executors", "driver"],
+    "check": ["core", "script", "executors.processes", "executors.worker_files"],
+    "report": [
+        *("core", "database", "store", "driver.interfaces", "driver.lock"),
+        "executors.worker_files",
     ],
-    "rules": [
-        "hbtrack.schedule",
-        "hbtrack.contract",
-        "hbtrack.causes",
-        "hbtrack.plan",
-        "hbtrack.simulation",
-        "hbtrack.estimate",
-        "hbtrack.summary",
-        "hbtrack.verdict",
-        "hbtrack.suspicion",
-        "hbtrack.limits",
+    "cli": [
+        *("core", "database", "store", "script", "executors", "driver", "searches", "check"),
+        "report",
     ],
-    "edges": [
-        "hbtrack.database.*",
-        "hbtrack.store.*",
-        "hbtrack.executors.*",
-        "hbtrack.script.*",
-        "hbtrack.faults",
-        "hbtrack.ownership",
-        "hbtrack.launch",
-    ],
-    "loop": [
-        "hbtrack.reading",
-        "hbtrack.queries",
-        "hbtrack.remaining",
-        "hbtrack.report.*",
-        "hbtrack.page.*",
-        "hbtrack.check.*",
-        "hbtrack.replay",
-        "hbtrack.growth",
-        "hbtrack.seams",
-        "hbtrack.admission",
-        "hbtrack.settling",
-        "hbtrack.stopping",
-        "hbtrack.driver",
-        "hbtrack.progress",
-        "hbtrack.session",
-        "hbtrack.comparing",
-        "hbtrack.opening",
-        "hbtrack.changing",
-        "hbtrack.removing",
-    ],
-    "python": ["hbtrack"],
-    "commands": ["hbtrack.cli.*", "hbtrack.__main__"],
+}
+WORDS = ["errors", "text", "faults", "version"]
+
+# Pairs that must not know each other although the walls would let them.
+STRANGERS = {
+    "hbtrack.core": "hbtrack.faults",
+    "hbtrack.store": "hbtrack.core.plan",
+    "hbtrack.driver.loop": "hbtrack.executors",
 }
 
 # No clock, no I/O, no processes, no randomness, nothing but the standard library.
-PURE = [*LAYERS["words"], *LAYERS["rules"]]
 IMPURE = [
     *("os", "io", "pathlib", "shutil", "tempfile", "time", "random", "secrets", "uuid"),
     *("socket", "select", "selectors", "subprocess", "threading", "asyncio", "sqlite3", "logging"),
 ]
-SEEDED = ["hbtrack.estimate"]  # its random numbers have a fixed seed: the same each time
-
-# Who must not know whom, beyond the order of the layers.
-STRANGERS: dict[str, list[str]] = {
-    "hbtrack.store.*": ["hbtrack.executors.*", "hbtrack.script.*", "hbtrack.plan"],
-    "hbtrack.executors.*": [
-        *("hbtrack.store.*", "hbtrack.database.*", "hbtrack.script.*", "hbtrack.plan"),
-    ],
-    "hbtrack.script.*": ["hbtrack.store.*", "hbtrack.database.*", "hbtrack.executors.*"],
-    "hbtrack.database.*": ["hbtrack.store.*", "hbtrack.executors.*", "hbtrack.script.*"],
-}
+SEEDED = ["hbtrack.core.estimate"]  # its random numbers have a fixed seed: the same each time
 
 # Where what is not in the standard library is used. With `lazy`, only inside functions.
 LIBRARIES: dict[str, list[str]] = {
     "alembic": ["hbtrack.database.upgrade"],
     "numpy": ["hbtrack.script.inside"],
-    "jinja2": ["hbtrack.page.page"],
+    "jinja2": ["hbtrack.report.page.page"],
     "rich": [
-        *("hbtrack.report.canvas", "hbtrack.report.picture", "hbtrack.report.screen"),
-        "hbtrack.report.width",
+        *("hbtrack.report.live.canvas", "hbtrack.report.live.picture"),
+        *("hbtrack.report.live.screen", "hbtrack.report.width"),
     ],
     "shtab": ["hbtrack.cli.completion"],
     "tabulate": ["hbtrack.cli.tables"],
-    "sqlalchemy": [
-        "hbtrack.database.engine",
-        "hbtrack.database.tables",
-        "hbtrack.database.upgrade",
-    ],
+    "sqlalchemy": ["hbtrack.database.tables", "hbtrack.database.upgrade"],
 }
 LAZY = ["alembic", "jinja2", "numpy", "rich", "shtab", "tabulate"]
 
 # Imported only inside functions themselves, so that they may import at their top what they draw
 # with.
-LATE = ["hbtrack.report.canvas", "hbtrack.report.picture", "hbtrack.report.screen"]
+LATE = [
+    *("hbtrack.report.live.canvas", "hbtrack.report.live.picture"),
+    "hbtrack.report.live.screen",
+]
 
 # Run in processes of their own, outside the package: in the user's interpreter, with -S -I.
 ALONE = ["hbtrack.script.inside", "hbtrack.executors.warden"]
@@ -166,27 +127,47 @@ def own_imports(module: str) -> set[str]:
     return {one.module for one in imports_of(module) if one.package == "hbtrack"}
 
 
-def matches(module: str, patterns: list[str]) -> bool:
-    return any(
-        module == pattern.removesuffix(".*")
-        or (pattern.endswith(".*") and module.startswith(pattern[:-1]))
-        for pattern in patterns
-    )
+def is_within(module: str, folder: str) -> bool:
+    """Whether a module is that one, or in that folder."""
+    return module == folder or module.startswith(f"{folder}.")
 
 
-def layer_of(module: str) -> int:
-    found = [number for number, names in enumerate(LAYERS.values()) if matches(module, names)]
-    assert len(found) == 1, f"{module} must stand in exactly one layer of the table"
-    return found[0]
+def folder_of(module: str) -> str:
+    """The folder of `hbtrack` that a module is in; empty for those beside the folders."""
+    name = module.removeprefix("hbtrack").removeprefix(".").partition(".")[0]
+    return name if name in WALLS else ""
+
+
+FOLDERS = sorted(path.parent for path in MODULES.values() if path.stem == "__init__")
 
 
 # --- the order -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_from_its_own_layer_and_those_below(module: str) -> None:
-    above = {name for name in own_imports(module) if layer_of(name) > layer_of(module)}
-    assert not above
+def test_beside_the_folders_there_are_only_the_words_and_the_ways_in() -> None:
+    top = {path.stem for path in (ROOT / "hbtrack").glob("*.py")}
+    assert top == {*WORDS, "__init__", "__main__"}
+    assert {path.parent.name for path in (ROOT / "hbtrack").glob("*/__init__.py")} == set(WALLS)
+
+
+@pytest.mark.parametrize("folder", WALLS)
+def test_a_folder_imports_only_what_its_walls_let_in(folder: str) -> None:
+    allowed = [f"hbtrack.{name}" for name in (folder, *WORDS, *WALLS[folder])]
+    for module in [name for name in MODULES if folder_of(name) == folder]:
+        found = own_imports(module) - {"hbtrack"}
+        beyond = {name for name in found if not any(is_within(name, one) for one in allowed)}
+        assert not beyond, module
+
+
+@pytest.mark.parametrize("one", STRANGERS)
+def test_strangers_do_not_know_each_other(one: str) -> None:
+    for module in [name for name in MODULES if is_within(name, one)]:
+        assert not [name for name in own_imports(module) if is_within(name, STRANGERS[one])], module
+
+
+def test_the_words_import_nothing_but_words() -> None:
+    for word in WORDS:
+        assert own_imports(f"hbtrack.{word}") <= {f"hbtrack.{other}" for other in WORDS}
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
@@ -199,36 +180,34 @@ def test_every_import_of_our_own_is_a_module_that_exists() -> None:
 
 
 def test_every_name_in_the_tables_is_a_module_that_exists() -> None:
-    tables = [
-        *LAYERS.values(),
-        *STRANGERS.values(),
-        *LIBRARIES.values(),
-        STRANGERS,
-        LATE,
-        ALONE,
-        SEEDED,
-    ]
-    for pattern in [pattern for names in tables for pattern in names]:
-        assert any(matches(module, [pattern]) for module in MODULES), pattern
+    allowed = {f"hbtrack.{name}" for names in (WALLS, *WALLS.values()) for name in names}
+    libraries = {name for names in LIBRARIES.values() for name in names}
+    tables = {*allowed, *STRANGERS, *STRANGERS.values(), *libraries, *LATE, *ALONE, *SEEDED}
+    assert tables <= set(MODULES)
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_words_and_rules_know_no_clock_no_files_no_processes_and_no_library(module: str) -> None:
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_folder_lists_its_modules_in_an_order_in_which_none_needs_a_later_one(
+    folder: Path,
+) -> None:
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    _, _, listed = text.partition("Read in this order: ")
+    order = re.findall(r"\w+", listed)
+    inside = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+    assert set(order) == inside | {path.parent.name for path in folder.glob("*/__init__.py")}
+    for number, name in enumerate(order):
+        one = f"{name_of(folder / '__init__.py')}.{name}"
+        later = [f"{name_of(folder / '__init__.py')}.{other}" for other in order[number + 1 :]]
+        for module in [module for module in MODULES if is_within(module, one)]:
+            found = own_imports(module)
+            assert not [other for other in later if any(is_within(n, other) for n in found)], module
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if folder_of(name) == "core"])
+def test_the_core_knows_no_clock_no_files_no_processes_and_no_library(module: str) -> None:
     packages = {one.package for one in imports_of(module)} - {"hbtrack"}
     assert packages <= sys.stdlib_module_names
     assert packages & set(IMPURE) == ({"random"} if module in SEEDED else set())
-
-
-@pytest.mark.parametrize("module", [name for name in MODULES if matches(name, list(STRANGERS))])
-def test_the_edges_do_not_know_each_other(module: str) -> None:
-    for pattern, strangers in STRANGERS.items():
-        if matches(module, [pattern]):
-            assert not {name for name in own_imports(module) if matches(name, strangers)}
-
-
-@pytest.mark.parametrize("module", [name for name in MODULES if layer_of(name) < len(LAYERS) - 1])
-def test_nothing_below_the_commands_imports_them(module: str) -> None:
-    assert not {name for name in own_imports(module) if matches(name, ["hbtrack.cli.*"])}
 
 
 # --- libraries -----------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from conftest import SAMPLER, TOY, Hbtrack, wait_for
 
-from hbtrack.causes import Cause, cause_of, fingerprint_of
-from hbtrack.limits import broken, reached
-from hbtrack.plan import Plan
-from hbtrack.records import AttemptStatus, Limits, Verdict
-from hbtrack.schedule import make_schedule
+from hbtrack.core.failure_causes import Cause, cause_of, fingerprint_of
+from hbtrack.core.limits import broken, reached
+from hbtrack.core.plan import Plan
+from hbtrack.core.records import AttemptStatus, Limits, Verdict
+from hbtrack.core.schedule import make_schedule
 
 IDENTITY = 'def run_identity(argv):\n    return "limits"\n'
 COUNTED = """

@@ -24,14 +24,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from test_driver import DUMP, LAUNCH, RESOURCES, Killed, Row
+from test_driver import COMMAND, DUMP, RESOURCES, Killed, Row
 from test_plan import Case, known_state, one_after_another
 
-from hbtrack.database.connection import Database
-from hbtrack.database.upgrade import copy_database, prepare_for_writing
-from hbtrack.errors import Superseded
-from hbtrack.plan import Done, OpenPass, Plan, Start, Wait, rebuild
-from hbtrack.records import (
+from hbtrack.core.plan import Done, OpenPass, Plan, Start, Wait, rebuild
+from hbtrack.core.records import (
     AttemptStatus,
     Limits,
     Place,
@@ -42,12 +39,15 @@ from hbtrack.records import (
     Verdict,
     rung_of,
 )
-from hbtrack.replay import check_database
+from hbtrack.core.summary import summarise, summarise_search
+from hbtrack.core.verdict import Ending, judge
+from hbtrack.database.connection import Database
+from hbtrack.database.upgrade import copy_database, prepare_for_writing
+from hbtrack.errors import Superseded
+from hbtrack.searches.verify import check_database
 from hbtrack.store.catalogue import create_search
 from hbtrack.store.facts import load_facts
 from hbtrack.store.ledger import Ledger, Writer
-from hbtrack.summary import summarise, summarise_search
-from hbtrack.verdict import Ending, judge
 
 SEARCH = 1  # the only one of its database
 FAILURE_LOSS = 100.0
@@ -208,12 +208,12 @@ class Driver:
                 None,
                 host="here",
                 pid=1,
-                launch=LAUNCH,
+                command=COMMAND,
                 resources=RESOURCES,
                 limits=Limits(),
                 workers=1,
                 isolated=False,
-                command=("python /s.py", ""),
+                command_text=("python /s.py", ""),
                 now=self.world.now(),
             )
         self.owns = True
@@ -409,7 +409,7 @@ class Folder:
                 connection,
                 "model:x",
                 terms=Terms(case.max_epochs, str(case.eta), 0, case.passes, FAILURE_LOSS),
-                launch=LAUNCH,
+                command=COMMAND,
                 resources=RESOURCES,
                 limits=Limits(),
                 schedule=case.schedule,

@@ -30,14 +30,14 @@ from conftest import DUMMY, Hbtrack, process_state, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hbtrack.display import printable
-from hbtrack.page import analysis, charts, comparisons, effects, flow, lead, timeline
-from hbtrack.page.drawing import Box, Dot
-from hbtrack.page.facts import Attempt, Driver, Facts, Result
-from hbtrack.page.gather import gather
-from hbtrack.page.page import render
-from hbtrack.page.scales import Scale, extent, labels, log_ticks, number
-from hbtrack.page.words import ordinal, percent, span
+from hbtrack.report.page import brackets, comparisons, curves, headline, parameters, ranks, workers
+from hbtrack.report.page.facts import Attempt, Driver, Facts, Result
+from hbtrack.report.page.gather import gather
+from hbtrack.report.page.page import render
+from hbtrack.report.page.svg.drawing import Box, Dot
+from hbtrack.report.page.svg.scales import Scale, extent, labels, log_ticks, number
+from hbtrack.report.page.wording import ordinal, percent, span
+from hbtrack.text import printable
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SOME = st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=30)
@@ -125,27 +125,27 @@ def facts_of(hbtrack: Hbtrack, identity: str) -> Facts:
 
 
 def test_equal_values_share_the_mean_of_their_ranks() -> None:
-    assert analysis.ranks([3.0, 1.0, 3.0, 2.0]) == [3.5, 1.0, 3.5, 2.0]
+    assert ranks.ranks([3.0, 1.0, 3.0, 2.0]) == [3.5, 1.0, 3.5, 2.0]
 
 
 def test_spearman_of_a_published_example() -> None:
     # Wikipedia, "Spearman's rank correlation coefficient": IQ against hours of television.
     iq = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
     hours = [7, 27, 2, 50, 28, 29, 20, 12, 6, 17]
-    assert analysis.spearman(iq, hours) == pytest.approx(-29 / 165)
+    assert ranks.spearman(iq, hours) == pytest.approx(-29 / 165)
 
 
 @given(SOME)
 def test_spearman_sees_the_order_only(values: list[float]) -> None:
-    rho = analysis.spearman(values, [math.atan(value / 1e7) for value in analysis.ranks(values)])
+    rho = ranks.spearman(values, [math.atan(value / 1e7) for value in ranks.ranks(values)])
     assert rho is None if len(set(values)) == 1 else rho == pytest.approx(1)
 
 
 @given(SOME, st.randoms(use_true_random=False))
 def test_spearman_is_symmetric_and_lies_between_minus_one_and_one(values, random) -> None:  # type: ignore[no-untyped-def]
     other = random.sample(values, len(values))
-    rho = analysis.spearman(values, other)
-    assert rho == analysis.spearman(other, values)
+    rho = ranks.spearman(values, other)
+    assert rho == ranks.spearman(other, values)
     assert rho is None or -1 - 1e-9 <= rho <= 1 + 1e-9
 
 
@@ -159,7 +159,7 @@ def rung(number: int, losses: dict[int, float], promoted: set[int]) -> list[Resu
 def test_only_promoted_configs_are_ranked_against_the_next_rung() -> None:
     first = rung(0, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.3}, {0, 2, 3})
     second = rung(1, {0: 0.5, 2: 0.4, 3: 0.6}, set())
-    (found,) = analysis.transitions([*first, *second])
+    (found,) = ranks.transitions([*first, *second])
     moves = {move.config_id: (move.before, move.after) for move in found.moves}
     assert moves == {"c0": (1, 2), "c2": (2, 1), "c3": (3, 3)}
     assert found.rho == pytest.approx(0.5)
@@ -168,10 +168,10 @@ def test_only_promoted_configs_are_ranked_against_the_next_rung() -> None:
 
 def test_equal_losses_are_no_agreement_of_ranks() -> None:
     equal = dict.fromkeys(range(4), 0.5)
-    (found,) = analysis.transitions([*rung(0, equal, set(equal)), *rung(1, equal, set())])
+    (found,) = ranks.transitions([*rung(0, equal, set(equal)), *rung(1, equal, set())])
     assert {(move.before, move.after) for move in found.moves} == {(2.5, 2.5)}
     assert found.rho is None
-    assert analysis.comparable([found]) == []
+    assert ranks.comparable([found]) == []
 
 
 def test_the_agreement_is_that_of_the_steps_that_can_be_compared() -> None:
@@ -180,17 +180,17 @@ def test_the_agreement_is_that_of_the_steps_that_can_be_compared() -> None:
     steps = [
         (found,)
         for losses in (two, three)
-        for found in analysis.transitions([*rung(0, losses, set(losses)), *rung(1, losses, set())])
+        for found in ranks.transitions([*rung(0, losses, set(losses)), *rung(1, losses, set())])
     ]
-    found = analysis.comparable(one for (one,) in steps)
+    found = ranks.comparable(one for (one,) in steps)
     assert [one.n for one in found] == [3]
-    assert analysis.agreement(found) == (1, 3)
+    assert ranks.agreement(found) == (1, 3)
 
 
-def effect_of(values: list[object], losses: list[float]) -> effects.Effect:
+def effect_of(values: list[object], losses: list[float]) -> parameters.Effect:
     names = [f"c{number}" for number in range(len(values))]
     params = {name: {"p": value} for name, value in zip(names, values, strict=True)}
-    return effects.effect("p", 1, params, dict(zip(names, losses, strict=True)))
+    return parameters.effect("p", 1, params, dict(zip(names, losses, strict=True)))
 
 
 def test_a_number_explains_the_square_of_its_correlation_less_what_chance_does() -> None:
@@ -215,7 +215,7 @@ def test_some_parameter_is_beyond_chance_by_chance_once_in_twenty_times() -> Non
         losses = [draws.random() for _ in range(30)]
         sampled: list[list[object]] = [[draws.random() for _ in losses] for _ in range(3)]
         sampled += [[draws.choice("abc") for _ in losses] for _ in range(2)]
-        first = effects.strongest_first(effect_of(values, losses) for values in sampled)[0]
+        first = parameters.strongest_first(effect_of(values, losses) for values in sampled)[0]
         often += first.is_beyond_chance(len(sampled))
     assert 0.015 < often / 400 < 0.08
 
@@ -224,7 +224,7 @@ def test_some_parameter_is_beyond_chance_by_chance_once_in_twenty_times() -> Non
     ("before", "after", "late"), [(4, 1, True), (3, 1, True), (2, 1, False), (4, 2, True)]
 )
 def test_a_late_riser_has_risen_by_half_the_field(before: int, after: int, *, late: bool) -> None:
-    assert analysis.Move("c", before, after, 4).rose_late is late
+    assert ranks.Move("c", before, after, 4).rose_late is late
 
 
 @pytest.mark.parametrize(
@@ -234,28 +234,28 @@ def test_the_edge_is_where_almost_nothing_lies_beyond(value: int, side: str | No
     sampled = [{"x": i, "name": "a"} for i in range(1, 101) if i not in (2, 99)] + [
         {"x": x} for x in (2, 99, 1, 1, 100, 100)
     ]
-    found = analysis.edges({"x": value, "name": "a"}, sampled)
+    found = ranks.edges({"x": value, "name": "a"}, sampled)
     assert [edge.side for edge in found] == ([side] if side else [])
 
 
 def test_a_parameter_of_few_configs_or_values_has_no_edge() -> None:
-    assert not analysis.edges({"x": 0}, [{"x": x} for x in range(9)])
-    assert not analysis.edges({"x": 0}, [{"x": x % 2} for x in range(50)])
+    assert not ranks.edges({"x": 0}, [{"x": x} for x in range(9)])
+    assert not ranks.edges({"x": 0}, [{"x": x % 2} for x in range(50)])
 
 
 def test_idle_is_the_time_hbtrack_lived_and_nothing_ran() -> None:
     alive = [(0.0, 10.0), (20.0, 30.0)]
-    assert analysis.idle_share([(0, 4), (3, 5), (8, 24)], alive) == pytest.approx(9 / 20)
-    assert analysis.idle_share([], []) is None
+    assert ranks.idle_share([(0, 4), (3, 5), (8, 24)], alive) == pytest.approx(9 / 20)
+    assert ranks.idle_share([], []) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(sorted).map(tuple)))
 def test_united_spans_cover_the_same_time_once(spans: list[tuple[float, float]]) -> None:
-    found = analysis.united(spans)
+    found = ranks.united(spans)
     covered = {second for start, end in spans for second in range(int(start), int(end))}
     assert sum(end - start for start, end in found) == len(covered)
     assert all(one[1] < other[0] for one, other in pairwise(found))
-    assert analysis.overlap(found, [(0, 50)]) == len(covered)
+    assert ranks.overlap(found, [(0, 50)]) == len(covered)
 
 
 # --- scales and words ----------------------------------------------------------------------------
@@ -324,7 +324,7 @@ def test_numbers_and_times_are_short() -> None:
 
 
 def test_the_flow_has_a_thread_for_every_config_and_one_winner(facts: Facts) -> None:
-    drawing = flow.draw(facts)
+    drawing = brackets.draw(facts)
     assert drawing
     kinds = Counter(m.kind.split()[1] for m in drawing.marks if m.kind.startswith("thread"))
     entered = sum(row["configs_entered"] for row in facts.rungs if row["rung"] == 0)
@@ -337,8 +337,8 @@ def test_the_flow_has_a_thread_for_every_config_and_one_winner(facts: Facts) -> 
 def test_a_flow_of_too_many_threads_is_drawn_as_ribbons_that_count_every_config(
     facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow, "THREADS", 10)
-    drawing = flow.draw(facts)
+    monkeypatch.setattr(brackets, "THREADS", 10)
+    drawing = brackets.draw(facts)
     assert drawing
     bars = [mark for mark in drawing.marks if isinstance(mark, Box) and mark.title]
     told = sum(int(mark.title.split()[0].replace(",", "")) for mark in bars)
@@ -352,7 +352,7 @@ def test_attempts_too_short_to_see_are_drawn_together_in_proportion() -> None:
     attempts = [
         Attempt(0, "0", "c", 1, kind, "", i * 0.01, i * 0.01 + 0.01) for i, kind in enumerate(kinds)
     ]
-    boxes = list(timeline._bars(attempts, Scale(0, 1e6, 0, 700), 0, 1.5))
+    boxes = list(workers._bars(attempts, Scale(0, 1e6, 0, 700), 0, 1.5))
     assert [(box.kind, round(box.height, 2)) for box in boxes] == [
         ("attempt done", 15.84),
         ("attempt failed", 0.16),
@@ -366,7 +366,7 @@ def test_what_is_idle_is_told_of_the_workers_there_were_whatever_their_numbers(
     spans = [(0, 0.0, 6.0), (1, 0.0, 10.0), (2, 6.0, 8.0)]
     attempts = [Attempt(worker, "0", "c", 1, "done", "", *span) for worker, *span in spans]
     told = replace(facts, attempts=attempts, drivers=[driver])
-    assert timeline.idle(told) == pytest.approx(1 - 18 / 20)
+    assert workers.idle(told) == pytest.approx(1 - 18 / 20)
     assert "2 workers ran 3 attempts in 18 s of work, idle 10\u00a0%" in render(told)
 
 
@@ -394,14 +394,14 @@ def test_configs_at_one_budget_each_are_drawn_as_no_curve(facts: Facts) -> None:
     rungs = [row for row in facts.rungs if (row["bracket"], row["rung"]) == (3, 0)]
     told = replace(facts, results=first, rungs=rungs)
     assert "at one budget only: there is no curve to draw" in render(told)
-    assert charts.curves(told) is None
+    assert curves.curves(told) is None
 
 
 def test_rungs_that_share_a_colour_share_a_line_of_the_legend() -> None:
-    named = dict(charts.legend(range(10), 10))
+    named = dict(curves.legend(range(10), 10))
     assert named["rung0"] == "reached rung 0"
     assert named["rung5"] == "reached rung 9"
-    assert len(named) == charts.STEPS
+    assert len(named) == curves.STEPS
     told = [int(number) for text in named.values() for number in re.findall(r"\d+", text)]
     assert told == list(range(10))
 
@@ -528,7 +528,7 @@ def test_what_runs_is_told_apart_by_gpu_or_by_worker_not_by_both(
     facts: Facts, gpu: str, column: str
 ) -> None:
     now = replace(facts.attempts[0], status="running", worker=7, gpu=gpu)
-    found = lead.running(replace(facts, state="running", attempts=[now]))
+    found = headline.running(replace(facts, state="running", attempts=[now]))
     assert found
     text, table = found
     assert text == "1 evaluation at this moment."
@@ -537,7 +537,7 @@ def test_what_runs_is_told_apart_by_gpu_or_by_worker_not_by_both(
 
 
 def test_parameters_stand_in_the_order_in_which_the_id_has_them(facts: Facts) -> None:
-    best = lead.best(facts)
+    best = headline.best(facts)
     assert best
     assert [name for name, _ in best.params] == ["lr", "batch_size"]
     assert facts.names == ["lr", "batch_size"]
@@ -546,7 +546,7 @@ def test_parameters_stand_in_the_order_in_which_the_id_has_them(facts: Facts) ->
 def test_the_commands_of_the_page_work_in_any_folder(
     searched: Hbtrack, facts: Facts, tmp_path: Path
 ) -> None:
-    def typed(command: lead.Command) -> str:
+    def typed(command: headline.Command) -> str:
         environment = searched.environment()
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         shell = ["sh", "-c", command.text]
@@ -556,12 +556,12 @@ def test_the_commands_of_the_page_work_in_any_folder(
         assert result.returncode == 0, result.stderr
         return result.stdout
 
-    best = lead.best(facts)
+    best = headline.best(facts)
     assert best
     assert best.command
     assert typed(best.command).split()[-1] == repr(facts.search["best_loss"])
-    assert "evaluations failed" in typed(lead.hbtrack(facts, "errors"))
-    assert lead.again(facts).text.startswith(f"cd {searched.folder} && hbtrack run ")
+    assert "evaluations failed" in given(headline.hbtrack(facts, "errors"))
+    assert headline.again(facts).text.startswith(f"cd {searched.folder} && hbtrack run ")
 
 
 @pytest.fixture(scope="module", params=["model:vgg", "model:none", IDENTITY])

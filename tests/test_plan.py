@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hbtrack.errors import HbtrackError
-from hbtrack.plan import Decision, Done, OpenPass, Plan, Start, Wait, rebuild
-from hbtrack.records import (
+from hbtrack.core.plan import Decision, Done, OpenPass, Plan, Start, Wait, rebuild
+from hbtrack.core.records import (
     BracketStatus,
     Consequences,
     Entered,
@@ -28,9 +27,10 @@ from hbtrack.records import (
     Settled,
     rung_of,
 )
-from hbtrack.schedule import Schedule, make_schedule
-from hbtrack.simulation import Simulation, distinct_ids, simulate
-from hbtrack.summary import summarise
+from hbtrack.core.schedule import Schedule, make_schedule
+from hbtrack.core.simulation import Simulation, distinct_ids, simulate
+from hbtrack.core.summary import summarise
+from hbtrack.errors import HbtrackError
 
 WORKERS = (1, 2, 8, 32)
 

@@ -25,9 +25,9 @@ from typing import Any
 import pytest
 from conftest import REFUSAL, ROOT, TOY, Hbtrack, tear
 
-from hbtrack import remaining
 from hbtrack.cli import main
 from hbtrack.database.upgrade import prepare_for_writing
+from hbtrack.report import time_left
 
 Row = dict[str, Any]
 
@@ -1100,8 +1100,8 @@ def test_status_of_a_search_without_a_driver_says_no_time_left(finished: Hbtrack
 def test_status_of_a_large_search_does_not_rebuild_it(
     live: Hbtrack, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remaining, "LARGE", 0)
-    monkeypatch.setattr(remaining, "rebuild", None)
+    monkeypatch.setattr(time_left, "LARGE", 0)
+    monkeypatch.setattr(time_left, "rebuild", None)
     begun, unknown = json.loads(ask(live, "status", "--format", "json").out)["searches"]
     assert 0 <= begun["left_low"] <= begun["left_high"] < 600
     assert unknown["left_low"] is None
@@ -1149,7 +1149,7 @@ def test_the_time_left_counts_the_workers_of_the_present_driver(
         connection.execute("CREATE TABLE driver (search_pk, fence, workers)")
         if rows:
             connection.execute(f"INSERT INTO driver VALUES {rows}")
-        assert remaining._workers(connection, {"pk": 1, "workers": typed}) == workers
+        assert time_left._workers(connection, {"pk": 1, "workers": typed}) == workers
 
 
 # --- where the output goes, and where the file lies ----------------------------------------------

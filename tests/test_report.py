@@ -19,13 +19,13 @@ import pytest
 from conftest import ROOT, TOY, Hbtrack, wait_for
 
 from hbtrack.cli import main
-from hbtrack.page.analysis import agreement as on_the_page
-from hbtrack.page.analysis import transitions
-from hbtrack.page.gather import gather
-from hbtrack.reading import connected
 from hbtrack.report.agreement import Agreement, agreement
 from hbtrack.report.failures import failure_groups
+from hbtrack.report.page.gather import gather
+from hbtrack.report.page.ranks import agreement as on_the_page
+from hbtrack.report.page.ranks import transitions
 from hbtrack.report.traits import in_common
+from hbtrack.store.reading import connected
 
 SCRIPT = """
 import argparse, sys, time

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from conftest import TOY, Hbtrack, wait_for
 
-from hbtrack.replay import check_database
+from hbtrack.searches.verify import check_database
 
 RM = ("rm", "--identity", "toy")
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from hbtrack.core.plan import rebuild
+from hbtrack.core.records import Terms
+from hbtrack.core.schedule import schedule_of
 from hbtrack.database.connection import Database
-from hbtrack.plan import rebuild
-from hbtrack.reading import connected
-from hbtrack.records import Terms
 from hbtrack.report.agreement import agreement
-from hbtrack.schedule import schedule_of
 from hbtrack.store.facts import load_facts
+from hbtrack.store.reading import connected
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 

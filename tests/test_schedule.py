@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hbtrack.core.schedule import MAX_EPOCHS_LIMIT, Schedule, format_eta, make_schedule, parse_eta
 from hbtrack.errors import UsageError
-from hbtrack.schedule import MAX_EPOCHS_LIMIT, Schedule, format_eta, make_schedule, parse_eta
 
 Table = list[list[tuple[int, int]]]
 

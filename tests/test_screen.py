@@ -22,13 +22,13 @@ from conftest import ROOT, TOY, Hbtrack, wait_for
 from rich.cells import cell_len
 
 from hbtrack.cli.watch import HINT_OF_SEVERAL
-from hbtrack.display import budget
-from hbtrack.estimate import Range
-from hbtrack.limits import at_limit, broken, failed_by, reached
-from hbtrack.plan import Plan
-from hbtrack.records import Limits, Place
-from hbtrack.report.canvas import Canvas
-from hbtrack.report.overview import (
+from hbtrack.core.estimate import Range
+from hbtrack.core.limits import at_limit, broken, failed_by, reached
+from hbtrack.core.plan import Plan
+from hbtrack.core.records import Limits, Place
+from hbtrack.core.schedule import make_schedule, parse_eta
+from hbtrack.report.live.canvas import Canvas
+from hbtrack.report.live.overview import (
     Attempt,
     Best,
     Bracket,
@@ -38,8 +38,8 @@ from hbtrack.report.overview import (
     Worker,
     read_overview,
 )
-from hbtrack.report.picture import draw, draw_several
-from hbtrack.schedule import make_schedule, parse_eta
+from hbtrack.report.live.picture import draw, draw_several
+from hbtrack.text import budget
 
 CTRL_C, XOFF, XON = b"\x03", b"\x13", b"\x11"
 COLOURS = re.compile(rb"\x1b\[[0-9;]*[349][0-7][0-9;]*m")

@@ -22,10 +22,10 @@ from conftest import ROOT, Hbtrack
 
 import hbtrack as package
 from hbtrack.errors import Conflict, NotFound
-from hbtrack.queries import named_queries
+from hbtrack.report.queries import named_queries
 
 Row = dict[str, Any]
-NAMES = sorted(path.stem for path in (ROOT / "hbtrack" / "queries").glob("*.sql"))
+NAMES = sorted(path.stem for path in (ROOT / "hbtrack" / "report" / "queries").glob("*.sql"))
 ASKED_FOR = {
     *("best", "brackets", "failures", "incumbents", "curves", "late-risers", "cost-per-bracket"),
     *("slowest", "worker-busy", "interruptions", "params-vs-loss", "compare-searches"),
@@ -71,7 +71,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
 
 def ask(hbtrack: Hbtrack, name: str, identity: str = "*") -> list[Row]:
     """The rows of a named query, as the file itself gives them."""
-    sql = (ROOT / "hbtrack" / "queries" / f"{name}.sql").read_text()
+    sql = (ROOT / "hbtrack" / "report" / "queries" / f"{name}.sql").read_text()
     return rows(hbtrack, sql, {"identity": identity})
 
 
@@ -247,7 +247,7 @@ def test_a_named_query_answers_for_the_searches_of_its_identity(made: Hbtrack, n
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_named_query_runs_in_other_programs_without_a_parameter(made: Hbtrack, name: str) -> None:
-    sql = (ROOT / "hbtrack" / "queries" / f"{name}.sql").read_text()
+    sql = (ROOT / "hbtrack" / "report" / "queries" / f"{name}.sql").read_text()
     assert rows(made, sql, {"identity": None}) == ask(made, name)  # type: ignore[dict-item]
 
 

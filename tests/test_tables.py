@@ -4,8 +4,8 @@ import pytest
 from rich.cells import cell_len
 
 from hbtrack.cli import tables
-from hbtrack.display import printable
 from hbtrack.report.width import shortened, width_of
+from hbtrack.text import printable
 
 WORDS = [
     "plain",

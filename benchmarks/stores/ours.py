@@ -11,8 +11,8 @@ from pathlib import Path
 from made import Machine, make
 
 from hbtrack.cli import main
-from hbtrack.executors.local import Ended
-from hbtrack.schedule import make_schedule
+from hbtrack.core.execution import Ended
+from hbtrack.core.schedule import make_schedule
 
 HOW = (
     "written by its driver, result after result, in a folder in memory that is then moved "

@@ -1,6 +1,6 @@
 """What to change in a script, with lines that show it."""
 
-from hbtrack.contract import exception_of
+from hbtrack.core.contract import exception_of
 
 IMPORT = "Define functions only; put what runs the experiment under the guard."
 GUARD = 'if __name__ == "__main__":\n    main()'

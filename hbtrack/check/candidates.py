@@ -1,21 +1,21 @@
 """Which configs to try a script with, and which files are whose."""
 
-from hbtrack.check.trial import Trial
+from hbtrack.check.script_run import ScriptRun
 
 CANDIDATES = 4  # configs that are tried for one that runs and has no checkpoint yet
 MOST_CANDIDATES = 20  # while none runs at all: in some searches most configs fail
 PATIENCE = 60.0  # seconds of runs that fail, after which no more than CANDIDATES are tried
 
 
-def worth_trying(trials: list[Trial]) -> bool:
+def worth_trying(runs: list[ScriptRun]) -> bool:
     """Whether to try another config after these, for one that runs and is new here."""
-    if any(trial.timed_out or from_nothing(trial) for trial in trials):
+    if any(run.timed_out or from_nothing(run) for run in runs):
         return False
-    if len(trials) < CANDIDATES:
+    if len(runs) < CANDIDATES:
         return True
-    none_runs = not any(trial.done for trial in trials)
-    spent = sum(trial.seconds for trial in trials)
-    return none_runs and len(trials) < MOST_CANDIDATES and spent < PATIENCE
+    none_runs = not any(run.done for run in runs)
+    spent = sum(run.seconds for run in runs)
+    return none_runs and len(runs) < MOST_CANDIDATES and spent < PATIENCE
 
 
 def alike(config_id: str, ids: list[str]) -> list[str]:
@@ -33,17 +33,17 @@ def _common(one: str, other: str) -> int:
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def from_nothing(trial: Trial) -> bool:
+def from_nothing(run: ScriptRun) -> bool:
     """Whether the config runs and had no checkpoint, as far as its files tell."""
-    return trial.done and bool(trial.touched.created) and not trial.touched.changed
+    return run.done and bool(run.touched.created) and not run.touched.changed
 
 
-def used_by_one(trial: Trial, all_trials: list[Trial]) -> frozenset[str]:
+def used_by_one(run: ScriptRun, all_trials: list[ScriptRun]) -> frozenset[str]:
     """The files that this run read or changed, and no other."""
-    others = [one for one in all_trials if one is not trial]
-    return used(trial).difference(*map(used, others)) if others else frozenset()
+    others = [one for one in all_trials if one is not run]
+    return used(run).difference(*map(used, others)) if others else frozenset()
 
 
-def used(trial: Trial) -> frozenset[str]:
+def used(run: ScriptRun) -> frozenset[str]:
     """The files of before that it read or changed, as far as that was seen."""
-    return trial.touched.changed | (trial.touched.read or frozenset())
+    return run.touched.changed | (run.touched.read or frozenset())

@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hbtrack.check import continuing
+from hbtrack.check import checkpoints
 from hbtrack.check.finding import Finding
-from hbtrack.check.runs import Runs, Workspace
 from hbtrack.check.scratch import changed_since
+from hbtrack.check.script_run import Call, ScriptRun
 from hbtrack.check.training import PLAIN, Training, by_noise, files_tell, spread
-from hbtrack.check.trial import Call, Trial
+from hbtrack.check.workspaces import Runs, Workspace
 
 ALIKE = 5  # runs from nothing that give one loss: training is deterministic
 SURE = 20  # runs from nothing before a loss is said to be off by more than their noise
@@ -34,18 +34,18 @@ class Trainer:
     """Trains the config of these runs."""
 
     runs: Runs
-    _from_nothing: dict[int, list[Trial]] = field(init=False, default_factory=dict)  # by epochs
+    _from_nothing: dict[int, list[ScriptRun]] = field(init=False, default_factory=dict)  # by epochs
 
-    def train(self, workspace: Workspace, first: Trial) -> Training | Finding:
+    def train(self, workspace: Workspace, first: ScriptRun) -> Training | Finding:
         """The same config for more epochs, the same epochs again, and all from nothing."""
         began = time.time()
         own, two = first.touched.written, Call(workspace.config_id, 2)
         second = self.runs.run(workspace, two, reading=own)
         if not second.done:
-            return continuing.no_second(first, second)
+            return checkpoints.no_second(first, second)
         again, fresh = self.runs.run(workspace, two), self.runs.fresh(2)
         if not (again.done and fresh.done):
-            return continuing.no_again(second, fresh if again.done else again)
+            return checkpoints.no_again(second, fresh if again.done else again)
         long, long_again = self._long(first, second, again, fresh)
         heeded = self._heeded(first, second, fresh, long)
         if not (heeded and files_tell(long, long_again)):
@@ -67,30 +67,30 @@ class Trainer:
 
     def _elsewhere(self, began: float) -> str:
         """A file where scripts save that has changed since, though it may be by another program."""
-        script = Path(self.runs.bench.launch.script)
+        script = Path(self.runs.bench.command.script)
         home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
         folders = (str(script.parent), home, tempfile.gettempdir())
         return changed_since(began, map(Path, folders), apart=self.runs.work.parent)
 
-    def noise(self, trial: Trial, other: Trial) -> float:
+    def noise(self, run: ScriptRun, other: ScriptRun) -> float:
         """How far this run and others from nothing are apart; `other` is what is judged by it."""
-        trials = self._from_nothing.setdefault(trial.call.epochs, [trial])
-        while _in_doubt(trials, other):
-            trials.append(self.runs.fresh(trial.call.epochs))
-        return spread(*trials)
+        runs = self._from_nothing.setdefault(run.call.epochs, [run])
+        while _in_doubt(runs, other):
+            runs.append(self.runs.fresh(run.call.epochs))
+        return spread(*runs)
 
-    def _heeded(self, *trials: Trial) -> bool:
+    def _heeded(self, *runs: ScriptRun) -> bool:
         """Whether the loss of some config changes with --epochs; one may have converged at once."""
         for _ in range(UNMOVED):
-            if len({trial.loss for trial in trials}) > 1 or not self.runs.ids:
+            if len({run.loss for run in runs}) > 1 or not self.runs.ids:
                 break
             workspace = Workspace(self.runs.copy_of(self.runs.pristine), self.runs.ids.pop(0))
-            calls = [Call(workspace.config_id, epochs) for epochs in (1, trials[-1].call.epochs)]
-            trials = tuple(self.runs.run(workspace, call) for call in calls)
+            calls = [Call(workspace.config_id, epochs) for epochs in (1, runs[-1].call.epochs)]
+            runs = tuple(self.runs.run(workspace, call) for call in calls)
             self.runs.discard(workspace)
-        return len({trial.loss for trial in trials}) > 1
+        return len({run.loss for run in runs}) > 1
 
-    def _onward(self, workspace: Workspace, long: Trial) -> Trial:
+    def _onward(self, workspace: Workspace, long: ScriptRun) -> ScriptRun:
         """As many epochs as `long`, after 1 and 2: as a config is promoted.
 
         A schedule that follows --epochs is seen from the third epoch on only.
@@ -98,11 +98,13 @@ class Trainer:
         if not self.runs.comparable or long.call.epochs <= 2:
             return long
         copy = Workspace(self.runs.copy_of(workspace.folder), workspace.config_id)
-        trial = self.runs.run(copy, long.call)
+        run = self.runs.run(copy, long.call)
         self.runs.discard(copy)
-        return trial
+        return run
 
-    def _long(self, first: Trial, second: Trial, again: Trial, fresh: Trial) -> tuple[Trial, Trial]:
+    def _long(
+        self, first: ScriptRun, second: ScriptRun, again: ScriptRun, fresh: ScriptRun
+    ) -> tuple[ScriptRun, ScriptRun]:
         """From nothing, 3 epochs or as many as take a while, and the same again.
 
         Two differences are an epoch's time each. A run that waited for the machine, as the first
@@ -115,10 +117,12 @@ class Trainer:
         if not self.runs.comparable and epochs == 3:
             return fresh, again
         found = self._twice(epochs)
-        return found if all(trial.done for trial in found) else (fresh, again)
+        return found if all(run.done for run in found) else (fresh, again)
 
-    def _timed(self, one: Trial, many: Trial, again: Trial) -> tuple[Trial, Trial, Trial]:
-        """The same trials, each in the least time that it takes.
+    def _timed(
+        self, one: ScriptRun, many: ScriptRun, again: ScriptRun
+    ) -> tuple[ScriptRun, ScriptRun, ScriptRun]:
+        """The same runs, each in the least time that it takes.
 
         An epoch may have seemed long because the machine stalled, and so few been run that their
         time tells nothing: then they are of more epochs.
@@ -128,22 +132,24 @@ class Trainer:
         if trained < PLAIN and epochs < MOST_EPOCHS and self._may_repeat():
             enough = math.ceil(epochs * LONG / max(trained, 0.01))
             found = self._twice(min(MOST_EPOCHS, enough))
-            if all(trial.done for trial in found):
+            if all(run.done for run in found):
                 return self._least(timed[0], *found)
         return timed
 
-    def _least(self, one: Trial, many: Trial, again: Trial) -> tuple[Trial, Trial, Trial]:
-        """The same trials, each in the least time of several rounds if they are short.
+    def _least(
+        self, one: ScriptRun, many: ScriptRun, again: ScriptRun
+    ) -> tuple[ScriptRun, ScriptRun, ScriptRun]:
+        """The same runs, each in the least time of several rounds if they are short.
 
         One that waited for the machine seems to have trained.
         """
         measured = one, many, again
         rounds = [measured]
-        while len(rounds) < TIMES and min(trial.seconds for trial in measured) <= SHORT:
+        while len(rounds) < TIMES and min(run.seconds for run in measured) <= SHORT:
             if not self._may_repeat():
                 break
             rounds.append((self.runs.fresh(one.call.epochs), *self._twice(many.call.epochs)))
-        done = [trials for trials in rounds if all(trial.done for trial in trials)]
+        done = [runs for runs in rounds if all(run.done for run in runs)]
         ones, longs, agains = zip(*done, strict=True)
         return _quickest(ones), _quickest(longs), _quickest(agains)
 
@@ -151,28 +157,28 @@ class Trainer:
         """Whether more runs from nothing leave enough configs for the rest."""
         return self.runs.comparable or len(self.runs.ids) > SPARE
 
-    def _twice(self, epochs: int) -> tuple[Trial, Trial]:
+    def _twice(self, epochs: int) -> tuple[ScriptRun, ScriptRun]:
         """From nothing, and the same again."""
         workspace = self.runs.nowhere()
         call = Call(workspace.config_id, epochs)
-        trials = self.runs.run(workspace, call), self.runs.run(workspace, call)
+        runs = self.runs.run(workspace, call), self.runs.run(workspace, call)
         self.runs.discard(workspace)
-        return trials
+        return runs
 
 
-def _quickest(trials: tuple[Trial, ...]) -> Trial:
+def _quickest(runs: tuple[ScriptRun, ...]) -> ScriptRun:
     """The first of them, as if it had taken the least time of all."""
-    seconds = min(trial.seconds for trial in trials)
-    return replace(trials[0], seconds=seconds, cpu_seconds=min(one.cpu_seconds for one in trials))
+    seconds = min(run.seconds for run in runs)
+    return replace(runs[0], seconds=seconds, cpu_seconds=min(one.cpu_seconds for one in runs))
 
 
-def _in_doubt(trials: list[Trial], other: Trial) -> bool:
+def _in_doubt(runs: list[ScriptRun], other: ScriptRun) -> bool:
     """Whether more runs from nothing are needed to tell how far they are apart.
 
     Few of them may be close by chance, or even agree where the loss is a coarse one.
     """
-    count, noise = len(trials), spread(*trials)
+    count, noise = len(runs), spread(*runs)
     if noise == 0 or count < 3:
         return count < ALIKE
-    enough = ALIKE if by_noise(trials[0], other, noise) else SURE
-    return count < enough and count * min(trial.seconds for trial in trials) < PATIENCE
+    enough = ALIKE if by_noise(runs[0], other, noise) else SURE
+    return count < enough and count * min(run.seconds for run in runs) < PATIENCE

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hbtrack.check.trial import Trial
-from hbtrack.contract import significant_digits
+from hbtrack.check.script_run import ScriptRun
+from hbtrack.core.contract import significant_digits
 
 FEW_DIGITS = 4
 NOISES = 3  # so many times the noise of the training is no chance any more
@@ -20,14 +20,14 @@ class Training:
     from nothing were apart, 0 where that was not tried since the losses agreed anyway.
     """
 
-    first: Trial
-    second: Trial
-    again: Trial
-    fresh: Trial
-    long: Trial
-    long_again: Trial
-    onward: Trial  # as many epochs as `long`, after 1 and 2; `long` itself where not tried
-    three: Trial | None = None  # from nothing for 3 epochs, where 2 gave another loss
+    first: ScriptRun
+    second: ScriptRun
+    again: ScriptRun
+    fresh: ScriptRun
+    long: ScriptRun
+    long_again: ScriptRun
+    onward: ScriptRun  # as many epochs as `long`, after 1 and 2; `long` itself where not tried
+    three: ScriptRun | None = None  # from nothing for 3 epochs, where 2 gave another loss
     noise: float = 0.0  # for 2 epochs
     long_noise: float = 0.0
     comparable: bool = True  # the runs from nothing were of the same config
@@ -79,7 +79,7 @@ class Training:
         return start + fraction * (self.long.seconds - start)
 
 
-def files_tell(long: Trial, again: Trial) -> bool:
+def files_tell(long: ScriptRun, again: ScriptRun) -> bool:
     """Whether the files tell that the second of two equal runs trained nothing."""
     return bool(long.touched.written) and not again.touched.written
 
@@ -91,17 +91,17 @@ def _repeats(first: float, long: float, again: float) -> bool | None:
     return again > first + SAME_TIME * trained
 
 
-def spread(*trials: Trial) -> float:
+def spread(*runs: ScriptRun) -> float:
     """How far the losses of runs are apart, as far as they have any."""
-    losses = [trial.loss for trial in trials if trial.loss is not None]
+    losses = [run.loss for run in runs if run.loss is not None]
     return max(losses) - min(losses) if losses else 0.0
 
 
-def by_noise(one: Trial, other: Trial, noise: float) -> bool:
+def by_noise(one: ScriptRun, other: ScriptRun, noise: float) -> bool:
     """Whether two losses may differ by the noise of the training alone."""
     return spread(one, other) <= NOISES * noise
 
 
-def most_digits(trials: Sequence[Trial]) -> int:
+def most_digits(runs: Sequence[ScriptRun]) -> int:
     """How many digits the losses have, at most."""
-    return max(significant_digits(trial.last_line.strip()) for trial in trials if trial.done)
+    return max(significant_digits(run.last_line.strip()) for run in runs if run.done)

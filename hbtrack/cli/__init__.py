@@ -2,6 +2,9 @@
 
 Each command lives in a module of its own, imported when it is called. None loads numpy; sqlalchemy
 and alembic only to upgrade an older database, rich only to write to a terminal.
+
+Read in this order: parser, tables, advice, driving, run, resume, extend, retry, stop, rm, watch,
+status, page, report, show, explain, errors, logs, sql, export, plan, check, init, db, completion.
 """
 
 import contextlib
@@ -104,7 +107,7 @@ def more(*, see: str) -> str:
 
 def complain(text: str) -> None:
     """Lines for the user's eye, on stderr, with nothing in them that could steer a terminal."""
-    from hbtrack.display import printable  # noqa: PLC0415 - `--help` has nothing to complain of
+    from hbtrack.text import printable  # noqa: PLC0415 - `--help` has nothing to complain of
 
     safe = "\n".join(printable(line.replace("\t", "    ")) for line in text.split("\n"))
     encoding = sys.stderr.encoding or "utf-8"

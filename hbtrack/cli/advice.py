@@ -3,7 +3,7 @@
 import argparse
 import shlex
 
-from hbtrack.display import option
+from hbtrack.text import option
 
 
 def to_type(

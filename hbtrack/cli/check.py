@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from hbtrack.check.checking import Check, findings
+from hbtrack.check.checks import Check, findings
 from hbtrack.check.finding import Finding, Status
 from hbtrack.cli import tables
 from hbtrack.cli.driving import ended_by_signals
-from hbtrack.display import printable
 from hbtrack.errors import UsageError
-from hbtrack.launch import make_launch
+from hbtrack.script.command import make_command
+from hbtrack.text import printable
 
 WIDEST = 100
 """Columns; longer lines do not read well."""
@@ -27,7 +27,7 @@ _COLOURS = {Status.PASS: "32", Status.WARN: "33", Status.FAIL: "1;31", Status.SK
 def main(args: argparse.Namespace) -> int:
     """Check the script; exit 2 when it breaks the contract."""
     check = Check(
-        make_launch(args.script, args.script_args, args.python, str(Path.cwd())),
+        make_command(args.script, args.script_args, args.python, str(Path.cwd())),
         in_place=args.in_place,
         timeout=args.timeout,
         import_timeout=args.import_timeout,
@@ -48,7 +48,7 @@ def _shown(check: Check, args: argparse.Namespace) -> Iterator[Finding]:
         yield from findings(check, lambda _name: None)
         return
     where = "in" if check.in_place else "in copies of"
-    tables.write(f"{printable(Path(args.script).name)}, {where} {printable(check.launch.cwd)}\n")
+    tables.write(f"{printable(Path(args.script).name)}, {where} {printable(check.command.cwd)}\n")
     try:
         for finding in findings(check, _doing):
             if finding.status is not Status.SKIP:
@@ -129,9 +129,9 @@ def _conclusion(found: list[Finding], args: argparse.Namespace) -> Iterator[str]
 def _document(check: Check, found: list[Finding]) -> str:
     return tables.document(
         "hbtrack.check/1",
-        script=check.launch.script,
-        script_args=check.launch.script_args,
-        python=check.launch.python,
+        script=check.command.script,
+        script_args=check.command.script_args,
+        python=check.command.python,
         in_place=check.in_place,
         keeps_contract=all(finding.status is not Status.FAIL for finding in found),
         checks=[

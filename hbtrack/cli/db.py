@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hbtrack.cli import tables
 from hbtrack.database.location import database_path, existing_database
-from hbtrack.display import printable
+from hbtrack.text import printable
 
 
 def main(args: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def _upgrade(args: argparse.Namespace) -> int:
 
 def _backup(args: argparse.Namespace) -> int:
     from hbtrack.database.upgrade import copy_database  # noqa: PLC0415 - as above
-    from hbtrack.reading import connected  # noqa: PLC0415
+    from hbtrack.store.reading import connected  # noqa: PLC0415
 
     with connected(args.db):
         pass  # it is ours, and whole enough to read
@@ -45,7 +45,7 @@ def _backup(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from hbtrack.replay import check_database  # noqa: PLC0415 - as above
+    from hbtrack.searches.verify import check_database  # noqa: PLC0415 - as above
 
     path = existing_database(args.db)
     problems = check_database(args.db, args.identity)

@@ -12,17 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hbtrack.cli import complain, more, show_error
+from hbtrack.core.limits import Reached
+from hbtrack.core.records import Limits, Resources, Search, SearchStatus
 from hbtrack.database.location import search_folder
-from hbtrack.display import budget, option
+from hbtrack.driver.interfaces import StopRequest, Tolerances
+from hbtrack.driver.lock import owned
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, UsageError
-from hbtrack.limits import Reached
-from hbtrack.opening import session_to_end
-from hbtrack.ownership import owned
-from hbtrack.progress import Progress, can_redraw
-from hbtrack.reading import connected, rows, state_of
-from hbtrack.records import Limits, Resources, Search, SearchStatus
-from hbtrack.seams import Leeway, StopRequest
-from hbtrack.session import Session, Settings
+from hbtrack.report.live.progress import Progress, can_redraw
+from hbtrack.report.state import state_of
+from hbtrack.searches.session import Session, Settings
+from hbtrack.searches.start import session_to_end
+from hbtrack.store.reading import connected, rows
+from hbtrack.text import budget, option
 
 MAX_LOST = 5
 PATIENCE = 60
@@ -37,7 +38,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """How this start is to be run. HBTRACK_MAX_LOST is for those who kill scripts on purpose."""
     return Settings(
         import_timeout=args.import_timeout,
-        leeway=Leeway(args.grace, _from_environment("HBTRACK_MAX_LOST", MAX_LOST), args.max_log),
+        tolerances=Tolerances(
+            args.grace, _from_environment("HBTRACK_MAX_LOST", MAX_LOST), args.max_log
+        ),
         patience=patience(),
         say=(lambda _text: None) if args.quiet else complain,
     )
@@ -47,7 +50,7 @@ def settings_to_end(grace: float, *, quiet: bool = False) -> Settings:
     """How a driver is run that starts nothing and asks the script nothing."""
     return Settings(
         import_timeout=0.0,
-        leeway=Leeway(grace, max_lost=0, max_log=0),
+        tolerances=Tolerances(grace, max_lost=0, max_log=0),
         patience=patience(),
         say=(lambda _text: None) if quiet else complain,
     )

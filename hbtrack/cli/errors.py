@@ -4,15 +4,15 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from hbtrack.causes import Cause, cause_of
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
 from hbtrack.cli.explain import sections
-from hbtrack.display import budget, duration, option, printable
+from hbtrack.core.failure_causes import Cause, cause_of
+from hbtrack.core.records import AttemptStatus, Verdict
 from hbtrack.errors import NotFound
-from hbtrack.reading import Row, connected, match_identity, rows
-from hbtrack.records import AttemptStatus, Verdict
 from hbtrack.report.failures import FailureGroup, failure_groups
+from hbtrack.store.reading import Row, connected, match_identity, rows
+from hbtrack.text import budget, duration, option, printable
 
 LAST = 15
 """Lines of a traceback that are shown without --full."""

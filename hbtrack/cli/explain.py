@@ -9,8 +9,8 @@ import textwrap
 from pathlib import Path
 
 from hbtrack.cli import tables
-from hbtrack.display import printable
 from hbtrack.errors import NotFound
+from hbtrack.text import printable
 
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 

@@ -12,8 +12,8 @@ from typing import TextIO
 from hbtrack.cli import complain, tables
 from hbtrack.database.dictionary import DICTIONARY
 from hbtrack.errors import NotFound, UsageError
-from hbtrack.faults import passing
-from hbtrack.reading import all_identities, connected, match_identity, view_rows
+from hbtrack.faults import fault_point
+from hbtrack.store.reading import all_identities, connected, match_identity, view_rows
 
 
 def main(args: argparse.Namespace) -> int:
@@ -95,7 +95,7 @@ def _views(
 ) -> Iterator[tuple[str, list[str], sqlite3.Cursor]]:
     """Each view with its columns and its rows."""
     for view in DICTIONARY:
-        passing("export.view")
+        fault_point("export.view")
         yield view, *view_rows(connection, view, identity)
 
 

@@ -3,7 +3,6 @@
 import argparse
 import os
 
-from hbtrack.changing import extend_search
 from hbtrack.cli import complain
 from hbtrack.cli.driving import (
     drive,
@@ -18,8 +17,9 @@ from hbtrack.cli.driving import (
 from hbtrack.database.location import existing_database
 from hbtrack.database.upgrade import writable
 from hbtrack.errors import UsageError
-from hbtrack.reading import match_identity
+from hbtrack.searches.extend import extend_search
 from hbtrack.store.catalogue import read_searches
+from hbtrack.store.reading import match_identity
 
 
 def main(args: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def _extend(args: argparse.Namespace) -> int:
         passes=args.passes,
         resources=resources_of(args),
         limits=limits_of(args),
-        typed=args.typed,
+        given=args.given,
         settings=settings_of(args),
     )
     if session.finished:

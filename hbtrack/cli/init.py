@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from hbtrack.cli import complain, tables
-from hbtrack.display import printable
 from hbtrack.errors import HbtrackError, UsageError
+from hbtrack.text import printable
 
 LIBRARIES = ("torch", "sklearn", "xgboost", "lightgbm")
 """What scripts are there for, beside the plain one; the names that they import."""
@@ -23,7 +23,7 @@ def main(args: argparse.Namespace) -> int:
     """Write the script and say what to type next; exit 2 for a bad name or a file that exists."""
     path = _path_of(args.name)
     _refuse_shadowing(path)
-    template = files("hbtrack") / "templates" / f"{args.kind}_script.py"
+    template = files("hbtrack.cli") / "templates" / f"{args.kind}_script.py"
     _create(path, template.read_text(encoding="utf-8").replace("myexp", path.stem))
     script = shlex.quote(str(path))
     tables.write(

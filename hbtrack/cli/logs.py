@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from hbtrack.cli import complain, tables
 from hbtrack.database.location import database_path
-from hbtrack.display import budget, printable
-from hbtrack.ownership import owner_of
-from hbtrack.reading import connected, match_identity, rows
+from hbtrack.driver.lock import owner_of
 from hbtrack.report.config import find_config
 from hbtrack.report.logs import Attempt, Printed, find_attempt
 from hbtrack.report.width import shortened, width_of
+from hbtrack.store.reading import connected, match_identity, rows
+from hbtrack.text import budget, printable
 
 POLL_SECONDS = 0.2
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hbtrack.cli import tables
-from hbtrack.display import option, printable
 from hbtrack.errors import UsageError
-from hbtrack.page.gather import gather
-from hbtrack.page.page import render
-from hbtrack.page.writing import write
+from hbtrack.report.page.gather import gather
+from hbtrack.report.page.page import render
+from hbtrack.report.page.write import write
+from hbtrack.text import option, printable
 
 
 def main(

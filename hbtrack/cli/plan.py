@@ -4,9 +4,9 @@ import argparse
 import random
 
 from hbtrack.cli import tables
-from hbtrack.plan import Plan
-from hbtrack.schedule import Schedule, format_eta, make_schedule, parse_eta
-from hbtrack.simulation import Simulation, distinct_ids, simulate
+from hbtrack.core.plan import Plan
+from hbtrack.core.schedule import Schedule, format_eta, make_schedule, parse_eta
+from hbtrack.core.simulation import Simulation, distinct_ids, simulate
 
 
 def main(args: argparse.Namespace) -> int:

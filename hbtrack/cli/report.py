@@ -10,15 +10,16 @@ from typing import Any
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
+from hbtrack.core.records import unix
 from hbtrack.database.location import database_path
-from hbtrack.display import budget, duration, printable
 from hbtrack.errors import NotFound, UsageError
-from hbtrack.reading import Row, connected, match_identity, rows, state_of
-from hbtrack.records import unix
 from hbtrack.report.agreement import GOOD, Agreement, agreement
 from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
+from hbtrack.report.state import state_of
 from hbtrack.report.width import shortened, width_of
+from hbtrack.store.reading import Row, connected, match_identity, rows
+from hbtrack.text import budget, duration, printable
 
 FAILURES = 5
 """So many causes of failures are shown; `hbtrack errors` has all."""
@@ -63,7 +64,7 @@ class Report:
 
 def main(args: argparse.Namespace) -> int:
     """Report on each search that matches; exit 3 when there is none."""
-    if args.html and (others := sorted(args.typed & {"all", "format", "sort", "top"})):
+    if args.html and (others := sorted(args.given & {"all", "format", "sort", "top"})):
         raise UsageError(
             f"A page has all of a search: leave --{others[0]} out, or --html.", see="usage"
         )
@@ -112,7 +113,7 @@ def _read(
 
 
 def _left(connection: sqlite3.Connection, name: str) -> str | None:
-    from hbtrack.remaining import remaining  # noqa: PLC0415 - slow to import
+    from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
 
     left = remaining(connection, name)
     return str(left) if left else None
@@ -164,7 +165,7 @@ def _column_of(name: str) -> str:
 def _text(report: Report, args: argparse.Namespace) -> str:
     """The report; on a low terminal with fewer of the best, so that all that it says is seen."""
     text = _whole_text(report, args)
-    if args.format == "simple" and not args.typed & {"top", "all"}:
+    if args.format == "simple" and not args.given & {"top", "all"}:
         ranked = report.ranked[: max(FEWEST, len(report.ranked) - max(0, tables.lines_over(text)))]
         text = _whole_text(replace(report, ranked=ranked), args)
     return text

@@ -12,13 +12,13 @@ from hbtrack.cli.driving import (
     settings_of,
     stoppable,
 )
+from hbtrack.core.records import Search, SearchStatus
 from hbtrack.database.location import existing_database
 from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, NotFound
-from hbtrack.opening import resume_search
-from hbtrack.reading import match_identity
-from hbtrack.records import Search, SearchStatus
+from hbtrack.searches.start import resume_search
 from hbtrack.store.catalogue import read_searches
+from hbtrack.store.reading import match_identity
 
 
 def main(args: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def _drive_all(todo: list[Search], args: argparse.Namespace) -> int:
                 search,
                 resources=resources_of(args),
                 limits=limits_of(args),
-                typed=args.typed,
+                given=args.given,
                 settings=settings_of(args),
             )
             ran.append(drive(session, args))

@@ -3,16 +3,16 @@
 import argparse
 import os
 
-from hbtrack.changing import Failure, Retried, retry_failures
 from hbtrack.cli import complain, show_error
 from hbtrack.cli.driving import command_options, patience, settings_to_end, settle_dead, stoppable
+from hbtrack.core.records import Search
 from hbtrack.database.location import existing_database
 from hbtrack.database.upgrade import writable
-from hbtrack.display import budget, printable
 from hbtrack.errors import Conflict, HbtrackError, NotFound
-from hbtrack.reading import match_identity
-from hbtrack.records import Search
+from hbtrack.searches.retry import Failure, Retried, retry_failures
 from hbtrack.store.catalogue import read_searches
+from hbtrack.store.reading import match_identity
+from hbtrack.text import budget, printable
 
 SHOWN = 10
 """At most so many evaluations are named one by one."""

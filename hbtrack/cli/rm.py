@@ -7,14 +7,14 @@ from pathlib import Path
 
 from hbtrack.cli import complain
 from hbtrack.cli.driving import patience, require_dead, settings_to_end, stoppable
+from hbtrack.core.records import Search
 from hbtrack.database.location import existing_database, search_folder
 from hbtrack.database.upgrade import writable
-from hbtrack.display import printable
 from hbtrack.errors import HbtrackError, UsageError
-from hbtrack.reading import connected, match_identity, rows
-from hbtrack.records import Search
-from hbtrack.removing import remove_search
+from hbtrack.searches.remove import remove_search
 from hbtrack.store.catalogue import read_searches
+from hbtrack.store.reading import connected, match_identity, rows
+from hbtrack.text import printable
 
 _COUNTS = """
 SELECT count(*) AS attempts, count(DISTINCT config_id || ' ' || epochs) AS evaluations
@@ -56,8 +56,8 @@ def _what_goes(path: Path, search: Search, args: argparse.Namespace) -> str:
     return (
         f"This removes {search.run_identity} for good: {count['evaluations']} evaluations, "
         f"{count['attempts']} attempts with their output, and {search_folder(path, search.pk)}\n"
-        f"What its script {search.launch.script} has saved itself stays, checkpoints too; it ran "
-        f"in {search.launch.cwd}"
+        f"What its script {search.command.script} has saved itself stays, checkpoints too; it ran "
+        f"in {search.command.cwd}"
     )
 
 

@@ -12,12 +12,12 @@ from hbtrack.cli.driving import (
     show_finished,
     stoppable,
 )
+from hbtrack.core.records import Terms
+from hbtrack.core.schedule import format_eta, make_schedule, parse_eta
 from hbtrack.database.location import database_path
-from hbtrack.launch import make_launch
-from hbtrack.opening import start_search
-from hbtrack.records import Terms
-from hbtrack.schedule import format_eta, make_schedule, parse_eta
+from hbtrack.script.command import make_command
 from hbtrack.script.probe import check_given
+from hbtrack.searches.start import start_search
 
 
 def main(args: argparse.Namespace) -> int:
@@ -39,9 +39,9 @@ def _run(args: argparse.Namespace) -> int:
     check_given(terms.configs, schedule)
     session = start_search(
         database_path(args.db),
-        make_launch(args.script, args.script_args, args.python, str(Path.cwd())),
+        make_command(args.script, args.script_args, args.python, str(Path.cwd())),
         terms=terms,
-        typed=args.typed,
+        given=args.given,
         resources=resources_of(args),
         limits=limits_of(args),
         settings=settings_of(args),

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
-from hbtrack.display import budget, printable
-from hbtrack.reading import connected, match_identity, rows
 from hbtrack.report.config import Config, find_config, read_config
 from hbtrack.report.width import shortened, width_of
+from hbtrack.store.reading import connected, match_identity, rows
+from hbtrack.text import budget, printable
 
 LAST = 5
 """Lines of an error that are shown."""

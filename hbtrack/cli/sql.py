@@ -14,8 +14,8 @@ from typing import Any
 from hbtrack.cli import show_error, tables
 from hbtrack.database.location import database_path
 from hbtrack.errors import HbtrackError, UsageError
-from hbtrack.queries import Query, find_query, named_queries
-from hbtrack.reading import all_identities, connected, glob_of
+from hbtrack.report.queries import Query, find_query, named_queries
+from hbtrack.store.reading import all_identities, connected, glob_of
 
 MAX_VALUE_BYTES = 100_000_000  # the longest text that a query may build
 

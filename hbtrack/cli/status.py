@@ -4,9 +4,10 @@ import argparse
 
 from hbtrack.cli import tables
 from hbtrack.database.location import database_path
-from hbtrack.display import printable
-from hbtrack.reading import Row, connected, match_identity, rows, state_of
+from hbtrack.report.state import state_of
 from hbtrack.report.width import shortened
+from hbtrack.store.reading import Row, connected, match_identity, rows
+from hbtrack.text import printable
 
 _QUERY = """
 SELECT run_identity, status, epochs_done, epochs_planned, evaluations_done, evaluations_failed,
@@ -58,7 +59,7 @@ def _show(args: argparse.Namespace) -> int:
         states = {name: state_of(connection, path, name) for name in chosen}
         running = [name for name in chosen if states[name].word == "running"]
         if running:  # a search that does not run takes no time
-            from hbtrack.remaining import remaining  # noqa: PLC0415 - slow to import
+            from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
 
             lefts = {name: remaining(connection, name) for name in running}
         else:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from hbtrack.cli import complain, show_error
 from hbtrack.cli.driving import drive, patience, settings_to_end, stoppable
+from hbtrack.core.records import Search, SearchStatus
 from hbtrack.database.location import existing_database, search_folder
 from hbtrack.database.upgrade import writable
+from hbtrack.driver.interfaces import StopRequest
+from hbtrack.driver.lock import owner_of, signal_owner
 from hbtrack.errors import INTERRUPTED, HbtrackError
-from hbtrack.opening import session_to_end
-from hbtrack.ownership import owner_of, signal_owner
-from hbtrack.reading import match_identity
-from hbtrack.records import Search, SearchStatus
-from hbtrack.seams import StopRequest
+from hbtrack.searches.start import session_to_end
 from hbtrack.store.catalogue import read_searches
+from hbtrack.store.reading import match_identity
 
 SLACK = 5.0
 """Seconds beyond the grace period that a driver may need to record how its scripts ended."""

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from hbtrack.display import printable
 from hbtrack.report.width import width_of
+from hbtrack.text import printable
 
 Row = Mapping[str, Any]
 

@@ -11,19 +11,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hbtrack.cli import tables
+from hbtrack.core.estimate import Countdown
+from hbtrack.core.limits import at_limit, failed_by
 from hbtrack.database.location import database_path
-from hbtrack.display import printable
+from hbtrack.driver.lock import wait_for_owner
 from hbtrack.errors import INTERRUPTED, HbtrackError, NotFound, UsageError
-from hbtrack.estimate import Countdown
-from hbtrack.limits import at_limit, failed_by
-from hbtrack.ownership import wait_for_owner
-from hbtrack.progress import LINE_SECONDS, can_redraw, event_line, shown
-from hbtrack.reading import connected, folder_of, match_identity, rows, state_of
-from hbtrack.remaining import remaining
-from hbtrack.report.overview import Overview, read_overview
+from hbtrack.report.live.overview import Overview, read_overview
+from hbtrack.report.live.progress import LINE_SECONDS, can_redraw, event_line, shown
+from hbtrack.report.state import folder_of, state_of
+from hbtrack.report.time_left import remaining
+from hbtrack.store.reading import connected, match_identity, rows
+from hbtrack.text import printable
 
 if TYPE_CHECKING:  # rich is loaded only where there is a terminal
-    from hbtrack.report.screen import Screen
+    from hbtrack.report.live.screen import Screen
 
 REFRESH_SECONDS = 0.5
 HINT = "Ctrl-C ends watching; the search goes on."
@@ -35,7 +36,7 @@ _STATUS = "SELECT status, stop_reason FROM searches WHERE run_identity = ?"
 
 def watch(args: argparse.Namespace) -> int:
     """Show the searches that are meant until none of them runs any more."""
-    if "format" in args.typed:
+    if "format" in args.given:
         raise UsageError(
             "--watch draws a screen, or prints lines; leave --format out.", see="usage"
         )
@@ -132,7 +133,7 @@ class _Watched:
 
 
 def _on_screen(watched: _Watched) -> list[Overview]:
-    from hbtrack.report.screen import Screen  # noqa: PLC0415 - rich is slow to import
+    from hbtrack.report.live.screen import Screen  # noqa: PLC0415 - rich is slow to import
 
     screen = Screen(sys.stdout)
     try:
@@ -146,7 +147,7 @@ def _on_screen(watched: _Watched) -> list[Overview]:
 
 def _draw(screen: "Screen", overviews: list[Overview]) -> bool:
     """Draw them; whether any of them is still under way."""
-    from hbtrack.report.picture import draw, draw_several  # noqa: PLC0415 - as above
+    from hbtrack.report.live.picture import draw, draw_several  # noqa: PLC0415 - as above
 
     going_on = any(overview.state in UNDER_WAY for overview in overviews)
     several = len(overviews) > 1

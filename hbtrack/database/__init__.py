@@ -1,1 +1,5 @@
-"""The SQLite file: its tables, its public views, how it is opened and upgraded."""
+"""The SQLite file: schema, views, opening, upgrading.
+
+Read in this order: location, filesystem, reader, revision, tables, dictionary, views, connection,
+upgrade.
+"""

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from hbtrack.database.locker import holder_of
+from hbtrack.database.filesystem import holder_of
 from hbtrack.database.reader import read_only
 from hbtrack.errors import Conflict, HbtrackError, Unavailable
 

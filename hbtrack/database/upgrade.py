@@ -1,4 +1,4 @@
-"""Bring a database to this version's schema; make and move copies of it.
+"""Make a database, and bring one to this version's schema; make and move copies of it.
 
 The migrations are Alembic revisions in the top-level folder `migrations`, which travels inside the
 wheel. Alembic, and SQLAlchemy with it, is imported only when there is something to upgrade: a new
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from hbtrack.database import schema
+from hbtrack.database import views
 from hbtrack.database.connection import BUSY_SECONDS, Database
 from hbtrack.database.location import create_private
 from hbtrack.database.revision import (
+    APPLICATION_ID,
     REVISION,
     explain,
     migrations_folder,
@@ -24,7 +25,13 @@ from hbtrack.database.revision import (
     revision_of,
 )
 from hbtrack.errors import HbtrackError, UsageError
-from hbtrack.faults import passing
+from hbtrack.faults import fault_point
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_TABLES = Path(__file__).with_name("schema.sql")  # what the migrations come to, word for word
 
 
 @contextmanager
@@ -88,8 +95,8 @@ def _create_tables(path: Path) -> None:
             database.transaction() as connection,
         ):
             if revision_of(connection, path) is None:  # nobody else has done so meanwhile
-                for statement in schema.statements():
-                    passing("migration.step")
+                for statement in statements():
+                    fault_point("migration.step")
                     connection.execute(statement)
     except sqlite3.Error as error:
         raise explain(error, path) from error
@@ -111,8 +118,6 @@ def _run_alembic(path: Path, keep: Callable[[str], None]) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
-
-    from hbtrack.database.engine import open_engine  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", os.fspath(migrations_folder()).replace("%", "%%"))
@@ -149,7 +154,7 @@ def copy_database(source: Path, target: Path) -> None:
         with closing(_plain(source)) as reading, closing(_plain(partial)) as writing:
             reading.backup(writing)
             writing.execute("PRAGMA journal_mode = DELETE")  # one file, whole
-        passing("backup.copied")
+        fault_point("backup.copied")
         partial.rename(target)
     except (OSError, sqlite3.Error) as error:
         raise HbtrackError(
@@ -158,3 +163,37 @@ def copy_database(source: Path, target: Path) -> None:
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
             Path(f"{partial}{suffix}").unlink(missing_ok=True)
+
+
+@contextmanager
+def open_engine(path: Path) -> "Iterator[Engine]":
+    """An engine on the one connection to the file at `path`; its transactions begin as ours do."""
+    from sqlalchemy import create_engine, event, pool  # noqa: PLC0415 - likewise
+
+    database = Database(path, foreign_keys=False)
+    engine = create_engine(
+        "sqlite://", creator=lambda: database.connection, poolclass=pool.StaticPool
+    )
+    event.listen(engine, "begin", lambda _connection: database.begin())
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def statements() -> list[str]:
+    """What makes an empty file one of this version."""
+    return [
+        *_TABLES.read_text().removesuffix(";\n").split(";\n"),
+        f"INSERT INTO alembic_version VALUES ('{REVISION}')",
+        *finishing_statements(),
+    ]
+
+
+def finishing_statements() -> list[str]:
+    """What every file has whose tables are of this version: its views, and its own marks."""
+    return [
+        *views.create_statements(),
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        f"PRAGMA user_version = {int(REVISION)}",
+    ]

@@ -1,1 +1,4 @@
-"""What starts, watches and stops attempts. Knows nothing of the plan or the database."""
+"""Processes that outlive us, and the GPUs they run on.
+
+Read in this order: worker_files, warden, warden_link, processes, gpus, gpu_locks, local.
+"""

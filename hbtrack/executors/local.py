@@ -13,11 +13,12 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from threading import Thread
 
-from hbtrack.executors import carriers, gpu_locks
+from hbtrack.core.execution import Ended, Output, Record
+from hbtrack.executors import gpu_locks, processes
 from hbtrack.executors.warden import ROOM, where
 from hbtrack.executors.warden_link import WardenLink
-from hbtrack.executors.worker_files import Output, Record, WorkerFiles
-from hbtrack.faults import passing
+from hbtrack.executors.worker_files import WorkerFiles
+from hbtrack.faults import fault_point
 
 HERE = where()
 """The process table that this process sees."""
@@ -32,21 +33,12 @@ SILENT_SECONDS = 2.0
 """How long an adopted attempt whose processes are all gone may keep its lock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """An attempt that nobody works on any more."""
-
-    attempt: int
-    worker: int
-    record: Record
-
-
 @dataclass(slots=True)
 class _Running:
     """An attempt under way. `silent_since` is when its processes were first seen gone."""
 
     files: WorkerFiles
-    adopted: bool = False
+    watched_by_lock: bool = False
     killed: bool = False
     silent_since: float | None = None
 
@@ -103,6 +95,10 @@ class LocalExecutor:
                 _close(locks)
         return number
 
+    def user_of(self, key: str) -> str | None:
+        """Who uses the GPU of this key, as far as hbtrack knows."""
+        return gpu_locks.holder_of(key)
+
     def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Run `argv` for a recorded attempt on the worker taken for it.
 
@@ -114,7 +110,7 @@ class LocalExecutor:
         try:
             streams = files.begin(lock, name)
             fds = [lock, *streams, *gpus]
-            passing("spawn.begun")
+            fault_point("spawn.begun")
             request = {
                 "attempt": attempt,
                 "max_log": self._max_log,
@@ -137,8 +133,8 @@ class LocalExecutor:
     def end_unknown(self, known: set[int]) -> None:
         """End scripts of this search that the database, put back from a copy, does not know."""
         names = {self.name_of(attempt) for attempt in known}
-        for name in carriers.names_at_work(self._token + "-", self._folder) - names:
-            carriers.kill_all(carriers.Traces(name, None, self._folder))
+        for name in processes.names_at_work(self._token + "-", self._folder) - names:
+            processes.kill_all(processes.ProcessMarks(name, None, self._folder))
 
     def name_of(self, attempt: int) -> str:
         """The attempt's HBTRACK_ATTEMPT."""
@@ -148,11 +144,11 @@ class LocalExecutor:
 
     def wait(self, timeout: float | None) -> list[Ended]:
         """The attempts that have ended, as soon as there is one, `wake` is called or time is up."""
-        adopted = any(run.adopted for run in self._running.values())
+        by_lock = any(run.watched_by_lock for run in self._running.values())
         limit = min(timeout if timeout is not None else ADOPTED_TICK, ADOPTED_TICK)
         if timeout is not None:
             timeout = min(timeout, LONGEST_WAIT)
-        for key, _ in self._selector.select(limit if adopted else timeout):
+        for key, _ in self._selector.select(limit if by_lock else timeout):
             if key.fileobj is self._woken_end:
                 with contextlib.suppress(BlockingIOError):
                     self._woken_end.recv(4096)
@@ -160,7 +156,9 @@ class LocalExecutor:
                 self._named |= named
             else:
                 self._watch_locks()
-        looked_at = self._named | {number for number, run in self._running.items() if run.adopted}
+        looked_at = self._named | {
+            number for number, run in self._running.items() if run.watched_by_lock
+        }
         self._named = set()
         attempts = sorted(looked_at & set(self._running))
         over = [(attempt, record) for attempt in attempts if (record := self._if_over(attempt))]
@@ -190,11 +188,11 @@ class LocalExecutor:
         run = self._running.get(attempt)
         if run and number == signal.SIGKILL:
             run.killed = True
-        if run and not run.adopted:
+        if run and not run.watched_by_lock:
             self._ask({"attempt": attempt, "signal": int(number)}, [])
-        if run and (run.adopted or number == signal.SIGKILL):
+        if run and (run.watched_by_lock or number == signal.SIGKILL):
             # A warden that does not answer cannot keep a script alive, nor the driver waiting.
-            carriers.signal_all(self._traces(attempt, run), number)
+            processes.signal_all(self._marks(attempt, run), number)
             self._watch_lock(run)
 
     def close(self) -> None:
@@ -208,10 +206,10 @@ class LocalExecutor:
 
     # --- inside ---
 
-    def _traces(self, attempt: int, run: _Running) -> carriers.Traces:
+    def _marks(self, attempt: int, run: _Running) -> processes.ProcessMarks:
         record = self._record(attempt, run)
         pid = record.pid if record.where == HERE else None
-        return carriers.Traces(self.name_of(attempt), pid, run.files.lock)
+        return processes.ProcessMarks(self.name_of(attempt), pid, run.files.lock)
 
     def _record(self, attempt: int, run: _Running) -> Record:
         return run.files.record(self.name_of(attempt))
@@ -234,11 +232,11 @@ class LocalExecutor:
         The other way round, an attempt that ends in between would look lost.
         """
         run = self._running[attempt]
-        held = run.files.held() if run.adopted else None
+        held = run.files.held() if run.watched_by_lock else None
         record = self._record(attempt, run)
         if record.ended:
             return record
-        if not run.adopted:
+        if not run.watched_by_lock:
             # The warden says that it has ended, but the file does not: from now on the lock tells.
             self._watch_lock(run)
             return None
@@ -251,19 +249,19 @@ class LocalExecutor:
         A parent that is only slow will say how the script ended. After a KILL nobody needs to know.
         """
         in_sight = self._record(attempt, run).where == HERE
-        if not in_sight or not carriers.all_gone(self._traces(attempt, run)):
+        if not in_sight or not processes.all_gone(self._marks(attempt, run)):
             run.silent_since = None
             return False
         run.silent_since = run.silent_since or time.monotonic()
         if time.monotonic() - run.silent_since <= SILENT_SECONDS:
             return False
-        return run.killed or not carriers.is_wardens(run.files.lock)
+        return run.killed or not processes.is_wardens(run.files.lock)
 
     def _end(self, attempt: int, record: Record) -> Ended:
         run = self._running.pop(attempt)
         if not record.ended:
             # Nobody wrote its end, so nobody made sure of it: a script may have closed the lock.
-            carriers.kill_all(self._traces(attempt, run))
+            processes.kill_all(self._marks(attempt, run))
         return Ended(attempt, run.files.number, record)
 
     def _ask(self, request: Mapping[str, object], fds: list[int]) -> None:
@@ -277,9 +275,9 @@ class LocalExecutor:
 
     def _watch_lock(self, run: _Running) -> None:
         """From now on its lock tells when it ends: a thread sleeps on it, and wakes the driver."""
-        if run.adopted:
+        if run.watched_by_lock:
             return
-        run.adopted = True
+        run.watched_by_lock = True
 
         def watch() -> None:
             run.files.wait()

@@ -143,7 +143,7 @@ class Warden:
         """Start a script in a session of its own."""
         argv = [text.encode("latin-1") for text in request["argv"]]
         extra = {k.encode("latin-1"): v.encode("latin-1") for k, v in request["env"].items()}
-        passing("warden.spawn.before")
+        fault_point("warden.spawn.before")
         try:
             pid = self.spawn(argv, {**self.environment, **extra}, lock, streams, gpus)
         except OSError as error:
@@ -159,7 +159,7 @@ class Warden:
             request["max_log"],
             time.monotonic(),
         )
-        passing("warden.spawn.after")
+        fault_point("warden.spawn.after")
         append(lock, f"pid {pid} {self.where}\n")
 
     def spawn(
@@ -224,7 +224,7 @@ class Warden:
         """Settle everything that has ended."""
         while (pid := _ended()) is not None:
             self.heed_signals()  # one that came before the script ended must not be noted after
-            passing("warden.reap.before")
+            fault_point("warden.reap.before")
             child = self.children.pop(pid, None)
             now, monotonic = time.time(), time.monotonic()
             if child:
@@ -249,7 +249,7 @@ class Warden:
         due = [answer for answer in self.answers if answer[0] <= now]
         self.answers = [answer for answer in self.answers if answer[0] > now]
         for _, child, record in due:
-            passing("warden.record.before")
+            fault_point("warden.record.before")
             self.close(child.attempt, [child.lock], child.gpus, record)
 
     def circumstances(self, child: Child, code: int) -> str:
@@ -314,7 +314,7 @@ class Warden:
             os.close(fd)
         for fd in lock:
             append(fd, record)
-            passing("warden.record.after")
+            fault_point("warden.record.after")
             os.close(fd)
         with contextlib.suppress(OSError):  # nobody may be listening any more
             self.connection.sendall(b"%d\n" % attempt)
@@ -405,16 +405,16 @@ def _wake_on_signals() -> int:
 
 
 def _fault_points() -> Callable[[str], None]:
-    """`passing` of ../faults.py, which cannot be imported by name here; only if it is asked for."""
+    """That of ../faults.py, which cannot be imported by name here; only if it is asked for."""
     if not os.environ.keys() & {"HBTRACK_FAULT", "HBTRACK_FAULT_TRACE"}:
         return lambda _point: None
     from runpy import run_path  # noqa: PLC0415
 
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
-    return run_path(package + "/faults.py")["passing"]  # type: ignore[no-any-return]
+    return run_path(package + "/faults.py")["fault_point"]  # type: ignore[no-any-return]
 
 
-passing = _fault_points()
+fault_point = _fault_points()
 
 
 def main() -> None:

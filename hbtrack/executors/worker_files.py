@@ -10,9 +10,10 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from hbtrack.core.execution import Output, Record
 
 KEPT = 64 * 1024
 """Bytes of each stream that go into the database."""
@@ -22,38 +23,6 @@ LOG_HEAD, LOG_TAIL = 256 * 1024, 1024 * 1024
 
 _MARK = 64
 """Bytes that the line between them may take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a lock file says of one attempt."""
-
-    asked: bool = False  # the driver was about to ask for its start
-    pid: int | None = None
-    where: str | None = None  # the process table in which pid is a number
-    failed: int | None = None  # errno: it could not be started
-    signalled: bool = False  # a stop signal hit its parent while it ran
-    overflow: bool = False  # it printed too much
-    full: bool = False  # the disk of its output was full
-    oom: bool = False  # the kernel ran out of memory as it was killed
-    exit_status: int | None = None  # as in subprocess: negative is a signal
-    finished_at: float | None = None
-    seconds: float | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether the record says that nothing more will come."""
-        return self.exit_status is not None or self.failed is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What an attempt printed."""
-
-    last_line: bytes = b""  # the last non-empty line of stdout, without its newline
-    stdout: str = ""  # up to KEPT bytes from the end
-    stderr: str = ""
-    log: str | None = None  # name of the longer logs, without ending
 
 
 class WorkerFiles:

@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 from math import sqrt
 
-from hbtrack.reading import rows
+from hbtrack.store.reading import rows
 
 GOOD, FAIR = 0.7, 0.4
 """From so much agreement on, small budgets tell good configs from bad ones; or tell something."""

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from hbtrack.display import in_folder, printable
 from hbtrack.errors import NotFound, UsageError
-from hbtrack.reading import Row, rows
 from hbtrack.report.ranking import in_order_of, params_of
 from hbtrack.report.width import shortened
+from hbtrack.store.reading import Row, rows
+from hbtrack.text import in_folder, printable
 
 _IS = "SELECT 1 FROM results WHERE run_identity = ? AND config_id = ? LIMIT 1"
 

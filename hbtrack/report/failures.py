@@ -5,9 +5,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hbtrack.reading import Row, rows
 from hbtrack.report.ranking import params_of
 from hbtrack.report.traits import Params, in_common
+from hbtrack.store.reading import Row, rows
 
 COMPARED = 2000
 """At most so many configs of each kind are compared to see what failures have in common."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hbtrack.database.location import search_folder
-from hbtrack.display import printable
 from hbtrack.errors import NotFound
 from hbtrack.executors.worker_files import KEPT, LOG_HEAD, WorkerFiles
-from hbtrack.reading import rows
+from hbtrack.store.reading import rows
+from hbtrack.text import printable
 
 PIECE = 64 * 1024
 """Bytes that are read at once."""

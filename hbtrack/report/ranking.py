@@ -5,9 +5,9 @@ import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from hbtrack.display import printable
 from hbtrack.errors import UsageError
-from hbtrack.reading import Row, rows
+from hbtrack.store.reading import Row, rows
+from hbtrack.text import printable
 
 COLUMNS = ("rank", "loss", "epochs", "epochs_reached", "bracket", "config_id", "seconds")
 

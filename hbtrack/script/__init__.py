@@ -1,1 +1,4 @@
-"""The user's script, asked from outside: it is imported only in a process of its own."""
+"""Asks the user's script, in a process of its own.
+
+Read in this order: command, inside, probe, sampler.
+"""

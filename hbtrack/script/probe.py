@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from hbtrack import contract
+from hbtrack.core import contract
+from hbtrack.core.records import Command, Grown, Place, Sampled
+from hbtrack.core.schedule import Schedule
+from hbtrack.core.verdict import signal_name
 from hbtrack.errors import ScriptError, UsageError
-from hbtrack.records import Launch, Place, Sampled
-from hbtrack.schedule import Schedule
-from hbtrack.verdict import signal_name
 
 TICK = 0.1  # seconds between two looks at whether the process still lives
 PRINTED = 64 * 1024  # bytes of what the script printed that are shown
@@ -35,15 +35,6 @@ _NEEDED = {
     "get_random_config_id": "def get_random_config_id(rng): return f'lr:{rng.choice([...])}'  "
     "# a string that describes one configuration",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Grown:
-    """What a larger schedule adds to the opened passes of a search."""
-
-    slots: dict[Place, str]  # new places of first rungs and their config_ids
-    params: dict[str, dict[str, contract.ParamValue]]  # of the ids that are new to the search
-    differing: tuple[Place, ...]  # slots where a fresh search would have another id
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +68,9 @@ class ScriptProbe:
     """One import of the script. Use as a context manager."""
 
     def __init__(
-        self, launch: Launch, time_limit: float, *, still_holds: str = "Nothing was started."
+        self, command: Command, time_limit: float, *, still_holds: str = "Nothing was started."
     ) -> None:
-        self._launch = launch
+        self._command = command
         self._still_holds = still_holds  # the last words of every refusal
         self._time_limit = time_limit
         self._step = "import"
@@ -88,14 +79,14 @@ class ScriptProbe:
         self._channel, inner = socket.socketpair()
         self._channel.settimeout(TICK)
         inside = Path(__file__).with_name("inside.py")
-        command = [launch.python, os.fspath(inside), str(inner.fileno()), launch.script]
+        argv = [command.python, os.fspath(inside), str(inner.fileno()), command.script]
         try:
             self._process = subprocess.Popen(
-                [*command, *launch.script_args],
+                [*argv, *command.script_args],
                 stdin=subprocess.DEVNULL,
                 stdout=self._printed,
                 stderr=self._printed,
-                cwd=launch.cwd,
+                cwd=command.cwd,
                 pass_fds=[inner.fileno()],
                 start_new_session=True,
             )
@@ -103,7 +94,7 @@ class ScriptProbe:
             self._channel.close()
             self._printed.close()
             raise ScriptError(
-                f"The interpreter {launch.python} could not be started in {launch.cwd}: "
+                f"The interpreter {command.python} could not be started in {command.cwd}: "
                 f"{error.strerror}. {still_holds} Name another with --python PATH.",
                 see="no-interpreter",
             ) from error
@@ -123,7 +114,7 @@ class ScriptProbe:
 
     def identity(self) -> str:
         """What run_identity returns for the user's arguments, asked twice. Raises ScriptError."""
-        return self.identity_for(self._launch.script_args)
+        return self.identity_for(self._command.script_args)
 
     def imported(self) -> None:
         """Wait until the script is imported. Raises ScriptError if it cannot be."""
@@ -297,8 +288,8 @@ class ScriptProbe:
 
     def _doing(self) -> str:
         if self._step == "import":
-            return f"Importing {self._launch.script}"
-        return f"{self._step} of {self._launch.script}"
+            return f"Importing {self._command.script}"
+        return f"{self._step} of {self._command.script}"
 
     def _ending(self) -> str | None:
         """How the process ended, if it has. It is not reaped: `close` kills its group by number."""
@@ -314,14 +305,14 @@ class ScriptProbe:
         where = self._doing()
         if problem == "missing" and step == "numpy":
             return self._error(
-                f"The interpreter {self._launch.python} has no numpy, which "
+                f"The interpreter {self._command.python} has no numpy, which "
                 "get_random_config_id(rng: np.random.RandomState) needs. Install it there, or name "
                 "another interpreter with --python PATH.",
                 see="no-numpy",
             )
         if problem == "missing":
             return self._error(
-                f"{self._launch.script} has no function {step}. Add one, such as:\n"
+                f"{self._command.script} has no function {step}. Add one, such as:\n"
                 f"    {_NEEDED[step]}",
                 see="no-function",
             )

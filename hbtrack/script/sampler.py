@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Callable
 
+from hbtrack.core.records import Command, Sampled
+from hbtrack.core.schedule import Schedule
 from hbtrack.errors import HbtrackError, ScriptError
-from hbtrack.records import Launch, Sampled
-from hbtrack.schedule import Schedule
 from hbtrack.script.probe import ScriptProbe
 
 _STILL_HOLDS = (
@@ -19,7 +19,7 @@ class PassSampler:
 
     def __init__(
         self,
-        launch: Launch,
+        command: Command,
         run_identity: str,
         *,
         schedule: Schedule,
@@ -27,7 +27,7 @@ class PassSampler:
         time_limit: float,
         first: Sampled | None,
     ) -> None:
-        self._launch = launch
+        self._command = command
         self._run_identity = run_identity
         self._schedule = schedule
         self._seed = seed
@@ -60,12 +60,12 @@ class PassSampler:
 
     def _sample(self, pass_: int, used: list[str], wake: Callable[[], None]) -> None:
         try:
-            self._probe = ScriptProbe(self._launch, self._time_limit, still_holds=_STILL_HOLDS)
+            self._probe = ScriptProbe(self._command, self._time_limit, still_holds=_STILL_HOLDS)
             with self._probe:
                 identity = self._probe.identity()
                 if identity != self._run_identity:
                     raise ScriptError(
-                        f"run_identity of {self._launch.script} now says {identity!r}, not "
+                        f"run_identity of {self._command.script} now says {identity!r}, not "
                         f"{self._run_identity!r}: it was changed while the search ran. "
                         f"{_STILL_HOLDS}",
                         see="script-changed",

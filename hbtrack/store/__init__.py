@@ -1,1 +1,4 @@
-"""What is written to and read from the database: facts in, facts out, nothing decided."""
+"""What is written to the database and read back; decides nothing.
+
+Read in this order: facts, catalogue, statements, ledger, derived, reading.
+"""

@@ -5,9 +5,8 @@ import secrets
 from sqlite3 import Connection
 from typing import Any
 
-from hbtrack.database.connection import Database
-from hbtrack.records import (
-    Launch,
+from hbtrack.core.records import (
+    Command,
     Limits,
     Resources,
     Sampled,
@@ -18,7 +17,9 @@ from hbtrack.records import (
     facts_of,
     iso,
 )
-from hbtrack.schedule import Schedule
+from hbtrack.core.schedule import Schedule
+from hbtrack.database.connection import Database
+from hbtrack.errors import HbtrackError
 
 # Many rows at once, handed to the database driver as they are: a pass may have a million configs.
 _ADD_BRACKET = """
@@ -54,7 +55,7 @@ def create_search(
     run_identity: str,
     *,
     terms: Terms,
-    launch: Launch,
+    command: Command,
     resources: Resources,
     limits: Limits,
     schedule: Schedule,
@@ -69,12 +70,12 @@ def create_search(
         "run_identity": run_identity,
         "token": secrets.token_hex(6),
         **facts_of(terms),
-        **facts_of(launch),
+        **facts_of(command),
         **facts_of(resources),
         **facts_of(limits),
         **facts_of(summary),
         "configs": json.dumps(terms.configs),
-        "script_args": json.dumps(launch.script_args),
+        "script_args": json.dumps(command.script_args),
         "status": SearchStatus.UNFINISHED,
         "fence": 0,
         "created_at": iso(now),
@@ -165,7 +166,7 @@ def _search(row: dict[str, Any]) -> Search:
         run_identity=row["run_identity"],
         token=row["token"],
         terms=of(Terms, configs=tuple(json.loads(row["configs"]))),
-        launch=of(Launch, script_args=tuple(json.loads(row["script_args"]))),
+        command=of(Command, script_args=tuple(json.loads(row["script_args"]))),
         resources=of(Resources, isolate_gpus=bool(row["isolate_gpus"])),
         limits=of(Limits, retry_timeouts=bool(row["retry_timeouts"])),
         status=SearchStatus(row["status"]),
@@ -173,3 +174,45 @@ def _search(row: dict[str, Any]) -> Search:
         fence=row["fence"],
         judged=bool(row["judged"]),
     )
+
+
+_OF = {
+    "search": "pk = ?",
+    "driver": "search_pk = ?",
+    "bracket": "search_pk = ?",
+    "rung": "bracket_pk IN (SELECT pk FROM bracket WHERE search_pk = ?)",
+    "config": "search_pk = ?",
+    "param": "config_pk IN (SELECT pk FROM config WHERE search_pk = ?)",
+    "place": "rung_pk IN (SELECT r.pk FROM rung r JOIN bracket b ON b.pk = r.bracket_pk "
+    "WHERE b.search_pk = ?)",
+    "evaluation": "config_pk IN (SELECT pk FROM config WHERE search_pk = ?)",
+    "attempt": "evaluation_pk IN (SELECT e.pk FROM evaluation e "
+    "JOIN config c ON c.pk = e.config_pk WHERE c.search_pk = ?)",
+    "incumbent": "search_pk = ?",
+    "output": "attempt_pk IN (SELECT a.pk FROM attempt a JOIN evaluation e "
+    "ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk WHERE c.search_pk = ?)",
+}
+"""Which rows of each table belong to a search; a table is found by those before it."""
+
+
+def delete_search(connection: Connection, search_pk: int) -> None:
+    """Delete all rows of a search.
+
+    The connection is one without foreign keys: without an index for each of them SQLite would look
+    through a whole table for every row that goes. They are checked at the end instead, all at once.
+    Raises HbtrackError when rows that stay refer to some that would go.
+    """
+    for table, of in reversed(_OF.items()):
+        connection.execute(f"DELETE FROM {table} WHERE {of}", (search_pk,))
+    if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
+        raise HbtrackError(
+            f"The table {broken[0]} would refer to rows that are gone. Nothing was removed; "
+            "`hbtrack db check` says what is wrong with the file.",
+            see="inconsistent",
+        )
+
+
+def token_of(connection: Connection, search_pk: int) -> str | None:
+    """The token of the search that has this key; None if there is none."""
+    row = connection.execute("SELECT token FROM search WHERE pk = ?", (search_pk,)).fetchone()
+    return str(row[0]) if row else None

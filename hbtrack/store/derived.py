@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from sqlite3 import Connection
 from typing import Any
 
-from hbtrack.records import (
+from hbtrack.core.records import (
     BracketSummary,
     Loss,
     Place,
@@ -23,7 +23,7 @@ from hbtrack.records import (
     Summary,
     rung_of,
 )
-from hbtrack.schedule import Schedule
+from hbtrack.core.schedule import Schedule
 
 ORPHAN = 2**62
 """The position of an evaluation that no place uses: after every real one."""

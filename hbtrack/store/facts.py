@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from hbtrack.keeping import all_kept
-from hbtrack.records import AttemptStatus, Facts, OpenAttempt, RungKey, unix
+from hbtrack.core.gc_paused import gc_paused
+from hbtrack.core.records import AttemptStatus, Facts, OpenAttempt, RungKey, unix
 
 _CONFIGS = "SELECT pk, config_id FROM config WHERE search_pk = ?"
 
@@ -73,7 +73,7 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
         return query(sql, (search_pk,))
 
     lives = [unix(end) - unix(start) for start, end in rows(_LIVES)]
-    with all_kept():
+    with gc_paused():
         # A row that names its config by a number costs half of one with the text.
         ids: dict[int, str] = {row[0]: row[1] for row in rows(_CONFIGS)}
         entered = {}
@@ -86,7 +86,7 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
         results=results,
         entered=entered,
         open_attempts=tuple(open_attempts(query, search_pk)),
-        lived=sum(max(0.0, seconds) for seconds in lives),
+        earlier_seconds=sum(max(0.0, seconds) for seconds in lives),
     )
 
 

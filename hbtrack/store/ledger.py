@@ -10,14 +10,11 @@ from contextlib import contextmanager
 from sqlite3 import Connection
 from typing import Any
 
-from hbtrack.database.connection import Database
-from hbtrack.errors import HbtrackError, Superseded
-from hbtrack.faults import passing
-from hbtrack.records import (
+from hbtrack.core.records import (
     AttemptStatus,
+    Command,
     Consequences,
     Facts,
-    Launch,
     Limits,
     Place,
     Resources,
@@ -30,6 +27,9 @@ from hbtrack.records import (
     iso,
     rung_of,
 )
+from hbtrack.database.connection import Database
+from hbtrack.errors import HbtrackError, Superseded
+from hbtrack.faults import fault_point
 from hbtrack.store.catalogue import add_configs
 from hbtrack.store.facts import load_facts
 from hbtrack.store.statements import SQL
@@ -58,12 +58,12 @@ class Ledger:
         *,
         host: str,
         pid: int,
-        launch: Launch,
+        command: Command,
         resources: Resources,
         limits: Limits,
         workers: int | None,
         isolated: bool,
-        command: tuple[str, str],
+        command_text: tuple[str, str],
         now: float,
     ) -> Facts:
         """Become the search's driver: older ones write nothing from here on. Its facts.
@@ -71,15 +71,15 @@ class Ledger:
         `before` is the fence of this process, if it was the driver already: it does not take the
         search from a newer one.
         `workers` is how many it has, None if it only ends what runs; `isolated` if attempts get
-        their GPUs by CUDA_VISIBLE_DEVICES; `command` is the shell-quoted text before and
+        their GPUs by CUDA_VISIBLE_DEVICES; `command_text` is the shell-quoted text before and
         after CONFIG_ID --epochs N --gpu G.
         """
-        facts = facts_of(launch) | facts_of(resources) | facts_of(limits)
+        facts = facts_of(command) | facts_of(resources) | facts_of(limits)
         facts |= {"search": self.search_pk, "driver_workers": workers, "isolated": isolated}
-        facts["script_args"] = json.dumps(launch.script_args)
+        facts["script_args"] = json.dumps(command.script_args)
         self._host = host
         facts |= {"host": host, "pid": pid, "now": iso(now)}
-        facts |= {"command_head": command[0], "command_tail": command[1]}
+        facts |= {"command_head": command_text[0], "command_tail": command_text[1]}
         with self._database.transaction() as connection:
             if before is not None:
                 self._require(connection, before)
@@ -90,8 +90,8 @@ class Ledger:
             budgets = sorted({key.first_epochs for key in self._rungs})
             self._order = {first_epochs: number for number, first_epochs in enumerate(budgets)}
             found = load_facts(connection.execute, self.search_pk)
-            passing("own.before")
-        passing("own.after")
+            fault_point("own.before")
+        fault_point("own.after")
         return found
 
     @contextmanager
@@ -100,8 +100,8 @@ class Ledger:
         with self._database.transaction() as connection:
             self._require(connection, self._fence)
             yield Writer(connection, self)
-            passing("commit.before")
-        passing("commit.after")
+            fault_point("commit.before")
+        fault_point("commit.after")
 
     def _require(self, connection: Connection, fence: int) -> None:
         if _one(connection, "fence", {"search": self.search_pk})[0] != fence:
@@ -235,7 +235,7 @@ class Writer:
     def open_pass(self, sampled: Sampled) -> None:
         """The configs of a pass; `apply` writes their places."""
         add_configs(self.connection, self._ledger.search_pk, sampled)
-        passing("pass.inside")
+        fault_point("pass.inside")
 
     def apply(self, consequences: Consequences, now: float, called: Place | None = None) -> None:
         """What followed from a fact: from the end of the attempt that was `called` for a place."""
@@ -276,7 +276,7 @@ class Writer:
         for closed in consequences.closed:
             rung = self._ledger.rung_pk(closed.rung)
             _run(self.connection, "drop", {"rung": rung})
-            passing("promote.inside")
+            fault_point("promote.inside")
             self._many("promote", [{"rung": rung, "slot": slot} for slot in closed.promoted])
         self._many(
             "incumbent",
@@ -310,9 +310,9 @@ class Writer:
         if _run(self.connection, "ranked", search).rowcount:
             _run(self.connection, "rank", search)
 
-    def seen(self, now: float) -> None:
+    def heartbeat(self, now: float) -> None:
         """This driver lives."""
-        self.change("seen", {"driver": self._ledger.driver_pk, "now": iso(now)})
+        self.change("heartbeat", {"driver": self._ledger.driver_pk, "now": iso(now)})
 
     def change(self, name: str, facts: dict[str, Any]) -> None:
         """Run a statement that must change exactly one row."""

@@ -66,7 +66,7 @@ SQL = {
     "script_sha256, command_head, command_tail, started_at, workers, isolated) VALUES (:search, "
     ":fence, :host, :pid, :python, :script, :script_args, :script_sha256, :command_head, "
     ":command_tail, :now, :driver_workers, :isolated) RETURNING pk",
-    "seen": "UPDATE driver SET seen_at = :now WHERE pk = :driver",
+    "heartbeat": "UPDATE driver SET seen_at = :now WHERE pk = :driver",
     "judged": "UPDATE search SET judged = 1 WHERE pk = :search",
     "own": "UPDATE search SET fence = fence + 1, script = :script, script_sha256 = :script_sha256, "
     "python = :python, cwd = :cwd, workers = :workers, gpus = :gpus, "

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TOY, Hbtrack, wait_for
 
-from hbtrack import ownership
+from hbtrack.driver import lock
+from hbtrack.driver.lock import PATIENCE, DriverLock, Owner, owner_of, signal_owner
 from hbtrack.errors import Conflict
-from hbtrack.ownership import PATIENCE, Owner, Ownership, owner_of, signal_owner
 
 Script = Callable[..., Path]
 Start = Callable[..., subprocess.Popen[str]]
@@ -120,12 +120,12 @@ def test_fault_66_of_drivers_that_start_at_once_one_runs_and_the_others_name_it(
 
 
 def test_fault_66_a_search_that_is_owned_is_refused_within_about_a_second(tmp_path: Path) -> None:
-    first = Ownership(tmp_path, "mine")
+    first = DriverLock(tmp_path, "mine")
 
     def seconds() -> float:
         begun = time.monotonic()
         with pytest.raises(Conflict, match=f"pid {os.getpid()} on {os.uname().nodename}, for 0:0"):
-            Ownership(tmp_path, "mine")
+            DriverLock(tmp_path, "mine")
         return time.monotonic() - begun
 
     # A busy machine may hold one up for some time.
@@ -153,10 +153,10 @@ def test_fault_66_a_driver_is_named_that_writes_its_name_after_a_stall(unnamed: 
 def test_fault_66_a_driver_that_never_writes_its_name_has_just_started(
     unnamed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "NAMING", 0.2)
+    monkeypatch.setattr(lock, "NAMING", 0.2)
     assert str(owner_of(unnamed.parent)) == "just started"
     with pytest.raises(Conflict, match=r"Another hbtrack is running 'mine' \(just started\)"):
-        Ownership(unnamed.parent, "mine")
+        DriverLock(unnamed.parent, "mine")
     with pytest.raises(Conflict, match="just started"):
         signal_owner(unnamed.parent, signal.SIGTERM)
 
@@ -177,7 +177,7 @@ def test_fault_66_stop_reaches_a_driver_that_writes_its_name_over_that_of_the_on
         return True
 
     written(7)
-    monkeypatch.setattr(ownership, "signal_if", signal_if)
+    monkeypatch.setattr(lock, "signal_if", signal_if)
     assert signal_owner(unnamed.parent, signal.SIGTERM)
     assert reached == [8]
 
@@ -185,7 +185,7 @@ def test_fault_66_stop_reaches_a_driver_that_writes_its_name_over_that_of_the_on
 CROWD = """
 import sys, time
 from pathlib import Path
-from hbtrack.ownership import owner_of
+from hbtrack.driver.lock import owner_of
 folder, ends = Path(sys.argv[1]), time.monotonic() + 100
 (folder / f"looks{sys.argv[2]}").touch()
 while not (folder / "all").exists() and time.monotonic() < ends:
@@ -199,7 +199,7 @@ while not (folder / "enough").exists() and time.monotonic() < ends:
 def test_fault_66_a_crowd_that_asks_for_the_status_is_never_taken_for_another_driver(
     tmp_path: Path,
 ) -> None:
-    Ownership(tmp_path, "mine").release()
+    DriverLock(tmp_path, "mine").release()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     crowd = [
         subprocess.Popen([sys.executable, "-c", CROWD, tmp_path, str(number)], env=environment)
@@ -209,7 +209,7 @@ def test_fault_66_a_crowd_that_asks_for_the_status_is_never_taken_for_another_dr
         wait_for(lambda: len(list(tmp_path.glob("looks*"))) == len(crowd))
         (tmp_path / "all").touch()
         for _ in range(10):
-            Ownership(tmp_path, "mine").release()
+            DriverLock(tmp_path, "mine").release()
     finally:
         for name in ("all", "enough"):
             (tmp_path / name).touch()
@@ -220,13 +220,13 @@ def test_fault_66_a_crowd_that_asks_for_the_status_is_never_taken_for_another_dr
 def test_fault_66_a_reader_that_is_slow_to_let_go_is_not_taken_for_another_driver(
     tmp_path: Path,
 ) -> None:
-    Ownership(tmp_path, "mine").release()
+    DriverLock(tmp_path, "mine").release()
     lock = os.open(tmp_path / "driver.lock", os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_SH)
     lets_go = threading.Timer(2 * PATIENCE, os.close, [lock])
     lets_go.start()
     try:
-        Ownership(tmp_path, "mine").release()
+        DriverLock(tmp_path, "mine").release()
     finally:
         lets_go.join()
 
@@ -429,7 +429,7 @@ def test_fault_73_a_recorded_process_number_that_is_now_somebody_elses_is_left_a
 REUSE = """
 import os, signal, subprocess, sys
 from pathlib import Path
-from hbtrack.executors import carriers
+from hbtrack.executors import processes
 
 module, name = {"handle": (os, "pidfd_open"), "signal": (signal, "pidfd_send_signal")}[sys.argv[1]]
 script = subprocess.Popen(["sleep", "60"], env={"HBTRACK_ATTEMPT": "token-1"})
@@ -444,7 +444,7 @@ def reuse_first(*arguments, call=getattr(module, name)):
     return call(*arguments)
 
 setattr(module, name, reuse_first)
-carriers.signal_all(carriers.Traces("token-1", script.pid, Path("lock")), signal.SIGKILL)
+processes.signal_all(processes.ProcessMarks("token-1", script.pid, Path("lock")), signal.SIGKILL)
 assert bystanders[0].pid == script.pid
 assert bystanders[0].poll() is None
 """

@@ -579,7 +579,7 @@ sys.addaudithook(look)
 @pytest.mark.parametrize(
     ("moment", "code"),
     [
-        ("import hbtrack.session", 130),
+        ("import hbtrack.searches.session", 130),
         ("subprocess.Popen", 75),
         ("schema.sql", 75),
         pytest.param("sqlite3.connect", 75, marks=pytest.mark.slow),

@@ -13,7 +13,7 @@ from conftest import ROOT, TOY, Hbtrack, wait_for
 
 from hbtrack.executors.worker_files import WorkerFiles
 from hbtrack.faults import POINTS
-from hbtrack.replay import check_database
+from hbtrack.searches.verify import check_database
 
 SEARCH = ("run", "--max-epochs", 3, "--passes", 2, "--workers", 2, TOY, "--space", 9)
 ELSEWHERE = {"remove.inside", "remove.after"}  # a search that is removed: tests/test_rm.py

@@ -17,12 +17,11 @@ from pathlib import Path
 import pytest
 from conftest import REFUSAL, TOY, Hbtrack, wait_for
 
-from hbtrack import session
 from hbtrack.cli import main
 from hbtrack.database import connection
-from hbtrack.database.filesystem import is_shared, kind_of
-from hbtrack.database.locker import holder_of
+from hbtrack.database.filesystem import holder_of, is_shared, kind_of
 from hbtrack.database.upgrade import prepare_for_writing
+from hbtrack.searches import session
 
 CONTRACT = """
 import os, signal, sys, time

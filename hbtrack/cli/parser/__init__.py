@@ -1,11 +1,14 @@
-"""What can be typed. Loads nothing but argparse; the commands are imported when they are called."""
+"""What can be typed. Loads nothing but argparse; the commands are imported when they are called.
+
+Read in this order: pieces, values, script_args, searching, asking.
+"""
 
 import argparse
 from collections.abc import Sequence
 
 from hbtrack.cli.parser import asking, searching
 from hbtrack.cli.parser.pieces import Explain, Parser
-from hbtrack.cli.parser.script_args import script_args, split_at_script, typed_options
+from hbtrack.cli.parser.script_args import given_options, script_args, split_at_script
 from hbtrack.version import __version__
 
 
@@ -19,7 +22,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if calls_script:
         args.script_args = script_args(commands[args.verb], args.verb, tail)
-    args.typed = typed_options(commands.get(args.verb), argv[1:])
+    args.given = given_options(commands.get(args.verb), argv[1:])
     return args
 
 

@@ -25,7 +25,7 @@ def split_at_script(
 
 def script_args(parser: argparse.ArgumentParser, verb: str, tail: Sequence[str]) -> list[str]:
     """The script's own arguments; refuses what hbtrack would have taken before SCRIPT."""
-    from hbtrack.contract import RESERVED_OPTIONS  # noqa: PLC0415 - only `run` needs it
+    from hbtrack.core.contract import RESERVED_OPTIONS  # noqa: PLC0415 - only `run` needs it
 
     own = {*_options(parser), *RESERVED_OPTIONS}
     before = tail[: tail.index("--")] if "--" in tail else tail
@@ -48,7 +48,7 @@ def script_args(parser: argparse.ArgumentParser, verb: str, tail: Sequence[str])
     return [*before, *tail[len(before) + 1 :]]
 
 
-def typed_options(parser: argparse.ArgumentParser | None, argv: Sequence[str]) -> set[str]:
+def given_options(parser: argparse.ArgumentParser | None, argv: Sequence[str]) -> set[str]:
     """The destinations of the options that the user gave."""
     options = _options(parser) if parser else {}
     names = (word.split("=")[0] for word in argv if word.startswith("-"))

@@ -1,0 +1,92 @@
+"""All checks of a script, one after the other, in a private folder that is gone afterwards."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hbtrack.check.finding import POINTS, Finding, Status, skipped
+from hbtrack.check.functions import ask
+from hbtrack.check.procedure import Course
+from hbtrack.check.scratch import copy_folder, scratch_folder
+from hbtrack.check.script_run import Bench
+from hbtrack.check.workspaces import OutOfConfigs, Runs
+from hbtrack.core.records import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What is to be checked, and how."""
+
+    command: Command
+    in_place: bool
+    timeout: float  # seconds of a run of the script
+    import_timeout: float  # seconds of an import of it
+
+
+def findings(check: Check, tell: Callable[[str], None]) -> Iterator[Finding]:
+    """Try the script, point by point; `tell` hears the name of what is tried next.
+
+    It is imported in the very copy that its runs start from, as in a search: what the functions
+    leave there, such as a table of ids, the runs find.
+
+    Raises UsageError when the working directory is too large to be copied.
+    """
+    with scratch_folder() as scratch:
+        pristine = None
+        if not check.in_place:
+            pristine = scratch / "pristine"
+            copy_folder(Path(check.command.cwd), pristine)
+        found = []
+        with suppress(OutOfConfigs):
+            for finding in _in(scratch, pristine, check, tell):
+                found.append(finding)
+                yield _where_it_was(finding, scratch, check.command)
+        yield from _not_tried(found)
+
+
+def _not_tried(found: list[Finding]) -> Iterator[Finding]:
+    """The checks that are missing, and why."""
+    fails = [finding.name for finding in found if finding.status is Status.FAIL]
+    because = f"since {fails[-1]} fails" if fails else "for lack of different configs"
+    seen = {finding.name for finding in found}
+    yield from (skipped(name, f"not tried, {because}") for name in POINTS if name not in seen)
+
+
+def _in(
+    scratch: Path, pristine: Path | None, check: Check, tell: Callable[[str], None]
+) -> Iterator[Finding]:
+    command = check.command
+    imports = _moved(command, pristine) if pristine else command
+    ids = yield from ask(imports, check.import_timeout, tell)
+    if not ids:
+        return
+    logs, work = scratch / "logs", scratch / "work"
+    logs.mkdir()
+    work.mkdir()
+    bench = Bench(command, check.timeout, logs)
+    try:
+        yield from Course(Runs(bench, list(ids), pristine, work), tell).findings()
+    finally:
+        bench.end()
+
+
+def _moved(command: Command, copy: Path) -> Command:
+    """The script in a copy of its working directory, if it lies in that at all."""
+    script, cwd = Path(command.script), Path(command.cwd)
+    if script.is_relative_to(cwd):
+        script = copy / script.relative_to(cwd)
+    return replace(command, script=str(script), cwd=str(copy))
+
+
+def _where_it_was(finding: Finding, scratch: Path, command: Command) -> Finding:
+    """The same, with paths as they are in the user's own folder."""
+    copies = re.compile(re.escape(str(scratch)) + r"/(?:pristine|work/\d+)")
+
+    def mended(text: str) -> str:
+        return copies.sub(lambda _: command.cwd, text)
+
+    return replace(
+        finding, says=mended(finding.says), evidence=tuple(map(mended, finding.evidence))
+    )

@@ -1,0 +1,232 @@
+"""The script is imported, and its functions are asked: points 1, 4 and 5 of the contract."""
+
+import secrets
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+from hbtrack.check import advice
+from hbtrack.check.finding import Finding, failed, passed, skipped, warned
+from hbtrack.check.scratch import Touched, Watch
+from hbtrack.core.contract import LossRefused, ParamValue, config_id_problem, read_loss
+from hbtrack.core.records import Command
+from hbtrack.core.schedule import make_schedule
+from hbtrack.errors import ScriptError
+from hbtrack.script.probe import Examined, ScriptProbe
+
+SLOW_IMPORT = 30.0  # seconds
+DRAWS = 200
+LATER = 1.0  # seconds until the other process is asked: what has the time in it then differs
+TYPICAL = make_schedule(81, Fraction(3))  # what `hbtrack run` does if nothing else is said
+
+Tell = Callable[[str], None]
+Said = TypeVar("Said")
+
+
+def ask(
+    command: Command, time_limit: float, tell: Tell
+) -> Generator[Finding, None, tuple[str, ...]]:
+    """Import the script in processes of its own, and ask it all that a search may ask.
+
+    Returns different ids that can be passed.
+    """
+    tell("import")
+    watch, started = Watch(Path(command.cwd)), time.monotonic()
+    with ScriptProbe(command, time_limit, still_holds="") as probe:
+        try:
+            probe.imported()
+        except ScriptError as error:
+            says, *evidence = _refusal(error)
+            yield _not_imported(says, evidence)
+            return ()
+        seconds = time.monotonic() - started
+        yield imported(seconds, probe.printed(), watch.touched())
+        with ScriptProbe(command, time_limit, still_holds="") as other:
+            seed = secrets.randbelow(2**31)  # configs that nobody has trained here before
+            examined = _said(probe.examine, seed, DRAWS)
+            yield from _ask_identity(probe, other, command.script_args, tell)
+            ids = yield from _ask_sampler(probe, other, examined, seed, tell)
+    return ids
+
+
+def _said(ask: Callable[..., Said], *args: object) -> Said | ScriptError:
+    """What the script says, or why it does not."""
+    try:
+        return ask(*args)
+    except ScriptError as error:
+        return error
+
+
+def _ask_identity(
+    probe: ScriptProbe, other: ScriptProbe, args: tuple[str, ...], tell: Tell
+) -> Iterator[Finding]:
+    tell("identity")
+    try:
+        identity = probe.identity_for(args)
+        time.sleep(LATER)
+        again = other.identity_for(args)
+    except ScriptError as error:
+        says, *evidence = _refusal(error)
+        yield failed("identity", says, *evidence, change=advice.IDENTITY, example=advice.NAMES)
+        return
+    yield named(identity, again)
+    tell("arguments")
+    others = [_said(probe.identity_for, words) for words in ((), *_altered(args))]
+    yield told_apart(args, identity, others)
+
+
+def _altered(args: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The arguments with another value for one of them."""
+    values = [number for number, word in enumerate(args) if "=" in word or not word.startswith("-")]
+    return [(*args[:at], args[at] + "1", *args[at + 1 :]) for at in values]
+
+
+def _ask_sampler(
+    probe: ScriptProbe, other: ScriptProbe, examined: Examined | ScriptError, seed: int, tell: Tell
+) -> Generator[Finding, None, tuple[str, ...]]:
+    tell("sampler")
+    try:
+        if isinstance(examined, ScriptError):
+            raise examined
+        elsewhere = other.examine(seed, DRAWS)
+    except ScriptError as error:
+        says, *evidence = _refusal(error)
+        hint = advice.why(says, advice.IDS)
+        yield failed("sampler", says, *evidence, change=hint, example=advice.DRAW)
+        return ()
+    yield sampled(examined, elsewhere)
+    yield fitting(examined.ids)
+    tell("repeats")
+    try:
+        ids = probe.sample(TYPICAL, 0, 1, ()).config_ids
+    except ScriptError:  # ids that do not fit, or parameters: both have a line of their own
+        ids = ()
+    usable = [name for name in dict.fromkeys((*examined.ids, *ids)) if not config_id_problem(name)]
+    yield repeating(ids) if ids else skipped("repeats", "a whole pass could not be sampled")
+    tell("params")
+    try:
+        yield described(probe.params(usable[:DRAWS]))
+    except ScriptError as error:
+        says, *evidence = _refusal(error)
+        yield failed("params", says, *evidence, change=advice.PARAMS, example=advice.CONFIG)
+    return tuple(usable)
+
+
+def _refusal(error: ScriptError) -> list[str]:
+    """The sentence, then what shows it."""
+    first, *rest = str(error).strip().split("\n")
+    if first.endswith("failed:"):  # its traceback follows, and the last line of that says most
+        first = f"{first} {rest[-1]}"
+    return [first.rstrip("."), "\n".join(rest), error.output[-2000:].rstrip()]
+
+
+# --- what it means -------------------------------------------------------------------------------
+
+
+def imported(seconds: float, printed: str, touched: Touched) -> Finding:
+    """Whether the import did more than define functions."""
+    last = (printed.strip().splitlines() or [""])[-1]
+    ran = not isinstance(read_loss(last.encode()), LossRefused)
+    took = f"in {seconds:.2f} s"
+    if ran:
+        says = f"the import, {took}, printed {last.strip()}, as if the experiment had run"
+        return failed("import", says, printed[-500:], change=advice.IMPORT, example=advice.GUARD)
+    if touched.written:
+        files = ", ".join(sorted(touched.written)[:5])
+        says = f"the import, {took}, wrote {files}"
+        return warned("import", says, change=advice.IMPORT, example=advice.GUARD)
+    if seconds > SLOW_IMPORT:
+        says = f"the import takes {seconds:.0f} s, and every evaluation begins with it"
+        return warned("import", says, change=advice.SLOW_IMPORT)
+    return passed("import", f"imports without running the experiment, {took}")
+
+
+def _not_imported(says: str, evidence: list[str]) -> Finding:
+    hint = advice.why("\n".join([says, *evidence]), advice.IMPORT)
+    example = advice.GUARD if hint == advice.IMPORT else ""
+    return failed("import", says, *evidence, change=hint, example=example)
+
+
+def named(identity: str, again: str) -> Finding:
+    """Whether two processes give the search the same name."""
+    if identity != again:
+        says = f"run_identity says {identity!a} in one process and {again!a} in the next"
+        return failed("identity", says, change=advice.IDENTITY, example=advice.NAMES)
+    return passed("identity", f"run_identity says {identity!a}, each time")
+
+
+def told_apart(
+    args: tuple[str, ...], identity: str, others: Sequence[str | ScriptError]
+) -> Finding:
+    """Whether the name depends on the arguments; `others` are for none, then for altered ones."""
+    without = others[0]
+    if isinstance(without, ScriptError):
+        says, *evidence = _refusal(without)
+        if not args:
+            naming = {"change": advice.IDENTITY, "example": advice.NAMES}
+            return failed("arguments", says, *evidence, **naming)
+        if "sys.exit(" not in says:
+            says = f"without arguments, {says}"
+            return warned("arguments", says, *evidence, change=advice.NO_ARGS)
+        return passed("arguments", "run_identity asks for arguments when there are none")
+    if not args:
+        return passed("arguments", "run_identity takes an empty list of arguments")
+    if all(other == identity for other in others):
+        says = f"run_identity says {identity!a} also without your arguments, or with others"
+        return warned("arguments", says, change=advice.SAME_NAME, example=advice.NAMES)
+    return passed("arguments", f"run_identity tells arguments apart; without any, {without!a}")
+
+
+def sampled(examined: Examined, elsewhere: Examined) -> Finding:
+    """Whether an id follows from the generator and nothing else."""
+    for ids, where in ((examined.again, "again"), (elsewhere.ids, "in another process")):
+        for first, second in zip(examined.ids, ids, strict=True):
+            if first != second:
+                says = (
+                    f"get_random_config_id gave {_brief(first)} and {where} {_brief(second)} for "
+                    "equal generators"
+                )
+                return failed("sampler", says, change=advice.SAMPLER, example=advice.DRAW)
+    if len(set(examined.ids)) == 1:
+        says = f"get_random_config_id gave {_brief(examined.ids[0])} for {DRAWS} generators"
+        return failed("sampler", says, change=advice.SAMPLER, example=advice.DRAW)
+    if examined.moved:
+        says = f"get_random_config_id also draws from, or seeds, {' and '.join(examined.moved)}"
+        return warned("sampler", says, change=advice.SAMPLER, example=advice.DRAW)
+    return passed("sampler", "get_random_config_id depends on its generator alone")
+
+
+def fitting(ids: tuple[str, ...]) -> Finding:
+    """Whether the ids can be passed on a command line and told apart."""
+    for name in ids:
+        if problem := config_id_problem(name):
+            says = f"get_random_config_id returned {_brief(name)}, which {problem}"
+            return failed("ids", says, change=advice.IDS, example=advice.DRAW)
+    return passed("ids", f"ids fit, such as {_brief(min(ids, key=len))}")
+
+
+def repeating(ids: tuple[str, ...]) -> Finding:
+    """How many configs of a usual pass there really are."""
+    different, places = len(set(ids)), len(ids)
+    what = f"of the {places} configs of a pass with --max-epochs 81"
+    if different == places:
+        return passed("repeats", f"no repeats: {what} all are different")
+    says = f"{what} {different} are different; repeats share their losses at no cost"
+    if different < places / 2:
+        return warned("repeats", says, change=advice.REPEATS)
+    return passed("repeats", says)
+
+
+def described(found: dict[str, dict[str, ParamValue]]) -> Finding:
+    """Which parameters reports will show."""
+    names = list(dict.fromkeys(name for params in found.values() for name in params))
+    if not names:
+        return passed("params", "ids are opaque: reports show no parameters without get_config")
+    return passed("params", f"parameters for reports: {', '.join(names[:8])}")
+
+
+def _brief(text: str) -> str:
+    quoted = ascii(text)
+    return quoted if len(quoted) <= 60 else quoted[:57] + "...'"

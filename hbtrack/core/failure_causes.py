@@ -1,0 +1,81 @@
+"""Why an evaluation failed, as far as its error tells: pure.
+
+Only what is said by the machine, not by the config, may be tried again by itself: memory that ran
+out, a GPU that has gone. An illegal access or a failed assertion on the GPU is the script's own.
+"""
+
+import re
+from enum import StrEnum
+
+from hbtrack.core.records import AttemptStatus, Verdict
+
+
+class Cause(StrEnum):
+    """Whose fault a failure is, by the one word that decides what is done about it."""
+
+    GPU_MEMORY = "gpu_memory"
+    GPU_LOST = "gpu_lost"
+    MEMORY = "memory"  # of the machine
+    TIMEOUT = "timeout"
+    CONFIG = "config"  # or the script's: the same would happen again
+
+    @property
+    def is_device_error(self) -> bool:
+        """Whether it may be the GPU's fault."""
+        return self in (Cause.GPU_MEMORY, Cause.GPU_LOST)
+
+
+# What PyTorch, TensorFlow, JAX, CuPy, XGBoost and the CUDA and HIP runtimes say.
+_GPU_MEMORY = re.compile(
+    r"(CUDA|HIP|GPU|XPU)\b.{0,40}out of memory|out of memory.{0,40}\b(CUDA|HIP|GPU)"
+    r"|(cuda|hip)Error(MemoryAllocation|OutOfMemory)|CUDA_ERROR_OUT_OF_MEMORY"
+    r"|CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED|OOM when allocating"
+    r"|RESOURCE_EXHAUSTED.{0,80}(memory|alloc)|\bcuda\S*OutOfMemoryError|torch\.OutOfMemoryError",
+    re.IGNORECASE | re.DOTALL,
+)
+_GPU_LOST = re.compile(
+    r"\bXid\b|GPU is lost|fallen off the bus|no CUDA-capable device|No CUDA GPUs are available"
+    r"|invalid device ordinal|(cuda|hip)Error(NoDevice|InvalidDevice|DevicesUnavailable|ECC\w*)"
+    r"|devices? (is|are) busy or unavailable|uncorrectable ECC|CUDA_ERROR_(NO_DEVICE|ECC\w*)"
+    r"|CUDA driver initialization failed|CUDA unknown error|No HIP GPUs are available"
+    r"|hardware (stack )?error.{0,40}(GPU|CUDA)|device.{0,20}\bnot found\b.{0,20}CUDA",
+    re.IGNORECASE | re.DOTALL,
+)
+_MEMORY = re.compile(
+    r"\bMemoryError\b|Cannot allocate memory|bad_alloc|Unable to allocate .{1,40}for an array"
+    r"|DefaultCPUAllocator",
+    re.DOTALL,
+)
+_SAID = 4000  # characters: the end of what a script without a traceback said
+
+
+def cause_of(verdict: Verdict) -> Cause:
+    """Why an attempt that failed did so."""
+    if verdict.status is AttemptStatus.TIMEOUT:
+        return Cause.TIMEOUT
+    said = f"{verdict.error_type}: {verdict.error_message}"
+    if verdict.error_type in ("exit_code", "signal"):
+        said += (verdict.error or "")[-_SAID:]
+    if _GPU_MEMORY.search(said):
+        return Cause.GPU_MEMORY
+    if _GPU_LOST.search(said):
+        return Cause.GPU_LOST
+    return Cause.MEMORY if _MEMORY.search(said) else Cause.CONFIG
+
+
+_PLACE = re.compile(r'^ +File "(.*)", line (\d+)', re.MULTILINE)
+
+
+def fingerprint_of(verdict: Verdict) -> str | None:
+    """What failures of one cause have in common; None for an attempt that did not fail.
+
+    The kind, the exit status or signal, the exception's type and the place of its traceback's last
+    line, but not the message: that often names the config.
+    """
+    if verdict.status not in (AttemptStatus.FAILED, AttemptStatus.TIMEOUT):
+        return None
+    words = [verdict.error_type or "failed", verdict.signal or f"exit {verdict.exit_code}"]
+    places = _PLACE.findall(verdict.error or "")
+    if places:
+        words.append("{}:{}".format(*places[-1]))
+    return "; ".join(words)

@@ -1,0 +1,98 @@
+"""The limits of a whole search: pure, judged from the plan and the time that drivers lived."""
+
+from dataclasses import dataclass
+
+from hbtrack.core.contract import exception_of
+from hbtrack.core.plan import Plan
+from hbtrack.core.records import Limits
+from hbtrack.text import budget, duration
+
+BROKEN = "the script is plainly broken"
+FIRST = 10
+"""So many evaluations that all fail alike mean that the script is broken, not the configs."""
+TOO_SLOW = f"the first {FIRST} evaluations all took longer than --timeout allows"
+
+TOO_MANY = "--max-failures"
+MOST_TEXT = 200
+"""So many characters of an error are part of a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A limit that stops the search: why, and what to type to go on."""
+
+    reason: str
+    to_go_on: str
+    failure: bool = False  # exit status 1, not 0
+    once: bool = False  # it does not stop the search again
+
+
+def reached(limits: Limits, plan: Plan, lived: float) -> Reached | None:
+    """The limit that the search has reached, if there is one; `lived` in seconds."""
+    target, most, failed = limits.target_loss, limits.max_time, plan.places_failed
+    if target is not None and plan.best and plan.best[0] <= target:
+        loss, _, config_id, epochs = plan.best
+        return Reached(
+            f"--target-loss {target:g} is reached: {loss!r} at {budget(epochs)} by {config_id}",
+            "--target-loss with a smaller loss, or none",
+        )
+    if most is not None and lived >= most:
+        return Reached(
+            f"--max-time {duration(most)} is used up: hbtrack has worked on it for "
+            f"{duration(lived)}",
+            "--max-time with a longer total, or none",
+        )
+    allowed = allowed_failures(limits.max_failures, plan)
+    if allowed is not None and failed > allowed:
+        return Reached(
+            f"{TOO_MANY} {limits.max_failures} is exceeded: {failed} evaluations failed",
+            "--max-failures with a larger number, or none",
+            failure=True,
+        )
+    return None
+
+
+def failed_by(stop_reason: str) -> bool:
+    """Whether a search with this reason was stopped by its failures: exit status 1, not 0."""
+    return stop_reason.startswith((TOO_MANY, BROKEN, TOO_SLOW))
+
+
+def at_limit(stop_reason: str) -> bool:
+    """Whether it was stopped by one of its limits, and not by somebody."""
+    return stop_reason.startswith("--") or failed_by(stop_reason)
+
+
+def allowed_failures(text: str | None, plan: Plan) -> float | None:
+    """How many evaluations may fail; a percentage is of all that the schedule has."""
+    if text is None:
+        return None
+    if text.endswith("%"):
+        return float(text[:-1]) / 100 * plan.schedule.evaluations * plan.passes
+    return float(text)
+
+
+def broken(fingerprint: str, error: str) -> Reached:
+    """The stop of a search whose first evaluations all failed alike."""
+    if fingerprint.startswith("timeout;"):
+        return Reached(
+            TOO_SLOW,
+            "--timeout with a longer time, or none",
+            failure=True,
+            once=True,
+        )
+    return Reached(
+        f"{BROKEN}: the first {FIRST} evaluations all failed in the same way "
+        f"({fingerprint}): {_brief(error)}",
+        "",
+        failure=True,
+        once=True,
+    )
+
+
+def _brief(error: str) -> str:
+    """The exception with the first line of its message, or the last line of another error."""
+    if exception := exception_of(error):
+        first = exception[1].splitlines()[:1]
+        return ": ".join([exception[0], *first])[:MOST_TEXT].rstrip(".")
+    last = error.strip().splitlines()[-1:] or ["no error text"]
+    return last[0][:MOST_TEXT].rstrip(".")

@@ -1,0 +1,511 @@
+"""From facts to decisions: what is recorded so far -> what to run next.
+
+The plan knows the schedule, the sampled ids and the recorded losses, nothing else: no clock, no
+I/O, no randomness. What it decides depends on the *set* of facts, never on the order in which they
+arrived. There is no resume: a start tells the plan every recorded loss and opens the stored
+passes again, which leads to the same state as living through them.
+
+The rules
+---------
+* A rung closes when all its places are settled. Its survivors are ranked by (loss, slot); the next
+  rung takes the best of them, as many as planned. What failed is never promoted.
+* The same config_id may stand in several slots. A place takes a recorded loss of its config at its
+  budget or, if there is none, at the smallest recorded budget above (no checkpoint is ever asked
+  for fewer epochs than it has). Only the canonically first slot of an id that has not come to its
+  end may call the script, so no two processes ever work on one config.
+* Ready places start in canonical order. When nothing is ready, the next pass opens.
+* A recorded evaluation belongs to the canonically first place that takes it at its own budget.
+  When the schedule has grown there may be none, for now or for ever: an orphan. Its loss counts.
+
+Why this is exact: for one config, budgets are recorded in ascending order (the rule above), so
+"the smallest recorded budget not below N" never changes once there is one.
+"""
+
+import heapq
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from hbtrack.core.gc_paused import gc_paused
+from hbtrack.core.records import (
+    BracketStatus,
+    Closed,
+    Consequences,
+    Entered,
+    Facts,
+    Improved,
+    Loss,
+    Place,
+    RungKey,
+    Settled,
+    SlotKey,
+    rung_of,
+    slot_of,
+)
+from hbtrack.core.schedule import Bracket, Schedule
+from hbtrack.errors import HbtrackError
+from hbtrack.text import budget
+
+# --- decisions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run the script for this place."""
+
+    place: Place
+    config_id: str
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPass:
+    """Sample this pass: everything that is ready has started."""
+
+    pass_: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can start before something running ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Every bracket of every pass has come to its end."""
+
+
+Decision = Start | OpenPass | Wait | Done
+
+NOWHERE = Place(2**62, 0, 0, 0)
+"""Stands for the place of an orphan: after every real one in canonical order."""
+
+
+# --- state ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class RungState:
+    """A rung as far as it is known. `expected` shrinks when failures below leave fewer configs."""
+
+    epochs: int
+    increment: int
+    expected: int
+    members: dict[int, str] = field(default_factory=dict)  # slot -> config_id
+    losses: dict[int, Loss] = field(default_factory=dict)  # slot -> result, of settled places
+    failed: int = 0
+    best_loss: Loss = None
+    closed: Closed | None = None
+
+    @property
+    def done(self) -> int:
+        """Places that have a loss."""
+        return len(self.losses) - self.failed
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can happen here: settled, or never to be entered."""
+        return self.closed is not None or self.expected == 0
+
+
+@dataclass(slots=True)
+class _Config:
+    """One config_id: what is recorded of it and which slots it stands in.
+
+    A search may have a million of them: most stand in one slot and come to a result or two.
+    """
+
+    slots: list[SlotKey]  # canonical order
+    budgets: tuple[int, ...] = ()  # recorded, ascending
+    losses: tuple[Loss, ...] = ()  # of those budgets
+    live: int = 0  # the first slot that has not come to its end
+    # Budget -> first place that took it, and the later slots that have come to their end: where
+    # there are several slots.
+    owners: dict[int, Place] | None = None
+    ended: set[SlotKey] | None = None
+
+    def has_result_for(self, epochs: int) -> bool:
+        """Whether a budget is recorded that is not below `epochs`."""
+        return bool(self.budgets) and self.budgets[-1] >= epochs
+
+    def source_for(self, epochs: int) -> int:
+        """The recorded budget whose result a place with `epochs` takes; there must be one."""
+        return self.budgets[bisect_left(self.budgets, epochs)]
+
+
+class Plan:
+    """One search: tell it facts, ask it what to do.
+
+    Facts go in by `record` and `open_pass`, and return what follows from them; `next` answers
+    without changing anything; `start` and `requeue` keep track of what is running.
+    """
+
+    def __init__(self, schedule: Schedule, passes: int) -> None:
+        self.schedule = schedule
+        self.passes = passes
+        self.opened = 0
+        self.running: set[Place] = set()
+        self.rungs: dict[RungKey, RungState] = {}
+        self.places_expected = 0
+        self.places_done = 0
+        self.places_failed = 0
+        self.epochs_done = 0
+        self.epochs_left = 0
+        # Of all recorded: loss, place (NOWHERE for an orphan), config_id, epochs.
+        self.best: tuple[float, Place, str, int] | None = None
+        self._configs: dict[str, _Config] = {}
+        self._ready: list[Place] = []
+        for pass_ in range(1, passes + 1):
+            for bracket in schedule.brackets:
+                self._add_bracket(pass_, bracket)
+
+    def _add_bracket(self, pass_: int, bracket: Bracket) -> None:
+        for number, (rung, increment) in enumerate(
+            zip(bracket.rungs, bracket.increments(), strict=True)
+        ):
+            key = RungKey(pass_, bracket.first_epochs, number)
+            self.rungs[key] = RungState(rung.epochs, increment, rung.configs)
+            self.places_expected += rung.configs
+            self.epochs_left += rung.configs * increment
+
+    # --- facts ---
+
+    def open_pass(self, pass_: int, config_ids: Sequence[str]) -> Consequences:
+        """The pass was sampled: `config_ids` fill its first rungs in canonical order."""
+        if pass_ != self.opened + 1 or len(config_ids) != self.schedule.configs:
+            raise ValueError(f"pass {pass_} with {len(config_ids)} ids does not come next")
+        self.opened = pass_
+        result = Consequences()
+        ids = iter(config_ids)
+        for bracket in self.schedule.brackets:
+            entering = {slot: next(ids) for slot in range(bracket.configs)}
+            for slot, config_id in entering.items():
+                self._add_slot(config_id, SlotKey(pass_, bracket.first_epochs, slot))
+            self._enter(RungKey(pass_, bracket.first_epochs, 0), entering, result)
+        return result
+
+    def record(self, config_id: str, epochs: int, loss: Loss) -> Consequences:
+        """The evaluation (config_id, epochs) came to `loss`. Recording it twice is an error."""
+        config = self._configs.get(config_id)
+        if config is None:
+            config = self._configs[config_id] = _Config([])
+        budgets, losses = config.budgets, config.losses
+        index = bisect_left(budgets, epochs)
+        if index < len(budgets) and budgets[index] == epochs:
+            raise ValueError(f"({config_id!r}, {epochs}) is recorded already")
+        self.epochs_done += max(0, epochs - (budgets[-1] if budgets else 0))
+        config.budgets = (*budgets[:index], epochs, *budgets[index:])
+        config.losses = (*losses[:index], loss, *losses[index:])
+        result = Consequences()
+        if loss is not None:
+            if self.best is None or loss < self.best[0]:
+                result.improved.append(Improved(config_id, epochs, loss, self.epochs_done))
+            self._rank(loss, NOWHERE, config_id, epochs)  # its place, if any, comes below
+        for place in [self._waiting(slot) for slot in config.slots[config.live :]]:
+            if place is not None and self._epochs(place) <= epochs:
+                self._settle(place, config_id, result)
+        return result
+
+    def start(self, place: Place) -> None:
+        """The script was started for the place that `next` named, or is still running for it."""
+        if self._ready and self._ready[0] == place:
+            heapq.heappop(self._ready)
+        else:
+            self._ready.remove(place)  # ValueError: the facts contradict each other
+            heapq.heapify(self._ready)
+        self.running.add(place)
+
+    def requeue(self, place: Place) -> None:
+        """The process of this place ended without a result: it is to be run again."""
+        self.running.remove(place)
+        heapq.heappush(self._ready, place)
+
+    # --- decisions ---
+
+    def next(self) -> Decision:
+        """What an idle worker should do now."""
+        if self._ready:
+            place = self._ready[0]
+            rung = self.rungs[rung_of(place)]
+            return Start(place, rung.members[place.slot], rung.epochs)
+        if self.opened < self.passes:
+            return OpenPass(self.opened + 1)
+        return Wait() if self.running else Done()
+
+    def only_one_left(self) -> bool:
+        """Whether one place is all there is to run now: ready, nothing running, no pass to open."""
+        return len(self._ready) == 1 and not self.running and self.opened == self.passes
+
+    # --- what is known ---
+
+    def config_ids(self) -> list[str]:
+        """Every config_id of the search so far."""
+        return list(self._configs)
+
+    def places(self) -> Iterator[tuple[Place, str]]:
+        """Every place that exists with its config_id, in canonical order."""
+        for key, rung in self.rungs.items():
+            for slot, config_id in rung.members.items():
+                yield Place(*key, slot), config_id
+
+    def callable(self) -> set[Place]:
+        """The places that the script is called for, or may be at once."""
+        return self.running.union(self._ready)
+
+    def recorded(self) -> Iterator[tuple[str, int, Loss]]:
+        """Every recorded evaluation, orphans too: config_id, epochs, loss."""
+        for config_id, config in self._configs.items():
+            for epochs, loss in zip(config.budgets, config.losses, strict=True):
+                yield config_id, epochs, loss
+
+    def facts(self) -> Facts:
+        """The facts that this plan follows from; what is running is no part of them."""
+        sampled: dict[int, list[str]] = {}
+        for place, config_id in self.places():
+            if place.rung == 0:
+                sampled.setdefault(place.pass_, []).append(config_id)
+        return Facts(tuple(map(tuple, sampled.values())), tuple(self.recorded()), {}, ())
+
+    def bracket_rungs(self, pass_: int, bracket: Bracket) -> list[RungState]:
+        """The rungs of a bracket, the cheapest first."""
+        return [
+            self.rungs[RungKey(pass_, bracket.first_epochs, number)]
+            for number in range(len(bracket.rungs))
+        ]
+
+    def bracket_status(self, pass_: int, bracket: Bracket) -> BracketStatus:
+        """How far a bracket is."""
+        rungs = self.bracket_rungs(pass_, bracket)
+        if all(rung.ended for rung in rungs):
+            return BracketStatus.DONE
+        key = (pass_, bracket.first_epochs)
+        started = rungs[0].losses or any(place[:2] == key for place in self.running)
+        return BracketStatus.RUNNING if started else BracketStatus.WAITING
+
+    def place_of(self, config_id: str, epochs: int) -> Place:
+        """The place that may call the script for this evaluation.
+
+        Raises KeyError when there is none: no slot of the config is at this budget.
+        """
+        config = self._configs[config_id]
+        place = self._waiting(config.slots[config.live])
+        if place is None or self._epochs(place) != epochs:
+            raise KeyError((config_id, epochs))
+        return place
+
+    def first_failures(self, wanted: int) -> list[tuple[str, int]] | None:
+        """The first evaluations in canonical order, up to `wanted`, as far as each has failed.
+
+        Shorter than `wanted`: the next one is not settled yet. None: they will never all have
+        failed, for one of them is done or the search has fewer. An evaluation is a (config_id,
+        epochs) that was measured; places that reuse it do not count again.
+        """
+        found: dict[tuple[str, int], None] = {}
+        for rung in self.rungs.values():  # in canonical order, and so are their members
+            for slot, config_id in rung.members.items():
+                if slot not in rung.losses:
+                    return list(found)
+                if rung.losses[slot] is not None:
+                    return None
+                found[config_id, self._configs[config_id].source_for(rung.epochs)] = None
+                if len(found) == wanted:
+                    return list(found)
+            if not rung.members and rung.expected:
+                return list(found)
+        return None
+
+    def withdrawal_problem(self, config_id: str, epochs: int) -> str | None:
+        """Why this failed result must not be taken back, as a sentence's end; None if it may.
+
+        What was decided with it stands: a rung that uses it and has promoted others, and whatever
+        its config did after.
+        """
+        config = self._configs[config_id]
+        if (epochs, None) not in zip(config.budgets, config.losses, strict=True):
+            return "it is no failure that counts"
+        using = [
+            key
+            for slot in config.slots
+            for key in self._settled_rungs(slot)
+            if config.source_for(self.rungs[key].epochs) == epochs
+        ]
+        for key in using:
+            if (closed := self.rungs[key].closed) and closed.promoted:
+                s = next(b.s for b in self.schedule.brackets if b.first_epochs == key.first_epochs)
+                return f"pass {key.pass_}, bracket {s}, rung {key.rung} has promoted configs"
+        if config.budgets[-1] > epochs:
+            return f"it has a result at {budget(config.budgets[-1])}"
+        if any(self.rungs[rung_of(at)].members[at.slot] == config_id for at in self.running):
+            return "it is running"
+        return None if using else "no place uses it any more"
+
+    # --- consequences ---
+
+    def _add_slot(self, config_id: str, slot: SlotKey) -> None:
+        config = self._configs.get(config_id)
+        if config is None:
+            self._configs[config_id] = _Config([slot])
+            return
+        if len(config.slots) == 1:  # what it took at its own budgets was the first to do so
+            (first,) = config.slots
+            config.owners = {
+                epochs: Place(*key, first.slot)
+                for key in self._settled_rungs(first)
+                if (epochs := self.rungs[key].epochs) in config.budgets
+            }
+        config.slots.append(slot)
+
+    def _enter(self, key: RungKey, entering: dict[int, str], result: Consequences) -> None:
+        """Fill a rung, whole and at once; then take what is recorded already."""
+        self.rungs[key].members = entering
+        epochs = self.rungs[key].epochs
+        entered = [Entered(Place(*key, slot), config_id) for slot, config_id in entering.items()]
+        result.entered += entered
+        for place, config_id in entered:
+            config = self._configs[config_id]
+            if config.has_result_for(epochs):
+                self._settle(place, config_id, result)
+            elif config.slots[config.live] == slot_of(place):
+                heapq.heappush(self._ready, place)
+
+    def _settle(self, place: Place, config_id: str, result: Consequences) -> None:
+        rung, config = self.rungs[rung_of(place)], self._configs[config_id]
+        index = bisect_left(config.budgets, rung.epochs)  # there is one, or it would be waiting
+        source, loss = config.budgets[index], config.losses[index]
+        owner = config.owners.get(source) if config.owners else None
+        reused = source != rung.epochs or (owner is not None and owner < place)
+        result.settled.append(Settled(place, config_id, source, reused))
+        if not reused:
+            if config.owners is not None:
+                config.owners[source] = place
+            if loss is not None:
+                self._rank(loss, place, config_id, source)
+            if owner is not None:  # a later place found it as an orphan, and gives it back
+                result.settled.append(Settled(owner, config_id, source, reused=True))
+        self.running.discard(place)
+        self.epochs_left -= rung.increment
+        rung.losses[place.slot] = loss
+        if loss is None:
+            rung.failed += 1
+            self.places_failed += 1
+            self._end_slot(slot_of(place), config)
+        else:
+            self.places_done += 1
+            rung.best_loss = loss if rung.best_loss is None else min(loss, rung.best_loss)
+        if len(rung.losses) == len(rung.members):
+            self._close(rung_of(place), result)
+
+    def _close(self, key: RungKey, result: Consequences) -> None:
+        """Promote the best of a settled rung; everything else in it comes to its end."""
+        rung = self.rungs[key]
+        above_key = key._replace(rung=key.rung + 1)
+        above = self.rungs.get(above_key)
+        ranking = sorted((loss, slot) for slot, loss in rung.losses.items() if loss is not None)
+        promoted = [slot for _, slot in ranking[: above.expected if above else 0]]
+        cutoff = ranking[len(promoted) - 1][0] if promoted else None
+        rung.closed = Closed(key, tuple(sorted(promoted)), cutoff)
+        result.closed.append(rung.closed)
+        self._shrink(above_key, len(promoted))
+        for _, slot in ranking[len(promoted) :]:
+            self._end_slot(SlotKey(key.pass_, key.first_epochs, slot), self._at(rung, slot))
+        if promoted:
+            entering = {slot: rung.members[slot] for slot in rung.closed.promoted}
+            self._enter(above_key, entering, result)
+
+    def _rank(self, loss: float, place: Place, config_id: str, epochs: int) -> None:
+        if self.best is None or loss <= self.best[0]:
+            measured = (loss, place, config_id, epochs)
+            self.best = min(self.best or measured, measured)
+
+    def _shrink(self, key: RungKey, survivors: int) -> None:
+        """Fewer survivors than planned leave every rung above with at most as many."""
+        while (rung := self.rungs.get(key)) and rung.expected > survivors:
+            self.places_expected -= rung.expected - survivors
+            self.epochs_left -= (rung.expected - survivors) * rung.increment
+            rung.expected = survivors
+            key = key._replace(rung=key.rung + 1)
+
+    def _settled_rungs(self, slot: SlotKey) -> Iterator[RungKey]:
+        """The rungs in which the slot has a result."""
+        for number in count():
+            key = RungKey(slot.pass_, slot.first_epochs, number)
+            if key not in self.rungs or slot.slot not in self.rungs[key].losses:
+                break
+            yield key
+
+    def _waiting(self, slot: SlotKey) -> Place | None:
+        """The slot's place that has no result yet, if it has one."""
+        for number in count():
+            key = RungKey(slot.pass_, slot.first_epochs, number)
+            rung = self.rungs.get(key)
+            if rung is None or slot.slot not in rung.members:
+                return None
+            if slot.slot not in rung.losses:
+                return Place(*key, slot.slot)
+        return None
+
+    def _epochs(self, place: Place) -> int:
+        return self.rungs[rung_of(place)].epochs
+
+    def _at(self, rung: RungState, slot: int) -> _Config:
+        return self._configs[rung.members[slot]]
+
+    def _end_slot(self, slot: SlotKey, config: _Config) -> None:
+        """The slot wants nothing more; the next slot of its config may now call the script."""
+        if len(config.slots) == 1:
+            config.live = 1
+            return
+        config.ended = config.ended or set()
+        config.ended.add(slot)
+        while config.live < len(config.slots) and config.slots[config.live] in config.ended:
+            config.live += 1
+            if config.live < len(config.slots):
+                place = self._waiting(config.slots[config.live])
+                # It may be about to take a result: then the script is not called for it.
+                if place is not None and not config.has_result_for(self._epochs(place)):
+                    heapq.heappush(self._ready, place)
+
+
+def recompute(
+    schedule: Schedule, passes: int, facts: Facts, settled: dict[Place, Settled] | None = None
+) -> Plan:
+    """The plan that lived through `facts`, whatever places are stored above the first rungs.
+
+    What follows for each place goes into `settled`.
+    """
+    plan = Plan(schedule, passes)
+    with gc_paused():
+        for config_id, epochs, loss in facts.results:
+            plan.record(config_id, epochs, loss)
+        for pass_, config_ids in enumerate(facts.passes, 1):
+            consequences = plan.open_pass(pass_, config_ids)
+            if settled is not None:
+                settled |= {taken.place: taken for taken in consequences.settled}
+    return plan
+
+
+def rebuild(
+    schedule: Schedule, passes: int, facts: Facts, settled: dict[Place, Settled] | None = None
+) -> Plan:
+    """The plan of a start: recomputed, and the same as what is stored.
+
+    Raises HbtrackError when the places it arrives at are not the stored ones.
+    """
+    plan = recompute(schedule, passes, facts, settled)
+    for key in sorted(plan.rungs.keys() | facts.entered.keys()):
+        _compare(key, plan.rungs[key].members if key in plan.rungs else {}, facts)
+    return plan
+
+
+def _compare(key: RungKey, recomputed: dict[int, str], facts: Facts) -> None:
+    entered = facts.entered.get(key, {})
+    if entered != recomputed:
+        slot, config_id = min(recomputed.items() ^ entered.items())
+        stored = "stored but not recomputed" if entered.get(slot) == config_id else "missing"
+        raise HbtrackError(
+            f"The stored places are not those that follow from the stored losses: {config_id!r} in "
+            f"pass {key.pass_}, first budget {key.first_epochs}, rung {key.rung}, slot "
+            f"{slot} is {stored}. Nothing was changed; type `hbtrack db check`.",
+            see="inconsistent",
+        )

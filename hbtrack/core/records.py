@@ -1,0 +1,333 @@
+"""The frozen records and closed sets of words that all layers share.
+
+The words are those of the database's views, too: one word per thing.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+Loss = float | None
+"""What an evaluation came to; None is a failure."""
+
+
+def iso(seconds: float) -> str:
+    """A Unix time as the database writes it: UTC, fixed width, so that text sorts by time."""
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def facts_of(record: Any) -> dict[str, Any]:
+    """The fields of a record by name; what is inside them stays as it is."""
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+def unix(text: str) -> float:
+    """The Unix time that `iso` wrote."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+class SearchStatus(StrEnum):
+    """Whether a search has more to do."""
+
+    UNFINISHED = "unfinished"
+    STOPPED = "stopped"  # by `hbtrack stop` or a limit, as is stored; resume goes on
+    FINISHED = "finished"
+
+
+class BracketStatus(StrEnum):
+    """How far a bracket is."""
+
+    WAITING = "waiting"  # nothing of it has started
+    RUNNING = "running"
+    DONE = "done"
+
+
+class AttemptStatus(StrEnum):
+    """What became of one process run."""
+
+    RUNNING = "running"  # started and not yet settled
+    STOPPING = "stopping"  # hbtrack is about to signal it: nothing it says counts any more
+    DONE = "done"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"  # ended because hbtrack stopped it; runs again on resume
+    LOST = "lost"  # ended without a word, or by a signal that hbtrack did not send; runs again
+
+
+class Place(NamedTuple):
+    """A config's place in a rung. Tuples sort in canonical order.
+
+    A bracket is keyed by its first budget, which grows as the paper's s falls: ascending
+    `first_epochs` is "largest s first".
+    """
+
+    pass_: int  # from 1
+    first_epochs: int
+    rung: int  # 0 is the cheapest
+    slot: int  # from 0
+
+
+class RungKey(NamedTuple):
+    """A level of a bracket of a pass."""
+
+    pass_: int
+    first_epochs: int
+    rung: int
+
+
+class SlotKey(NamedTuple):
+    """A config's place in its bracket, whatever the rung."""
+
+    pass_: int
+    first_epochs: int
+    slot: int
+
+
+def rung_of(place: Place) -> RungKey:
+    """The rung that a place is in."""
+    return RungKey(place.pass_, place.first_epochs, place.rung)
+
+
+def slot_of(place: Place) -> SlotKey:
+    """The slot that a place belongs to."""
+    return SlotKey(place.pass_, place.first_epochs, place.slot)
+
+
+# --- consequences of a fact ----------------------------------------------------------------------
+
+
+class Entered(NamedTuple):
+    """A config has a place in a rung."""
+
+    place: Place
+    config_id: str
+
+
+class Settled(NamedTuple):
+    """A place has a result: that of its config at `source_epochs`, its budget or one above.
+
+    `reused` unless the script was called for this very place.
+    """
+
+    place: Place
+    config_id: str
+    source_epochs: int
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A rung is settled; these slots go on."""
+
+    rung: RungKey
+    promoted: tuple[int, ...]
+    cutoff_loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Improved:
+    """An evaluation has a smaller loss than all recorded before."""
+
+    config_id: str
+    epochs: int
+    loss: float
+    epochs_spent: int
+
+
+@dataclass(slots=True)
+class Consequences:
+    """What follows from one fact, for the store to write with it."""
+
+    entered: list[Entered] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
+    closed: list[Closed] = field(default_factory=list)
+    improved: list[Improved] = field(default_factory=list)
+
+    def rungs(self) -> set[RungKey]:
+        """The rungs whose progress changed."""
+        entered = {rung_of(entered.place) for entered in self.entered}
+        settled = {rung_of(settled.place) for settled in self.settled}
+        return entered | settled | {closed.rung for closed in self.closed}
+
+
+# --- summaries of what follows from the facts, for the views -------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RungSummary:
+    """One row of `rungs`, but for what is fixed."""
+
+    key: RungKey
+    configs_entered: int
+    done: int
+    failed: int
+    promoted: int | None
+    best_loss: Loss
+    cutoff_loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class BracketSummary:
+    """One row of `brackets`, but for what is fixed."""
+
+    pass_: int
+    first_epochs: int
+    status: BracketStatus
+    evaluations_planned: int
+    evaluations_done: int
+    best_loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSummary:
+    """The progress and the best of a search."""
+
+    evaluations_planned: int
+    evaluations_done: int
+    evaluations_failed: int
+    epochs_planned: int
+    epochs_done: int
+    best_loss: Loss
+    best_config_id: str | None
+    best_epochs: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The summaries that one fact changed."""
+
+    search: SearchSummary
+    brackets: tuple[BracketSummary, ...]
+    rungs: tuple[RungSummary, ...]
+
+
+# --- what a search is ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was asked for; fixed from the first start on."""
+
+    max_epochs: int
+    eta: str  # exact decimal text
+    seed: int
+    passes: int
+    failure_loss: float
+    configs: tuple[str, ...] = ()  # the user's own, in the first slots of the first bracket
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How the script is run."""
+
+    script: str  # absolute path
+    script_sha256: str
+    script_args: tuple[str, ...]
+    python: str
+    cwd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Where attempts run: what was typed, None for the default."""
+
+    workers: int | None
+    gpus: str  # all, none, or 0,2
+    per_gpu: int = 1  # evaluations at once
+    isolate_gpus: bool = False  # by CUDA_VISIBLE_DEVICES
+    multi_gpu: str = "auto"  # or never
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the user allows a search to take: totals; None is no limit."""
+
+    timeout: float | None = None  # seconds of an attempt
+    retries: int = 0  # of an evaluation that failed through no fault of its config
+    retry_timeouts: bool = False  # a timeout is no fault of the config's
+    max_failures: str | None = None  # "5", or "10%" of the evaluations planned
+    max_time: float | None = None  # seconds in which a driver lived
+    target_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search as it is stored."""
+
+    pk: int
+    run_identity: str
+    token: str
+    terms: Terms
+    command: Command
+    resources: Resources
+    status: SearchStatus
+    stop_reason: str | None
+    fence: int
+    limits: Limits = field(default_factory=Limits)
+    judged: bool = False  # stopped as plainly broken before: not again
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """The ids of one pass in canonical order, and the parameters of those not seen before."""
+
+    pass_: int
+    config_ids: tuple[str, ...]
+    params: dict[str, dict[str, int | float | str]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """An attempt that nobody has settled yet."""
+
+    pk: int
+    config_id: str
+    epochs: int
+    status: AttemptStatus
+    worker: int
+    gpu: str
+    host: str
+    started_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is recorded of a search and bears on what it does next."""
+
+    passes: tuple[tuple[str, ...], ...]  # sampled ids of each opened pass, in canonical order
+    results: tuple[tuple[str, int, Loss], ...]  # config_id, epochs, loss
+    entered: dict[RungKey, dict[int, str]]  # of each rung that was entered: slot -> config_id
+    open_attempts: tuple[OpenAttempt, ...]
+    earlier_seconds: float = 0.0  # seconds in which drivers that have ended lived
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an attempt came to."""
+
+    status: AttemptStatus
+    finished_at: float = 0.0  # Unix time
+    watched: bool = False  # by a driver, when it ended
+    loss: Loss = None
+    pid: int | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    seconds: float | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    error: str | None = None
+    fingerprint: str | None = None  # the same for failures of one cause
+    stdout: str = ""
+    stderr: str = ""
+    log: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What a larger schedule adds to the opened passes of a search."""
+
+    slots: dict[Place, str]  # new places of first rungs and their config_ids
+    params: dict[str, dict[str, int | float | str]]  # of the ids that are new to the search
+    differing: tuple[Place, ...]  # slots where a fresh search would have another id

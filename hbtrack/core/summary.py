@@ -1,0 +1,58 @@
+"""What the views show of a plan's progress: pure, recomputed by `hbtrack db check`."""
+
+from collections.abc import Iterable
+
+from hbtrack.core.plan import Plan
+from hbtrack.core.records import BracketSummary, RungKey, RungSummary, SearchSummary, Summary
+
+
+def summarise(plan: Plan, touched: Iterable[RungKey]) -> Summary:
+    """The summary rows of the search, and of the touched rungs and their brackets."""
+    rungs = sorted(set(touched))
+    brackets = sorted({(key.pass_, key.first_epochs) for key in rungs})
+    return Summary(
+        search=summarise_search(plan),
+        brackets=tuple(_bracket(plan, *key) for key in brackets),
+        rungs=tuple(_rung(plan, key) for key in rungs),
+    )
+
+
+def summarise_search(plan: Plan) -> SearchSummary:
+    """The progress and the best of the whole search."""
+    loss, _, config_id, epochs = plan.best or (None, None, None, None)
+    return SearchSummary(
+        evaluations_planned=plan.places_expected,
+        evaluations_done=plan.places_done,
+        evaluations_failed=plan.places_failed,
+        epochs_planned=plan.epochs_done + plan.epochs_left,
+        epochs_done=plan.epochs_done,
+        best_loss=loss,
+        best_config_id=config_id,
+        best_epochs=epochs,
+    )
+
+
+def _bracket(plan: Plan, pass_: int, first_epochs: int) -> BracketSummary:
+    bracket = next(b for b in plan.schedule.brackets if b.first_epochs == first_epochs)
+    rungs = plan.bracket_rungs(pass_, bracket)
+    return BracketSummary(
+        pass_,
+        first_epochs,
+        status=plan.bracket_status(pass_, bracket),
+        evaluations_planned=sum(rung.expected for rung in rungs),
+        evaluations_done=sum(rung.done for rung in rungs),
+        best_loss=min((r.best_loss for r in rungs if r.best_loss is not None), default=None),
+    )
+
+
+def _rung(plan: Plan, key: RungKey) -> RungSummary:
+    rung = plan.rungs[key]
+    return RungSummary(
+        key,
+        configs_entered=len(rung.members),
+        done=rung.done,
+        failed=rung.failed,
+        promoted=len(rung.closed.promoted) if rung.closed else None,
+        best_loss=rung.best_loss,
+        cutoff_loss=rung.closed.cutoff_loss if rung.closed else None,
+    )

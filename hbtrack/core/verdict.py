@@ -1,0 +1,148 @@
+"""What an attempt that has ended came to: pure, from its exit record and its output.
+
+Nobody but the script's own clean exit gives a loss. Signals by which schedulers and users end
+processes say nothing about the config: such an attempt is lost, and run again.
+"""
+
+import signal
+from dataclasses import dataclass, replace
+
+from hbtrack.core.contract import LossRefused, exception_of, read_loss
+from hbtrack.core.failure_causes import fingerprint_of
+from hbtrack.core.records import AttemptStatus, Verdict
+
+STOP_SIGNALS = frozenset(
+    {
+        signal.SIGKILL,
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    }
+)
+STOP_EXIT_CODES = frozenset({130, 143})  # a shell's, or a polite program's, SIGINT and SIGTERM
+
+_OVERFLOW = (
+    "The script printed more to stdout or stderr than --max-log allows, and was ended. Let it "
+    "print less, or allow more."
+)
+
+_TIMEOUT = "The script took longer than --timeout allows, and was ended."
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known of an attempt that nobody works on any more.
+
+    `exit_status` is as in subprocess (negative is a signal), None without an exit record; `pid` is
+    None if it never came to run; `asked_to_stop` if hbtrack wanted it to end.
+    """
+
+    finished_at: float
+    pid: int | None
+    exit_status: int | None
+    seconds: float | None
+    last_line: bytes
+    stdout: str
+    stderr: str
+    log: str | None
+    asked_to_stop: bool
+    watched: bool
+    times_lost: int  # of this evaluation before, under a driver's eyes
+    signalled: bool = False  # a stop signal that was not hbtrack's hit all around it
+    full: bool = False  # the disk of its output had no room
+    oom: bool = False  # memory ran out as it was killed
+    overflow: bool = False  # it printed more than --max-log allows
+    timed_out: bool = False  # it was ended because it took longer than --timeout allows
+
+
+def judge(ending: Ending, max_lost: int) -> Verdict:
+    """The attempt's status, loss or error, and all that is kept of it."""
+    status = ending.exit_status
+    by_signal = status is not None and status < 0
+    verdict = _status(ending, max_lost)
+    no_fault_of_its_own = ending.full and not ending.overflow and not _too_often(ending, max_lost)
+    if no_fault_of_its_own and verdict.status is AttemptStatus.FAILED:
+        verdict = Verdict(AttemptStatus.LOST)  # it may not even have been able to print
+    verdict = replace(
+        verdict,
+        finished_at=ending.finished_at,
+        watched=ending.watched,
+        pid=ending.pid,
+        exit_code=None if by_signal else status,
+        signal=signal_name(-status) if status is not None and by_signal else None,
+        seconds=ending.seconds,
+        stdout=ending.stdout,
+        stderr=ending.stderr,
+        log=ending.log,
+    )
+    return replace(verdict, fingerprint=fingerprint_of(verdict)) if verdict.error_type else verdict
+
+
+def _status(ending: Ending, max_lost: int) -> Verdict:
+    """The status, loss and error alone."""
+    status = ending.exit_status
+    if ending.timed_out:
+        return replace(_failed("timeout", _TIMEOUT, ending.stderr), status=AttemptStatus.TIMEOUT)
+    if ending.asked_to_stop:
+        return Verdict(AttemptStatus.INTERRUPTED)
+    if ending.overflow:
+        return _failed("log_overflow", _OVERFLOW)
+    by_others = status is None or -status in STOP_SIGNALS or status in STOP_EXIT_CODES
+    if by_others or ending.signalled:
+        if _too_often(ending, max_lost):
+            return _failed("killed", _killed(ending), ending.stderr)
+        return Verdict(AttemptStatus.LOST)
+    assert status is not None  # noqa: S101 - without a record it was lost
+    if status < 0:
+        return _failed("signal", f"The script was ended by {signal_name(-status)}.", ending.stderr)
+    if status > 0:
+        return _exit_failure(status, ending.stderr)
+    loss = read_loss(ending.last_line)
+    if isinstance(loss, LossRefused):
+        return _failed(loss.error_type, loss.message)
+    return Verdict(AttemptStatus.DONE, loss=loss)
+
+
+def _too_often(ending: Ending, max_lost: int) -> bool:
+    return ending.watched and ending.times_lost >= max_lost
+
+
+def _exit_failure(code: int, stderr: str) -> Verdict:
+    if exception := exception_of(stderr):
+        error_type, message, traceback = exception
+        return Verdict(
+            AttemptStatus.FAILED, error_type=error_type, error_message=message, error=traceback
+        )
+    said = stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
+    return _failed("exit_code", f"exit code {code}: {said[0].strip()}", stderr)
+
+
+def _failed(error_type: str, message: str, stderr: str = "") -> Verdict:
+    said = f"\n{stderr.rstrip()}" if stderr.strip() else ""
+    return Verdict(
+        AttemptStatus.FAILED, error_type=error_type, error_message=message, error=message + said
+    )
+
+
+def _killed(ending: Ending) -> str:
+    status = ending.exit_status
+    how = "without a word" if status is None else f"with exit code {status}"
+    if status is not None and status < 0:
+        how = f"by {signal_name(-status)}"
+    why = "Often that is the kernel, for lack of memory."
+    if ending.oom:
+        why = "The kernel ran out of memory at that moment: let the script need less of it."
+    return (
+        f"The script was ended {how}, {ending.times_lost + 1} times in all, and not by hbtrack. "
+        f"{why}"
+    )
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL for 9; the number in words if this system has no name for it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

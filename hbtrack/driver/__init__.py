@@ -1,0 +1,4 @@
+"""The one loop, and what it asks before and after each start.
+
+Read in this order: interfaces, lock, rederive, admission, harvest, termination, loop.
+"""

@@ -1,0 +1,92 @@
+"""What the loop needs of the world: where attempts run, where ids come from, who watches.
+
+The local processes are one executor; the tests have another.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from hbtrack.core.limits import Reached
+from hbtrack.core.plan import Plan
+from hbtrack.core.records import AttemptStatus, Closed, Place, Sampled, Verdict
+
+
+class Sampler(Protocol):
+    """Where the ids of a pass come from."""
+
+    def take(
+        self, pass_: int, used: Callable[[], list[str]], wake: Callable[[], None]
+    ) -> Sampled | None:
+        """The ids of a pass, or None while they are being sampled."""
+
+
+class Observer(Protocol):
+    """Who shows the search to the user."""
+
+    def started(self, running: "Running") -> None:
+        """An attempt has started or was adopted."""
+
+    def ended(self, running: "Running", verdict: Verdict) -> None:
+        """An attempt has ended."""
+
+    def promoted(self, plan: Plan, closed: Closed) -> None:
+        """A rung is settled, and so is who goes on to the next one."""
+
+    def progressed(self, plan: Plan, busy: int, workers: int) -> None:
+        """Something was recorded; so many of the workers are busy now."""
+
+    def event(self, name: str, **facts: object) -> None:
+        """Anything else that the user should know."""
+
+    def close(self) -> None:
+        """The driver has come to its end."""
+
+
+@dataclass(slots=True)
+class Running:
+    """An attempt under way."""
+
+    attempt: int
+    place: Place
+    config_id: str
+    epochs: int
+    increment: int  # epochs beyond the rung below
+    gpu: str  # as the database names it; several are separated by commas
+    since: float  # monotonic; when its start was recorded
+    adopted: bool = False
+    alone: bool = False  # nothing else ran under the same warden
+    ending: AttemptStatus | None = None  # stopping or timeout: hbtrack wants it to end
+    kill_at: float | None = None  # monotonic
+    killed_since: float | None = None  # monotonic
+
+
+@dataclass(slots=True)
+class StopRequest:
+    """What signals ask for; written by their handlers, read by the loop."""
+
+    at: float | None = None  # Unix time from which on what ends does not count
+    name: str = ""
+    at_once: bool = False
+    for_good: bool = False  # the search is recorded as stopped, by `name`
+    reached: Reached | None = None  # the limit that asks for it
+
+    def ask(self, name: str, at: float, *, hurry: bool) -> None:
+        """A signal came; a second one that hurries means: at once."""
+        self.at_once = self.at_once or (self.at is not None and hurry)
+        if self.at is None:
+            self.at, self.name = at, name
+
+    def reach(self, reached: Reached, at: float) -> None:
+        """The search has come to a limit."""
+        if self.at is None:
+            self.at, self.name, self.for_good, self.reached = at, reached.reason, True, reached
+
+
+@dataclass(slots=True)
+class Tolerances:
+    """What hbtrack bears of a script."""
+
+    grace: float  # seconds between TERM and KILL
+    max_lost: int  # how often an evaluation may be lost before it counts as failed
+    max_log: int  # bytes that its stdout or stderr may have

@@ -1,0 +1,175 @@
+"""Who owns a search: a kernel lock on a file, held for as long as its driver lives.
+
+No heartbeat and no expiry: the lock falls free at the driver's death, whatever killed it. Standard
+library only; status looks through `owner_of`.
+"""
+
+import fcntl
+import json
+import os
+import random
+import signal
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from hbtrack.errors import Conflict, HbtrackError
+from hbtrack.executors.processes import has_open, signal_if
+
+PATIENCE = 0.5
+"""Seconds in which a driver that is just ending lets go of the lock."""
+NAMING = 5.0
+"""Seconds in which a driver that has the lock has written who it is, on a machine that stalls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that owns a search."""
+
+    host: str
+    pid: int
+    since: float  # Unix time
+
+    def __str__(self) -> str:
+        if self == UNNAMED:
+            return "just started"
+        age = max(0, int(time.time() - self.since))
+        return f"pid {self.pid} on {self.host}, for {age // 3600}:{age // 60 % 60:02}:{age % 60:02}"
+
+
+UNNAMED = Owner("", 0, 0.0)
+"""A live owner that has not written who it is."""
+
+
+class DriverLock:
+    """The lock of one search's driver, in the search's folder. Raises Conflict when it is taken."""
+
+    def __init__(self, folder: Path, run_identity: str) -> None:
+        self.folder, self._kept = folder, False
+        path = _lock_path(folder)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._lock = os.open(path, flags, 0o600)
+        deadline = time.monotonic() + PATIENCE
+        while not _try(self._lock, fcntl.LOCK_EX, folder):
+            # However many readers look just now, as long as they can, no driver holds it.
+            if _try(self._lock, fcntl.LOCK_SH, folder):
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+            elif time.monotonic() > deadline and (owner := owner_of(folder)):
+                os.close(self._lock)
+                raise owned(run_identity, owner)
+            time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - two that start at once part
+        self.owner = Owner(socket.gethostname(), os.getpid(), time.time())
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, json.dumps(asdict(self.owner)).encode(), 0)
+
+    def keep(self) -> Self:
+        """It outlasts whoever took it."""
+        self._kept = True
+        return self
+
+    def release_unless_kept(self) -> None:
+        """Let another driver have the search, if nobody has use for it here."""
+        if not self._kept:
+            self.release()
+
+    def release(self) -> None:
+        """Let another driver have the search."""
+        os.close(self._lock)
+
+
+def owned(run_identity: str, owner: Owner) -> Conflict:
+    """The refusal of a search that another driver runs."""
+    return Conflict(
+        f"Another hbtrack is running {run_identity!r} ({owner}). "
+        "It goes on undisturbed; `hbtrack status` shows how far it is.",
+        see="another-driver",
+    )
+
+
+def owner_of(folder: Path) -> Owner | None:
+    """The live owner of a search, if it has one: UNNAMED if it does not say who it is for long.
+
+    Looks with a shared lock and lets go at once.
+    """
+    path = _lock_path(folder)
+    deadline = time.monotonic() + NAMING
+    while not _is_free(path):
+        if owner := _read(path):
+            return owner
+        if time.monotonic() > deadline:
+            return UNNAMED
+        time.sleep(0.005)
+    return None
+
+
+def wait_for_owner(folder: Path) -> None:
+    """Return when the search has no driver: sleeps in the kernel until its lock falls free.
+
+    Those who look do not notice, nor does a driver that comes next.
+    """
+    try:
+        lock = os.open(_lock_path(folder), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    finally:
+        os.close(lock)
+
+
+def signal_owner(folder: Path, number: signal.Signals) -> bool:
+    """Signal the live owner of a search; False if it has none.
+
+    Raises Conflict when it cannot be reached from here: another machine, container or user.
+    """
+    owner = owner_of(folder)
+    while owner:
+        here = owner.host == socket.gethostname()
+        if here and signal_if(owner.pid, number, lambda pid: has_open(pid, _lock_path(folder))):
+            return True
+        tried, owner = owner, owner_of(folder)
+        if owner == tried:
+            raise Conflict(
+                f"The hbtrack that runs the search ({owner}) cannot be reached from here. "
+                "Nothing was stopped; type `hbtrack stop` there.",
+                see="unreachable-driver",
+            )
+    return False
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        return _try(lock, fcntl.LOCK_SH, path.parent)
+    finally:
+        os.close(lock)
+
+
+def _try(lock: int, kind: int, folder: Path) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise HbtrackError(
+            f"The file system of {folder} has no locks ({error.strerror}), so hbtrack cannot know "
+            "whether it is alone. Nothing was started; put the database on a local disk with --db.",
+            see="no-locks",
+        ) from error
+    return True
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder / "driver.lock"
+
+
+def _read(path: Path) -> Owner | None:
+    try:
+        return Owner(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):  # its owner is just writing it
+        return None

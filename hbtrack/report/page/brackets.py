@@ -1,0 +1,304 @@
+"""The bracket flow: every config a thread through the rungs of its bracket."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hbtrack.report.page.facts import Facts, Result, Row
+from hbtrack.report.page.svg.drawing import (
+    Box,
+    Dot,
+    Drawing,
+    Group,
+    Label,
+    Mark,
+    Path,
+    cross,
+    flowing,
+    line,
+    ribbon,
+    star,
+)
+from hbtrack.report.page.svg.scales import number
+from hbtrack.report.page.wording import count, ordinal, short
+
+THREADS = 1500
+"""With more threads in all, or BAND of them in one band, ribbons are drawn instead."""
+BAND = 400
+BANDS = 16
+"""With more bands than that the passes are drawn together."""
+
+LEFT, RIGHT, WIDTH = 118.0, 148.0, 920.0
+HEAD, GAP = 44.0, 40.0
+TALLEST = 330.0
+STUB = 18.0
+
+_ORDER = {"done": 0, "running": 1, "waiting": 2, "failed": 3}
+
+Thread = Sequence[Result]
+Band = tuple[int | None, int]  # pass (None: all of them) and bracket
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where each budget has its column."""
+
+    x: Mapping[int, float]
+    width: float
+
+    @property
+    def roomy(self) -> bool:
+        """Whether more than a number fits above each."""
+        return len(self.x) <= 7
+
+
+def columns(budgets: Iterable[int]) -> Columns:
+    """A column for each budget, evenly spread: each is about eta times the one before."""
+    ordered = sorted(set(budgets))
+    first = LEFT + STUB
+    width = max(WIDTH, first + RIGHT + 62 * (len(ordered) - 1))
+    step = (width - first - RIGHT) / max(1, len(ordered) - 1)
+    return Columns({epochs: first + step * i for i, epochs in enumerate(ordered)}, width)
+
+
+def is_detailed(facts: Facts) -> bool:
+    """Whether every config has a thread of its own."""
+    entered = [row["configs_entered"] for row in facts.rungs if row["rung"] == 0]
+    return len(entered) <= BANDS and sum(entered) <= THREADS and max(entered) <= BAND
+
+
+def draw(facts: Facts) -> Drawing | None:
+    """The whole figure; None while nothing has been sampled."""
+    if not facts.results:
+        return None
+    across = columns(row["epochs"] for row in facts.rungs)
+    rungs = _banded(facts)
+    threads = _threads(facts) if is_detailed(facts) else {}
+    best = winner(facts)
+    marks: list[Mark] = []
+    top, several = HEAD, facts.search["passes"] > 1
+    for band, rows in rungs.items():
+        if not rows[0]["configs_entered"]:
+            continue
+        marks += _heads(band, rows, across, top, several=several)
+        if threads:
+            height, drawn = _thread_band(threads[band], across, top, best)
+        else:
+            height, drawn = _ribbon_band(rows, across, top)
+        marks += [*drawn, *_outcome(rows, across, top, is_best=_holds(band, best))]
+        top += max(height, 34.0 + 17 * several) + GAP
+    bottom = top - GAP
+    heads = [
+        Label(x, 14, count(e, "epoch") if across.roomy else f"{e:,}", "column", "middle")
+        for e, x in across.x.items()
+    ]
+    if not across.roomy:
+        heads.append(Label(0, 14, "epochs", "column"))
+    grid = [Path(line([(x, 22), (x, bottom)]), "grid") for x in across.x.values()]
+    label = "Every config of every bracket, from its first budget to where it stopped."
+    return Drawing(across.width, bottom + 12, label, (*grid, *heads, *marks))
+
+
+def _banded(facts: Facts) -> dict[Band, list[Row]]:
+    """The rungs of each band; over all passes where there are too many bands."""
+    bands = sum(row["rung"] == 0 for row in facts.rungs)
+    found: dict[Band, dict[int, Row]] = defaultdict(dict)
+    for row in facts.rungs:
+        rungs = found[None if bands > BANDS else row["pass"], row["bracket"]]
+        rungs[row["rung"]] = _sum(rungs.get(row["rung"]), {**row, "parts": _parts(row)})
+    ordered = sorted(found.items(), key=lambda item: (item[0][0] or 0, -item[0][1]))
+    return {band: list(rungs.values()) for band, rungs in ordered}
+
+
+def _sum(one: Row | None, other: Row) -> Row:
+    if one is None:
+        return other
+    counts = ("configs_entered", "failed")
+    losses = [row["best_loss"] for row in (one, other) if row["best_loss"] is not None]
+    return {
+        **one,
+        **{name: one[name] + other[name] for name in counts},
+        "parts": {name: n + other["parts"][name] for name, n in one["parts"].items()},
+        "best_loss": min(losses, default=None),
+    }
+
+
+def _heads(
+    band: Band, rows: Sequence[Row], across: Columns, top: float, *, several: bool
+) -> list[Mark]:
+    """What stands to the left of a band and above its columns."""
+    pass_, bracket = band
+    lines = [f"bracket {bracket}", count(rows[0]["configs_entered"], "config")]
+    if several:
+        lines.insert(1, f"pass {pass_}" if pass_ else "all passes")
+    marks: list[Mark] = [
+        Label(0, top + 8 + 17 * i, text, "strong" if i == 0 else "label")
+        for i, text in enumerate(lines)
+    ]
+    for row in rows:
+        if row["configs_entered"]:
+            text = f"{row['configs_entered']:,}"
+            text += f" · {row['failed']:,} ✕" if row["failed"] and across.roomy else ""
+            marks.append(Label(across.x[row["epochs"]], top - 8, text, "halo", "middle"))
+    return marks
+
+
+def _holds(band: Band, one: Result | None) -> bool:
+    return one is not None and band in ((one.pass_, one.bracket), (None, one.bracket))
+
+
+def _outcome(rows: Sequence[Row], across: Columns, top: float, *, is_best: bool) -> list[Mark]:
+    """The best loss of a band, to its right."""
+    losses = [row["best_loss"] for row in rows if row["best_loss"] is not None]
+    if not losses:
+        return []
+    x = max(across.x.values()) + 16
+    return [
+        Label(x, top + 8, f"best {number(min(losses))}", "strong" if is_best else "label"),
+        *([Label(x, top + 25, "best of all", "label")] if is_best else []),
+    ]
+
+
+# --- threads -------------------------------------------------------------------------------------
+
+
+def _threads(facts: Facts) -> dict[Band, list[Thread]]:
+    slots: dict[Band, dict[int, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for one in facts.results:
+        slots[one.pass_, one.bracket][one.slot].append(one)
+    return {band: list(threads.values()) for band, threads in slots.items()}
+
+
+def winner(facts: Facts) -> Result | None:
+    """The canonically first place of the best evaluation."""
+    search = facts.search
+    key = search["best_config_id"], search["best_epochs"]
+    return next((one for one in facts.results if (one.config_id, one.epochs) == key), None)
+
+
+def ordered(rung: Iterable[Result]) -> list[Result]:
+    """The places of a rung from the best to the failed."""
+    return sorted(rung, key=lambda one: (_ORDER[one.status], one.loss or 0, one.slot))
+
+
+def _spacing(n: int) -> float:
+    return min(TALLEST / n, 13.0, max(4.0, 4.0 * math.sqrt(60 / n)))
+
+
+def _thread_band(
+    threads: Sequence[Thread], across: Columns, top: float, best: Result | None
+) -> tuple[float, list[Mark]]:
+    rungs: dict[int, list[Result]] = defaultdict(list)
+    for thread in threads:
+        for one in thread:
+            rungs[one.rung].append(one)
+    places: dict[Result, tuple[float, float, int]] = {}
+    for members in rungs.values():
+        gap = _spacing(len(members))
+        for rank, one in enumerate(ordered(members)):
+            places[one] = across.x[one.epochs], top + 4 + gap * rank, rank + 1
+    height = max(len(members) * _spacing(len(members)) for members in rungs.values())
+    drawn = [_thread(thread, places, rungs, best) for thread in threads]
+    return height, sorted(drawn, key=lambda group: _LAST.index(group.kind.split()[1]))
+
+
+_LAST = ("waiting", "stopped", "running", "final", "failed", "best")
+
+
+def _thread(
+    thread: Thread,
+    places: Mapping[Result, tuple[float, float, int]],
+    rungs: Mapping[int, Sequence[Result]],
+    best: Result | None,
+) -> Group:
+    fate = "best" if best in thread else _fate(thread[-1])
+    points = [places[one][:2] for one in thread]
+    start = (points[0][0] - STUB, points[0][1])
+    dense = len(rungs[0]) > 120
+    marks: list[Mark] = [Path(flowing([start, *points]), "line")]
+    for one, (x, y) in zip(thread, points, strict=True):
+        marks += _end(one, x, y, fate, dense=dense, is_best=one is best)
+    return Group(f"thread {fate}", _told(thread, places, rungs), tuple(marks))
+
+
+def _fate(last: Result) -> str:
+    if last.status != "done":
+        return last.status
+    if last.rung == last.bracket:
+        return "final"
+    return "waiting" if last.promoted is None else "stopped"
+
+
+def _end(one: Result, x: float, y: float, fate: str, *, dense: bool, is_best: bool) -> list[Mark]:
+    if is_best:
+        return [Path(star(x, y, 8), "star")]
+    if one.status == "failed":
+        return [Path(cross(x, y, 2 if dense else 3), "cross")]
+    if one.status in ("running", "waiting"):
+        return [Dot(x, y, 2.6, one.status)]
+    on = one.promoted or (fate == "final" and one.rung == one.bracket) or fate == "best"
+    radius = 2.8 if fate == "best" else 1.2 if dense else 1.8
+    return [Dot(x, y, radius, "on" if on else "off")]
+
+
+def _told(
+    thread: Thread,
+    places: Mapping[Result, tuple[float, float, int]],
+    rungs: Mapping[int, Sequence[Result]],
+) -> str:
+    """The thread in words."""
+    parts = []
+    for one in thread:
+        if one.status == "done":
+            rank, of = places[one][2], len(rungs[one.rung])
+            parts.append(f"{number(one.loss)} at {one.epochs:,} ({ordinal(rank)} of {of:,})")
+        else:
+            parts.append(f"{one.status} at {one.epochs:,}")
+    return f"{short(thread[0].config_id, 90)}: {', '.join(parts)}"
+
+
+# --- ribbons -------------------------------------------------------------------------------------
+
+_BAR = 12.0
+
+
+def _ribbon_band(rows: Sequence[Row], across: Columns, top: float) -> tuple[float, list[Mark]]:
+    """Bars as high as the square root of their configs, joined by those who went on."""
+    tallest = 26 + 2.0 * rows[0]["configs_entered"] ** 0.5
+    height = min(150.0, tallest)
+    unit = height / rows[0]["configs_entered"] ** 0.5
+    marks: list[Mark] = []
+    for row, after in zip(rows, [*rows[1:], None], strict=True):
+        if not row["configs_entered"]:
+            continue
+        tall = max(3.0, unit * row["configs_entered"] ** 0.5)
+        x = across.x[row["epochs"]]
+        y = top
+        for kind, n in row["parts"].items():
+            if not n:
+                continue
+            part = tall * n / row["configs_entered"]
+            marks.append(Box(x - _BAR / 2, y, _BAR, part, f"bar {kind}", f"{n:,} {kind}"))
+            if kind == "promoted" and after and after["configs_entered"]:
+                to = across.x[after["epochs"]] - _BAR / 2
+                there = top + max(3.0, unit * after["configs_entered"] ** 0.5)
+                title = f"{n:,} of {row['configs_entered']:,} promoted"
+                d = ribbon(x + _BAR / 2, y, y + part, (to, top, there))
+                marks.append(Path(d, "ribbon", title))
+            y += part
+    return height, marks
+
+
+def _parts(row: Row) -> dict[str, int]:
+    """What became of the configs of a rung: together they are all that entered."""
+    is_last = row["rung"] == row["bracket"]
+    settled = is_last or row["promoted"] is not None
+    onward = row["done"] if is_last else row["promoted"] or 0
+    stopped = row["done"] - onward if settled else 0
+    return {
+        "final" if is_last else "promoted": onward,
+        "stopped": stopped,
+        "undecided": row["configs_entered"] - row["failed"] - onward - stopped,
+        "failed": row["failed"],
+    }

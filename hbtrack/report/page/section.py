@@ -1,0 +1,38 @@
+"""A figure with all that belongs to it: a sentence, a legend, a table, the SQL behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hbtrack.report.page.svg.drawing import Drawing
+
+ROWS = 200
+"""At most so many rows of a figure's table are in the page."""
+
+Cells = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows beside a figure; `all_rows` is how many there would be."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Cells, ...]
+    all_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A figure with all that belongs to it."""
+
+    id: str
+    title: str
+    sentences: tuple[str, ...]
+    drawings: tuple[Drawing, ...]
+    legend: tuple[tuple[str, str], ...]  # what is drawn, and what it means
+    table: Table
+    sql: str
+
+
+def make_table(columns: str, rows: Sequence[Cells], size: int | None = None) -> Table:
+    """The first rows under columns named with commas between; `size` is how many there are."""
+    return Table(tuple(columns.split(", ")), tuple(rows[:ROWS]), size or len(rows))

@@ -1,0 +1,4 @@
+"""Shapes in the units of a drawing, which templates turn into SVG.
+
+Read in this order: scales, drawing.
+"""

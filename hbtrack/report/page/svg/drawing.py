@@ -1,0 +1,191 @@
+"""What a drawing is made of: plain records in the drawing's own units, which templates turn to SVG.
+
+A mark's `kind` is its class in the style sheet: colours and widths live there, geometry here.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+from hbtrack.report.page.svg.scales import Scale, labels
+
+Point = tuple[float, float]
+
+TICKS = 6
+"""About so many along an upright axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A line or an area; `d` is made of numbers and SVG's path letters only."""
+
+    tag: ClassVar[str] = "path"
+    d: str
+    kind: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A circle."""
+
+    tag: ClassVar[str] = "circle"
+    x: float
+    y: float
+    r: float
+    kind: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle."""
+
+    tag: ClassVar[str] = "rect"
+    x: float
+    y: float
+    width: float
+    height: float
+    kind: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A line of text; `anchor` is start, middle or end."""
+
+    tag: ClassVar[str] = "text"
+    x: float
+    y: float
+    text: str
+    kind: str = "label"
+    anchor: str = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Marks that belong together; a `thread` can be reached by keyboard."""
+
+    tag: ClassVar[str] = "g"
+    kind: str
+    title: str
+    marks: tuple["Mark", ...]
+
+
+Mark = Path | Dot | Box | Label | Group
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One picture: `label` says in a sentence what it shows to whoever cannot see it."""
+
+    width: float
+    height: float
+    label: str
+    marks: tuple[Mark, ...]
+    kind: str = "wide"
+
+
+def coordinate(value: float) -> str:
+    """A coordinate without needless digits."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def line(points: Iterable[Point]) -> str:
+    """Straight from point to point."""
+    return "M" + "L".join(f"{coordinate(x)} {coordinate(y)}" for x, y in points)
+
+
+def steps(points: Sequence[Point], end: float) -> str:
+    """Level from each point until the next, the last one until `end`."""
+    parts = [f"M{coordinate(points[0][0])} {coordinate(points[0][1])}"]
+    parts += [f"H{coordinate(x)}V{coordinate(y)}" for x, y in points[1:]]
+    return "".join([*parts, f"H{coordinate(end)}"])
+
+
+def flowing(points: Sequence[Point]) -> str:
+    """A smooth line that leaves and reaches every point level."""
+    parts = [f"M{coordinate(points[0][0])} {coordinate(points[0][1])}"]
+    for (x, y), (to_x, to_y) in pairwise(points):
+        parts.append(_bend(x, y, to_x, to_y))
+    return "".join(parts)
+
+
+def _bend(x: float, y: float, to_x: float, to_y: float) -> str:
+    if y == to_y:
+        return f"H{coordinate(to_x)}"
+    middle = coordinate((x + to_x) / 2)
+    return (
+        f"C{middle} {coordinate(y)} {middle} {coordinate(to_y)} "
+        f"{coordinate(to_x)} {coordinate(to_y)}"
+    )
+
+
+def ribbon(x: float, top: float, bottom: float, to: tuple[float, float, float]) -> str:
+    """An area between two upright lines: from (x, top..bottom) to (x, top..bottom)."""
+    to_x, to_top, to_bottom = to
+    there = flowing([(x, top), (to_x, to_top)])
+    back = _bend(to_x, to_bottom, x, bottom)
+    return f"{there}V{coordinate(to_bottom)}{back}Z"
+
+
+def area(upper: Sequence[Point], lower: Sequence[Point]) -> str:
+    """The area between two lines."""
+    return line([*upper, *reversed(lower)]) + "Z"
+
+
+def cross(x: float, y: float, size: float) -> str:
+    """An x, as wide as twice the size."""
+    left, right = coordinate(x - size), coordinate(x + size)
+    top, bottom = coordinate(y - size), coordinate(y + size)
+    return f"M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}"
+
+
+def star(x: float, y: float, size: float) -> str:
+    """A star of four points."""
+    near = size * 0.3
+    half = [(0.0, -size), (near, -near), (size, 0.0), (near, near)]
+    corners = [*half, *((-dx, -dy) for dx, dy in half)]
+    return line([(x + dx, y + dy) for dx, dy in corners]) + "Z"
+
+
+def margin(y: Scale, least: float) -> float:
+    """Room for what is written beside an upright axis, and at least so much."""
+    return max(least, 10 + 7.0 * max(map(len, labels(y.ticks(TICKS))), default=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The axes of a chart: where its values lie, and what is written beside them."""
+
+    x: Scale
+    y: Scale  # from the bottom up
+    x_name: str
+    y_name: str
+    x_ticks: Sequence[tuple[float, str]] | None = None  # instead of round numbers
+
+    def marks(self) -> list[Mark]:
+        """Grid lines, ticks and names."""
+        left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
+        marks: list[Mark] = []
+        at = self.y.ticks(TICKS)
+        for value, text in zip(at, labels(at), strict=True):
+            y = self.y(value)
+            marks.append(Path(line([(left, y), (right, y)]), "grid"))
+            marks.append(Label(left - 8, y + 4, text, "tick", "end"))
+        free = -math.inf  # names of ticks do not run into each other
+        at = self.x.ticks(5)
+        ticks = self.x_ticks
+        for value, text in zip(at, labels(at), strict=True) if ticks is None else ticks:
+            x, half = self.x(value), 3.4 * len(text)
+            marks.append(Path(line([(x, bottom), (x, bottom + 4)]), "axis"))
+            x = min(x, right + 12 - half)  # the last one stays within the drawing
+            if x - half >= free:
+                marks.append(Label(x, bottom + 18, text, "tick", "middle"))
+                free = x + half + 5
+        marks.append(Path(line([(left, bottom), (right, bottom)]), "axis"))
+        marks.append(Label(right, bottom + 36, self.x_name, "name", "end"))
+        marks.append(Label(0, top - 10, self.y_name, "name"))
+        return marks

@@ -1,0 +1,146 @@
+"""What each worker did, and when no hbtrack was there to give it anything."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from hbtrack.report.page.facts import Attempt, Facts
+from hbtrack.report.page.ranks import Span, idle_share, overlap, united
+from hbtrack.report.page.svg.drawing import Box, Drawing, Label, Mark, Path, line
+from hbtrack.report.page.svg.scales import Scale, labels, time_unit
+from hbtrack.report.page.wording import count, percent, short, span
+
+LANES = 40
+"""At most so many workers are drawn."""
+
+LEFT, WIDTH, LANE = 84.0, 920.0, 22.0
+RIGHT = 118.0
+
+_KINDS = {"done": "done", "failed": "failed", "timeout": "failed", "running": "running"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One worker: seconds it was busy, what share of the time it was idle."""
+
+    worker: int
+    attempts: Sequence[Attempt]
+    busy: float
+    idle: float | None
+
+
+def lanes(facts: Facts) -> list[Lane]:
+    """The workers, by number."""
+    by_worker: dict[int, list[Attempt]] = defaultdict(list)
+    for one in facts.attempts:
+        by_worker[one.worker].append(one)
+    found = []
+    for worker, attempts in sorted(by_worker.items()):
+        # Of drivers with fewer workers this one had no part.
+        alive = [(d.start, d.end) for d in facts.drivers if d.workers is None or worker < d.workers]
+        spans = united((one.start, one.end) for one in attempts)
+        busy = sum(end - start for start, end in spans)
+        found.append(Lane(worker, attempts, busy, idle_share(spans, alive)))
+    return found
+
+
+def workers(facts: Facts) -> int:
+    """How many there were at once, at most."""
+    return max((driver.workers or 0 for driver in facts.drivers), default=0)
+
+
+def idle(facts: Facts) -> float | None:
+    """The share of all workers' time, while an hbtrack had them, in which nothing ran."""
+    alive = united((d.start, d.end) for d in facts.drivers if d.workers)
+    whole = sum((d.workers or 0) * (d.end - d.start) for d in facts.drivers)
+    spans: dict[tuple[int, int], list[Span]] = defaultdict(list)
+    for one in facts.attempts:
+        spans[one.worker, one.gpus].append((one.start, one.end))
+    busy = sum(gpus * overlap(united(some), alive) for (_, gpus), some in spans.items())
+    return max(0.0, 1 - busy / whole) if whole else None
+
+
+def draw(facts: Facts, found: Sequence[Lane]) -> Drawing | None:
+    """A lane for each worker; None before anything has run."""
+    if not found:
+        return None
+    began = min(one.start for lane in found for one in lane.attempts)
+    began = min([began, *(driver.start for driver in facts.drivers)])
+    ended = max(one.end for lane in found for one in lane.attempts)
+    ended = max([ended, *(driver.end for driver in facts.drivers)])
+    x = Scale(began, max(ended, began + 0.001), LEFT, WIDTH - RIGHT)
+    shown = found[:LANES]
+    bottom = 26 + LANE * len(shown)
+    marks = [*_gaps(facts, x, bottom), *_axis(x, bottom)]
+    finest = max(1.5, len(shown) / 6)  # many lanes are drawn coarser: a page has to stay small
+    for i, lane in enumerate(shown):
+        top = 26 + LANE * i
+        marks.append(Label(0, top + 14, f"worker {lane.worker}", "label"))
+        marks += _bars(lane.attempts, x, top + 3, finest)
+        if lane.idle is not None:
+            marks.append(Label(WIDTH - RIGHT + 12, top + 14, f"{percent(lane.idle)} idle", "label"))
+    return Drawing(WIDTH, bottom + 46, "What each worker ran, over time.", tuple(marks))
+
+
+def gaps(facts: Facts) -> list[Span]:
+    """When no hbtrack was alive, between the first and the last."""
+    alive = united((driver.start, driver.end) for driver in facts.drivers)
+    return [(one[1], other[0]) for one, other in pairwise(alive)]
+
+
+def _gaps(facts: Facts, x: Scale, bottom: float) -> list[Mark]:
+    marks: list[Mark] = []
+    for start, end in gaps(facts):
+        left, right = x(start), x(end)
+        title = f"no hbtrack was alive for {span(end - start)}"
+        marks.append(Box(left, 22, max(1.0, right - left), bottom - 22, "gap", title))
+        if right - left > 90:
+            marks.append(Label((left + right) / 2, 14, "no hbtrack alive", "tick", "middle"))
+    return marks
+
+
+def _axis(x: Scale, bottom: float) -> list[Mark]:
+    size, unit = time_unit(x.high - x.low)
+    since = Scale(0, (x.high - x.low) / size, x.start, x.end)
+    marks: list[Mark] = [Path(line([(x.start, bottom + 2), (x.end, bottom + 2)]), "axis")]
+    at = since.ticks(6)
+    for value, text in zip(at, labels(at), strict=True):
+        marks.append(Path(line([(since(value), bottom + 2), (since(value), bottom + 6)]), "axis"))
+        marks.append(Label(since(value), bottom + 20, text, "tick", "middle"))
+    return [*marks, Label(x.end, bottom + 40, f"{unit} since the start", "name", "end")]
+
+
+def _bars(attempts: Iterable[Attempt], x: Scale, top: float, finest: float) -> list[Mark]:
+    """A bar for each attempt; those that together are narrower than `finest` are one."""
+    groups: list[list[Attempt]] = []
+    for one in attempts:
+        if groups and x(one.end) - x(groups[-1][0].start) < finest:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return [bar for group in groups for bar in _bar(group, x, top)]
+
+
+def _bar(group: Sequence[Attempt], x: Scale, top: float) -> Iterator[Box]:
+    """One box; attempts that are drawn as one share its height by how many they are."""
+    left, right = x(group[0].start), x(max(one.end for one in group))
+    width = max(0.8, right - left - (0.6 if right - left > 3 else 0.0))
+    kinds = Counter(map(_kind, group))
+    for kind in sorted(kinds):
+        height = (LANE - 6) * kinds[kind] / len(group)
+        yield Box(left, top, width, height, f"attempt {kind}", _title(group, kinds[kind], kind))
+        top += height
+
+
+def _title(group: Sequence[Attempt], n: int, kind: str) -> str:
+    if len(group) > 1:
+        return f"{n:,} of {count(len(group), 'attempt')} here: {kind}"
+    one = group[0]
+    at = count(one.epochs, "epoch")
+    on = f" on GPUs {one.gpu}" if one.gpus > 1 else ""
+    return f"{short(one.config_id, 90)} at {at}{on}: {one.status}, {span(one.end - one.start)}"
+
+
+def _kind(one: Attempt) -> str:
+    return _KINDS.get(one.status, "lost")

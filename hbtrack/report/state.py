@@ -1,0 +1,57 @@
+"""What is true of a search now, found by looking at its locks; nothing is repaired."""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from hbtrack.database.location import search_folder
+from hbtrack.driver.lock import Owner, owner_of
+from hbtrack.errors import NotFound
+from hbtrack.executors.worker_files import WorkerFiles
+from hbtrack.store.reading import rows
+from hbtrack.text import printable
+
+
+def _search(connection: sqlite3.Connection, run_identity: str) -> tuple[int, str]:
+    sql = "SELECT pk, status FROM search WHERE run_identity = ?"
+    for row in rows(connection, sql, [run_identity]):
+        return row["pk"], row["status"]
+    raise NotFound(
+        f"There is no search called {printable(repr(run_identity))} any more.",
+        see="removed-meanwhile",
+    )
+
+
+def folder_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> Path:
+    """The folder of a search beside the database. Raises NotFound when there is no such search."""
+    return search_folder(path, _search(connection, run_identity)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is true of a search now, found by looking: running, orphaned, interrupted, ..."""
+
+    word: str
+    owner: Owner | None
+
+
+def state_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> State:
+    """Look at the locks of a search; nothing is repaired.
+
+    running: a driver owns it. orphaned: scripts of a dead driver still run. interrupted: nothing
+    runs, there is more to do. stopped, finished: as recorded.
+    """
+    pk, status = _search(connection, run_identity)
+    folder = search_folder(path, pk)
+    owner = owner_of(folder)
+    if owner:
+        return State("running", owner)
+    workers = rows(
+        connection,
+        "SELECT a.worker FROM attempt a JOIN driver d ON d.pk = a.driver_pk "
+        "WHERE a.finished_at IS NULL AND d.search_pk = ?",
+        [pk],
+    )
+    if any(WorkerFiles(folder, row["worker"]).held() for row in workers):
+        return State("orphaned", None)
+    return State("interrupted" if status == "unfinished" else status, None)

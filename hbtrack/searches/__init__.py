@@ -1,0 +1,4 @@
+"""What people do to a search, one verb per file.
+
+Read in this order: session, terms, start, extend, retry, remove, verify.
+"""

@@ -1,0 +1,82 @@
+"""What was typed, beside what a search was started with: taken over, or refused."""
+
+import os
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hbtrack.core.records import Command, Limits, Resources, Search, Terms, facts_of
+from hbtrack.errors import Conflict
+from hbtrack.text import option
+
+
+def with_given(stored: Search, resources: Resources, limits: Limits, given: set[str]) -> Search:
+    """The search with the resources and limits last used, unless they were typed."""
+
+    def chosen(values: Resources | Limits) -> dict[str, Any]:
+        return {name: value for name, value in facts_of(values).items() if name in given}
+
+    return replace(
+        stored,
+        resources=replace(stored.resources, **chosen(resources)),
+        limits=replace(stored.limits, **chosen(limits)),
+    )
+
+
+def as_before(command: Command, before: Command, given: set[str]) -> Command:
+    """Where checkpoints lie, and what trained them, stays as long as it is there."""
+    cwd = before.cwd if Path(before.cwd).is_dir() else command.cwd
+    keep_python = "python" not in given and os.access(before.python, os.X_OK)
+    return replace(command, cwd=cwd, python=before.python if keep_python else command.python)
+
+
+def require_same(stored: Search, command: Command, terms: Terms, given: set[str]) -> None:
+    """Raise Conflict, with each difference, if the search was started under other terms."""
+    differences = [
+        f"{_typed_as(name)}: stored {_as_typed(getattr(stored.terms, name))}, "
+        f"given {_as_typed(getattr(terms, name))}"
+        for name in Terms.__dataclass_fields__
+        if name in given and getattr(stored.terms, name) != getattr(terms, name)
+    ]
+    moved = not Path(stored.command.script).exists()
+    same_script = command.script == stored.command.script or (
+        moved and command.script_sha256 == stored.command.script_sha256
+    )
+    if not same_script:
+        differences.append(f"script: stored {stored.command.script}, given {command.script}")
+    if command.script_args != stored.command.script_args:
+        differences.append(
+            f"arguments: stored {shlex.join(stored.command.script_args) or 'none'}, "
+            f"given {shlex.join(command.script_args) or 'none'}"
+        )
+    if differences:
+        identity = shlex.join(option("--identity", stored.run_identity))
+        larger = _larger(stored.terms, terms, given)
+        growing = f", make it larger by `hbtrack extend {identity} {' '.join(larger)}`"
+        raise Conflict(
+            f"The search {stored.run_identity!r} was started otherwise:\n"
+            + "".join(f"    {difference}\n" for difference in differences)
+            + f"Nothing was changed. Go on with it as stored by `hbtrack resume {identity}`"
+            + (growing if len(larger) == len(differences) else "")
+            + ", or keep the new search in another file with --db PATH, or let run_identity give "
+            "it another name.",
+            see="other-parameters",
+        )
+
+
+def _larger(stored: Terms, terms: Terms, given: set[str]) -> list[str]:
+    """The options by which a search of the given terms would be the stored one, but larger."""
+    return [
+        f"{_typed_as(name)} {getattr(terms, name)}"
+        for name in ("max_epochs", "passes")
+        if name in given and getattr(terms, name) > getattr(stored, name)
+    ]
+
+
+def _typed_as(name: str) -> str:
+    return "--config" if name == "configs" else f"--{name.replace('_', '-')}"
+
+
+def _as_typed(value: object) -> object:
+    return (shlex.join(value) or "none") if isinstance(value, tuple) else value
