@@ -7,27 +7,32 @@ with the epochs as those of a training do; some configs fail, each cause with it
 """
 
 import argparse
-import heapq
 import math
 import re
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
 from sqlite3 import Connection
 
-from hbtrack.core.execution import Ended, Output, Record
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.plan import Plan, rebuild
 from hbtrack.core.records import Closed, Command, Facts, Limits, Resources, Sampled, Terms, Verdict
 from hbtrack.core.schedule import schedule_of
 from hbtrack.core.summary import summarise_search
 from hbtrack.database.upgrade import prepare_for_writing, writable
-from hbtrack.driver.interfaces import Observer, Running, StopRequest, Tolerances
+from hbtrack.driver.interfaces import Edges, Observer, Running, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
 from hbtrack.store.catalogue import create_search, read_searches
 from hbtrack.store.ledger import Ledger
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))  # where the machine is made up
+
+import made_up
+from in_process import InProcess
 
 BEGIN = 1.79e9
 _ID = r"lr:(.+)\.width:(\d+)\.optimiser:(\w+)\.n:.*"
@@ -77,89 +82,38 @@ def failure_of(config_id: str, epochs: int, share: float) -> str | None:
     )
 
 
-class Killed(BaseException):
-    """The driver's process is no more."""
+class Machine(made_up.Machine):
+    """A machine whose trainings take their time, fall in loss, and sometimes fail."""
+
+    def __init__(self, fail: float) -> None:
+        super().__init__(fail=fail, now=BEGIN, together=0.0)
+        self.begun = deque(maxlen=0)  # a million would be remembered
+
+    def seconds(self, config_id: str, epochs: int) -> float:
+        """Longer, the more epochs there are to train."""
+        increment = epochs - self.trained.get(config_id, 0)
+        return 5 + increment * 0.8 * math.exp(0.4 * self.chance.gauss(0, 1))
+
+    def came_to(self, config_id: str, epochs: int) -> tuple[int, str, str]:
+        """A loss, or a traceback."""
+        if error := failure_of(config_id, epochs, self.fail):
+            return 1, "", error
+        return 0, f"training\n{loss_of(config_id, epochs):.6f}\n", ""
 
 
-class Machine:
-    """Workers that need no processes: the shape of hbtrack.seams.Executor."""
+def dying(results: int | None, hook: made_up.Hook) -> made_up.Hook:
+    """The hook, and death as the driver waits for one result more than so many; never if None."""
+    left = results
 
-    def __init__(self, workers: int, fail: float, stop_after: int | None = None) -> None:
-        self.now = BEGIN
-        self._fail = fail
-        self._free = list(range(workers))
-        self._ends: list[tuple[float, int, int, str, int, float]] = []
-        self._over: dict[int, tuple[str, int]] = {}
-        self._trained: dict[str, int] = {}
-        self._left = stop_after
-        self._lost: list[Ended] = []
-        self._draws = Random(0)
+    def before(call: str) -> None:
+        nonlocal left
+        hook(call)
+        if left is not None and call == "wait":
+            left -= 1
+            if left < 0:
+                raise made_up.Killed
 
-    def has_room(self) -> bool:
-        """There is always room."""
-        return True
-
-    def user_of(self, key: str) -> str | None:
-        """Nobody is known."""
-
-    def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
-        """The free worker of the lowest number."""
-        return heapq.heappop(self._free)
-
-    def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        """Decide when it ends."""
-        config_id, epochs = argv[2], int(argv[4])
-        increment = epochs - self._trained.get(config_id, 0)
-        seconds = 5 + increment * 0.8 * math.exp(0.4 * self._draws.gauss(0, 1))
-        end = (self.now + seconds, attempt, worker, config_id, epochs, seconds)
-        heapq.heappush(self._ends, end)
-
-    def adopt(self, attempt: int, worker: int) -> None:
-        """Nothing outlives this machine: it is lost."""
-        self._free.remove(worker)
-        self._lost.append(Ended(attempt, worker, Record()))
-
-    def wait(self, timeout: float | None) -> list[Ended]:
-        """Time goes on until the next end."""
-        if self._lost:
-            lost, self._lost = self._lost, []
-            for ended in lost:
-                heapq.heappush(self._free, ended.worker)
-            return lost
-        if self._left is not None:
-            if self._left == 0:
-                raise Killed
-            self._left -= 1
-        at, attempt, worker, config_id, epochs, seconds = heapq.heappop(self._ends)
-        self.now = at
-        heapq.heappush(self._free, worker)
-        self._over[attempt] = (config_id, epochs)
-        failed = failure_of(config_id, epochs, self._fail)
-        if not failed:
-            self._trained[config_id] = epochs
-        record = Record(
-            True, 4000 + worker, exit_status=1 if failed else 0, finished_at=at, seconds=seconds
-        )
-        return [Ended(attempt, worker, record)]
-
-    def wake(self) -> None:
-        """It waits for nothing but ends."""
-
-    def output(self, ended: Ended) -> Output:
-        """What the script printed."""
-        if ended.attempt not in self._over:
-            return Output(b"", "", "", None)
-        config_id, epochs = self._over.pop(ended.attempt)
-        if error := failure_of(config_id, epochs, self._fail):
-            return Output(b"", "", error, None)
-        line = f"{loss_of(config_id, epochs):.6f}"
-        return Output(line.encode(), f"training\n{line}\n", "", None)
-
-    def clear(self, ended: Ended) -> None:
-        """It keeps no files."""
-
-    def signal(self, attempt: int, number: object) -> None:
-        """Nobody stops it."""
+    return before
 
 
 class Ids:
@@ -245,7 +199,7 @@ def make(
     fail: float = 0.03,
     stop_after: int | None = None,
     observer: Observer | None = None,
-    machine: Machine | None = None,
+    before: made_up.Hook = lambda _call: None,
 ) -> None:
     """Write a finished search into the file; or one that was killed after so many results.
 
@@ -254,7 +208,7 @@ def make(
     prepare_for_writing(path)
     terms = Terms(max_epochs, "3", 0, passes, 100.0)
     schedule = schedule_of(terms)
-    machine = machine or Machine(workers, fail, stop_after)
+    machine = Machine(fail)
     with writable(path, print, busy_seconds=60) as database:
         if identity not in [one.run_identity for one in read_searches(database)]:
             with database.transaction() as connection:
@@ -262,19 +216,18 @@ def make(
         search = next(one for one in read_searches(database) if one.run_identity == identity)
         ledger = Ledger(database, search.pk)
         facts = own(ledger, workers)
-        driver = Driver(
-            search,
-            rebuild(schedule, passes, facts),
-            ledger=ledger,
-            executor=machine,
-            sampler=Ids(schedule.configs),
-            observer=observer or Unwatched(),
-            devices=[Gpu(str(number), "", "", isolated=False) for number in range(workers)],
-            tolerances=Tolerances(10.0, 5, 2**31),
-            stop=StopRequest(),
+        adopted = made_up.open_slots(search.token, facts)
+        edges = Edges(
+            InProcess(machine, workers, adopted, dying(stop_after, before)),
+            Ids(schedule.configs),
+            observer or Unwatched(),
+            StopRequest(),
+            Tolerances(10.0, 5, 2**31),
             clock=lambda: machine.now,
         )
-        with suppress(Killed):
+        gpus = [Gpu(str(number), "", "", isolated=False) for number in range(workers)]
+        driver = Driver(search, rebuild(schedule, passes, facts), ledger, edges, gpus)
+        with suppress(made_up.Killed):
             driver.run(facts)
             ledger.release(machine.now)
 

@@ -1,21 +1,21 @@
 """The loop on a real database, with a simulated machine below it: killed, stopped, superseded."""
 
-import errno
-import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from in_process import InProcess
+from made_up import Killed, Machine, Process, open_slots
 
-from hbtrack.core.execution import Ended, Output, Record
+from hbtrack.core.execution import Seen
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.plan import Plan, rebuild
 from hbtrack.core.records import (
@@ -34,7 +34,7 @@ from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.core.summary import summarise_search
 from hbtrack.database.connection import Database
 from hbtrack.database.upgrade import copy_database, prepare_for_writing
-from hbtrack.driver.interfaces import Running, StopRequest, Tolerances
+from hbtrack.driver.interfaces import Edges, Running, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
 from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable
 from hbtrack.searches.verify import check_database
@@ -54,195 +54,6 @@ DUMP = {
     " epochs_done, best_loss, best_config_id, best_epochs",
     "leaderboard": "rank, config_id, loss, epochs, epochs_reached, bracket",
 }
-
-
-class Killed(BaseException):
-    """The driver's process is no more."""
-
-
-# --- the machine ---------------------------------------------------------------------------------
-
-
-@dataclass
-class Process:
-    """A script at work."""
-
-    attempt: int
-    worker: int
-    config_id: str
-    epochs: int
-    gpu: str
-    began: float
-    ends: float
-
-
-@dataclass
-class Machine:
-    """Where scripts run, in its own time. It outlives every driver."""
-
-    seed: int
-    fail: float = 0.1
-    now: float = 1.7e9
-    alive: dict[int, Process] = field(default_factory=dict)
-    files: dict[int, tuple[int, Record, Output]] = field(default_factory=dict)  # of each worker
-    begun: list[tuple[str, int]] = field(default_factory=list)
-    trained: dict[str, int] = field(default_factory=dict)
-    refusals: int = 0  # how many of the next starts fail
-    killed: dict[tuple[str, int], int] = field(default_factory=dict)  # how often somebody kills it
-    talks_when_stopped: bool = False  # catches SIGTERM, prints where it is, exits 0
-    deaf: bool = False  # ignores SIGTERM
-    stuck: bool = False  # where no signal reaches it
-    room: bool = True  # on its disk
-
-    def __post_init__(self) -> None:
-        self.chance = Random(self.seed)
-
-    def loss(self, config_id: str, epochs: int) -> float | None:
-        draws = Random(f"{config_id} {epochs}")
-        return None if draws.random() < self.fail else round(draws.random(), 2)
-
-    def begin(self, attempt: int, worker: int, argv: Sequence[str]) -> None:
-        _python, _script, config_id, _, epochs, _, gpu = argv
-        if self.refusals:
-            self.refusals -= 1
-            self.write(attempt, worker, Record(asked=True, failed=errno.EAGAIN))
-            return
-        working = {process.config_id for process in self.alive.values()}
-        assert config_id not in working, "two processes on one config"
-        assert int(epochs) >= self.trained.get(config_id, 0), "below its checkpoint"
-        assert worker not in {process.worker for process in self.alive.values()}
-        self.begun.append((config_id, int(epochs)))
-        ends = self.now + self.chance.expovariate(1)
-        self.write(attempt, worker, Record(asked=True, pid=attempt))
-        self.alive[attempt] = Process(attempt, worker, config_id, int(epochs), gpu, self.now, ends)
-
-    def write(
-        self, attempt: int, worker: int, record: Record, line: str = "", err: str = ""
-    ) -> None:
-        self.files[worker] = (attempt, record, Output(line.encode(), line, err, None))
-
-    def finish_next(self) -> None:
-        """Time goes on until the next process ends."""
-        process = min(self.alive.values(), key=lambda process: process.ends)
-        self.now = max(self.now, process.ends)
-        self.end(process)
-
-    def end(self, process: Process, by: signal.Signals | None = None) -> None:
-        key = (process.config_id, process.epochs)
-        loss = self.loss(*key)
-        if by is None and self.killed.get(key, 0):
-            self.killed[key] -= 1
-            by = signal.SIGKILL
-        if by is not None:
-            status, said, complained = -by, "", ""
-        elif loss is None:
-            status, said, complained = 1, "", "Traceback (most recent call last):\nValueError: no"
-        else:
-            status, said, complained = 0, str(loss), ""
-            self.trained[process.config_id] = process.epochs
-        self.exit(process, status, said, complained)
-
-    def exit(self, process: Process, status: int, said: str = "", complained: str = "") -> None:
-        del self.alive[process.attempt]
-        seconds = self.now - process.began
-        record = Record(
-            True, process.attempt, exit_status=status, finished_at=self.now, seconds=seconds
-        )
-        self.write(process.attempt, process.worker, record, said, complained)
-
-    def signal(self, attempt: int, number: signal.Signals) -> None:
-        process = self.alive.get(attempt)
-        if process is None or self.stuck or (self.deaf and number == signal.SIGTERM):
-            return
-        if self.talks_when_stopped and number == signal.SIGTERM:
-            self.exit(process, 0, "0.0")
-        else:
-            self.end(process, number)
-
-    def power_cut(self) -> None:
-        """Everything that runs is gone without a word."""
-        self.alive.clear()
-
-
-class SimulatedExecutor:
-    """One driver's hold on the machine: the shape of hbtrack.seams.Executor.
-
-    `before` is called with the name of each call that a driver makes here.
-    """
-
-    def __init__(self, machine: Machine, before: Callable[[str], None]) -> None:
-        self.machine = machine
-        self.before = before
-        self.running: dict[int, int] = {}
-        self.taken: set[int] = set()
-        self.woken = False
-        self.adopted = 0
-
-    def has_room(self) -> bool:
-        return self.machine.room
-
-    def user_of(self, key: str) -> str | None:
-        """Nobody is known."""
-
-    def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
-        assert (any(keys), per_gpu) == (False, 1)
-        self.before("take_worker")
-        locked = {process.worker for process in self.machine.alive.values()}
-        used = self.taken | locked | set(self.running.values())
-        worker = min(set(range(len(used) + 1)) - used)
-        self.taken.add(worker)
-        return worker
-
-    def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        assert not env
-        self.before("start")
-        self.taken.remove(worker)
-        self.running[attempt] = worker
-        self.machine.begin(attempt, worker, argv)
-
-    def adopt(self, attempt: int, worker: int) -> None:
-        self.running[attempt] = worker
-        self.adopted += attempt in self.machine.alive
-
-    def wait(self, timeout: float | None) -> list[Ended]:
-        self.before("wait")
-        if timeout != 0 and not self.woken and not self._over():
-            self._let_time_go(timeout)
-        self.woken = False
-        return [self._end(attempt) for attempt in self._over()]
-
-    def _let_time_go(self, timeout: float | None) -> None:
-        if not self.machine.alive or self.machine.stuck:
-            assert timeout is not None, "the driver waits for ever for nothing"
-            time.sleep(timeout)  # what waiting is; the driver's own clock has no other hands
-            return
-        self.machine.finish_next()
-        while self.machine.alive and self.machine.chance.random() < 0.2:
-            self.machine.finish_next()
-
-    def _over(self) -> list[int]:
-        """In no order that means anything."""
-        over = [number for number in self.running if number not in self.machine.alive]
-        return self.machine.chance.sample(over, len(over))
-
-    def _end(self, attempt: int) -> Ended:
-        worker = self.running.pop(attempt)
-        owner, record, _ = self.machine.files.get(worker, (None, Record(), None))
-        return Ended(attempt, worker, record if owner == attempt else Record())
-
-    def wake(self) -> None:
-        self.woken = True
-
-    def output(self, ended: Ended) -> Output:
-        owner, _, output = self.machine.files.get(ended.worker, (None, None, None))
-        return output if output and owner == ended.attempt else Output(b"", "", "", None)
-
-    def clear(self, ended: Ended) -> None:
-        assert ended.attempt not in self.running
-        self.before("clear")
-
-    def signal(self, attempt: int, number: signal.Signals) -> None:
-        self.machine.signal(attempt, number)
 
 
 class LateIds:
@@ -328,6 +139,7 @@ class Stage:
     path: Path
     shape: Shape
     machine: Machine
+    limits: Limits
 
     def __post_init__(self) -> None:
         self.schedule = make_schedule(self.shape.max_epochs, parse_eta("3"))
@@ -343,7 +155,7 @@ class Stage:
                 terms=terms,
                 command=COMMAND,
                 resources=RESOURCES,
-                limits=Limits(),
+                limits=self.limits,
                 schedule=self.schedule,
                 summary=summarise_search(Plan(self.schedule, self.shape.passes)),
                 now=self.machine.now,
@@ -360,25 +172,24 @@ class Stage:
     ) -> SearchStatus:
         """One driver, from taking the search over to its end."""
         database = Database(self.path)
-        self.executor = SimulatedExecutor(self.machine, before)
-        self.gpus = [Gpu(str(number), str(number), "", isolated=False) for number in range(workers)]
         try:
             search = read_searches(database)[0]
             ledger = Ledger(database, search.pk)
             facts = self.own(ledger)
-            driver = Driver(
-                search,
-                rebuild(self.schedule, self.shape.passes, facts),
-                ledger=ledger,
-                executor=self.executor,
-                sampler=LateIds(self.shape.ids, self.broken_from),
-                observer=self.observer,
-                places=self.gpus,
-                tolerances=Tolerances(grace, max_lost, max_log=2**31),
-                stop=self.stop,
+            adopted = open_slots(search.token, facts)
+            self.adopted = len(adopted.keys() & self.machine.alive.keys())
+            self.executor = InProcess(self.machine, workers, adopted, before)
+            edges = Edges(
+                self.executor,
+                LateIds(self.shape.ids, self.broken_from),
+                self.observer,
+                self.stop,
+                Tolerances(grace, max_lost, max_log=2**31),
                 clock=lambda: self.machine.now,
             )
-            status = driver.run(facts)
+            plan = rebuild(self.schedule, self.shape.passes, facts)
+            gpus = [Gpu(str(number), str(number), "", isolated=False) for number in range(workers)]
+            status = Driver(search, plan, ledger, edges, gpus).run(facts)
             ledger.release(self.machine.now)
             return status
         finally:
@@ -427,10 +238,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> MakeStage:
     empty = tmp_path_factory.mktemp("empty") / "hbtrack.db"
     prepare_for_writing(empty)
 
-    def make(shape: Shape = SHAPES["repeated ids"], seed: int = 0, **machine: object) -> Stage:
+    def make(
+        shape: Shape = SHAPES["repeated ids"],
+        seed: int = 0,
+        limits: Limits = Limits(),  # noqa: B008
+        **machine: object,
+    ) -> Stage:
         path = tmp_path_factory.mktemp("stage") / "hbtrack.db"
         copy_database(empty, path)
-        return Stage(path, shape, Machine(seed, **machine))  # type: ignore[arg-type]
+        return Stage(path, shape, Machine(seed, **machine), limits)  # type: ignore[arg-type]
 
     return make
 
@@ -530,9 +346,9 @@ def test_a_search_killed_again_and_again_ends_as_if_undisturbed(
         alive = True
         while alive:
             with suppress(Killed):
-                search.drive(chance.choice([1, 2, 8]), before=nth(chance.randint(1, 20), "", die))
+                search.drive(chance.choice([1, 2, 8]), before=nth(chance.randint(1, 12), "", die))
                 alive = False
-            adopted += search.executor.adopted
+            adopted += search.adopted
             for _ in range(chance.randint(0, len(search.machine.alive))):
                 search.machine.finish_next()  # while no driver is there
             if cut and chance.random() < 0.3:
@@ -545,7 +361,7 @@ def test_a_search_killed_again_and_again_ends_as_if_undisturbed(
     assert unseen > 0
 
 
-@pytest.mark.parametrize("call", ["take_worker", "start", "wait", "clear"])
+@pytest.mark.parametrize("call", ["reserve", "start", "wait", "clear"])
 def test_fault_78_a_search_killed_at_every_nth_call_of_a_kind_ends_as_if_undisturbed(
     stage: MakeStage, golden: Golden, call: str
 ) -> None:
@@ -618,7 +434,7 @@ def test_what_a_superseded_driver_had_started_is_adopted(stage: MakeStage, golde
     with pytest.raises(Superseded):
         search.drive(4, before=nth(6, "wait", take_over))
     assert search.drive(4) is SearchStatus.FINISHED
-    assert search.executor.adopted > 0
+    assert search.adopted > 0
     assert search.dump() == golden(search.shape)
     assert max(Counter(search.machine.begun).values()) == 1
 
@@ -661,6 +477,38 @@ def test_kills_while_no_driver_watches_do_not_count(stage: MakeStage, golden: Go
     search.machine.killed = {first_call(search): 1}
     search.drive(1, max_lost=1)
     assert search.attempts(*first_call(search)) == ["lost"] * 4 + ["done"]
+    assert search.dump() == golden(search.shape)
+
+
+# --- engines that queue --------------------------------------------------------------------------
+
+
+def test_what_waits_in_a_queue_does_not_use_up_its_time(stage: MakeStage, golden: Golden) -> None:
+    search = stage(limits=Limits(timeout=0.1))
+    asked: dict[str, int] = {}
+
+    def queued(process: Process) -> Seen:
+        asked[process.name] = asked.get(process.name, 0) + 1
+        return Seen.QUEUED if asked[process.name] < 4 else Seen.RUNNING
+
+    search.machine.how = queued
+    slow = nth(2, "wait", lambda: time.sleep(0.2))  # longer than any may take
+    assert search.drive(2, before=slow) is SearchStatus.FINISHED
+    assert not search.rows("SELECT * FROM attempts WHERE status = 'timeout'")
+    assert search.dump() == golden(search.shape)
+
+
+def test_what_will_never_begin_is_ended_and_run_again(stage: MakeStage, golden: Golden) -> None:
+    search = stage()
+    stuck: list[str] = []
+
+    def held(process: Process) -> Seen:
+        stuck.append(process.name)
+        return Seen.STUCK if process.name == stuck[0] else Seen.RUNNING
+
+    search.machine.how = held
+    assert search.drive(1) is SearchStatus.FINISHED
+    assert search.attempts(*first_call(search)) == ["lost", "done"]
     assert search.dump() == golden(search.shape)
 
 
@@ -733,7 +581,7 @@ def test_only_a_second_hurried_request_cuts_the_grace_period_short(
 def test_a_script_that_cannot_even_be_killed_does_not_keep_the_driver_for_ever(
     stage: MakeStage, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hbtrack.stopping.KILL_SECONDS", 0.02)
+    monkeypatch.setattr("hbtrack.driver.termination.KILL_SECONDS", 0.02)
     search = stage()
 
     def stop() -> None:
@@ -753,8 +601,8 @@ def test_a_script_that_cannot_even_be_killed_does_not_keep_the_driver_for_ever(
 def test_what_ended_while_the_driver_slept_is_not_said_to_be_unkillable(
     stage: MakeStage, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hbtrack.stopping.KILL_SECONDS", 0.02)
-    monkeypatch.setattr("hbtrack.stopping.AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("hbtrack.driver.termination.KILL_SECONDS", 0.02)
+    monkeypatch.setattr("hbtrack.driver.termination.LOOK_SECONDS", 0.01)
     search = stage()
 
     def stop() -> None:
@@ -777,7 +625,7 @@ def test_what_ended_while_the_driver_slept_is_not_said_to_be_unkillable(
 def test_nothing_starts_on_a_full_disk_until_there_is_room(
     stage: MakeStage, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hbtrack.driver.ROOM_SECONDS", 0.01)
+    monkeypatch.setattr("hbtrack.driver.admission.ROOM_SECONDS", 0.01)
     search = stage()
 
     def fill() -> None:
@@ -802,7 +650,7 @@ def test_nothing_starts_on_a_full_disk_until_there_is_room(
 def test_fault_88_a_log_of_commits_that_grows_long_is_told(
     stage: MakeStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hbtrack.driver.LONG_WAL", 100 * 1024)
+    monkeypatch.setattr("hbtrack.driver.loop.LONG_WAL", 100 * 1024)
     search = stage()
     search.drive()
     told = [event for event in search.observer.events if event.startswith("long_wal")]
@@ -883,7 +731,7 @@ def test_starts_that_fail_five_times_but_not_in_a_row_do_not_end_the_search(
 
     def refuse_now_and_then(call: str) -> None:
         begun = len(search.machine.begun)
-        if call == "take_worker" and begun in (0, 4, 8) and begun not in refused:
+        if call == "reserve" and begun in (0, 4, 8) and begun not in refused:
             refused.add(begun)
             search.machine.refusals = 2
 

@@ -15,42 +15,19 @@ from pathlib import Path
 
 import pytest
 from conftest import wait_for
+from local import Local
 
-from hbtrack.core.execution import Ended, Record
+from hbtrack.core.execution import Record, Slot
 from hbtrack.executors import processes
-from hbtrack.executors.local import LocalExecutor, _Running
 from hbtrack.executors.warden import where
 from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, WorkerFiles, last_line
 
 
 @pytest.fixture
-def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
-    made = LocalExecutor(
-        tmp_path, cwd=str(tmp_path), token=secrets.token_hex(6), max_log=2**30, holder="x"
-    )
+def executor(tmp_path: Path) -> Iterator[Local]:
+    made = Local(tmp_path, tmp_path, token=secrets.token_hex(6))
     yield made
-    for attempt in range(1, 10):
-        processes.kill_all(made._traces(attempt, _Running(WorkerFiles(tmp_path, 0), adopted=True)))
-    made.close()
-
-
-def run(executor: LocalExecutor, code: str, *words: str, attempt: int = 1) -> Ended:
-    """Run Python code as an attempt to its end."""
-    start(executor, code, *words, attempt=attempt)
-    (ended,) = wait(executor)
-    return ended
-
-
-def start(executor: LocalExecutor, code: str, *words: str, attempt: int = 1) -> None:
-    worker = executor.take_worker()
-    assert worker is not None
-    executor.start(attempt, worker, [sys.executable, "-c", code, *words], {})
-
-
-def wait(executor: LocalExecutor) -> list[Ended]:
-    found: list[Ended] = []
-    wait_for(lambda: found.extend(executor.wait(0.05)) or found)
-    return found
+    made.end_all()
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -145,18 +122,18 @@ def test_fault_37_long_logs_are_kept_aside_without_their_middle(
         ("raise SystemExit(255)", 255),
     ],
 )
-def test_the_exit_status_is_exact(executor: LocalExecutor, code: str, status: int) -> None:
-    assert run(executor, code).record.exit_status == status
+def test_the_exit_status_is_exact(executor: Local, code: str, status: int) -> None:
+    assert executor.run(code).record.exit_status == status
 
 
-def test_arguments_arrive_byte_for_byte(executor: LocalExecutor) -> None:
+def test_arguments_arrive_byte_for_byte(executor: Local) -> None:
     words = ["a b", "", "'\"", "$HOME `x` *", "-n", "naïve ☃", "tab\tnewline\n", "\udcff"]
-    ended = run(executor, "import sys, os; print([os.fsencode(w) for w in sys.argv[1:]])", *words)
-    assert executor.output(ended).stdout.strip() == repr([os.fsencode(word) for word in words])
+    ended = executor.run("import sys, os; print([os.fsencode(w) for w in sys.argv[1:]])", *words)
+    assert ended.output.stdout.strip() == repr([os.fsencode(word) for word in words])
 
 
 def test_a_script_is_alone_in_a_session_with_empty_input_and_plain_signals(
-    executor: LocalExecutor,
+    executor: Local,
 ) -> None:
     code = (
         "import os, sys, signal\n"
@@ -164,52 +141,50 @@ def test_a_script_is_alone_in_a_session_with_empty_input_and_plain_signals(
         "[s.name for s in signal.valid_signals() if s in signal.Signals.__members__.values()"
         " and signal.getsignal(s) is signal.SIG_IGN])"
     )
-    ended = run(executor, code)
+    ended = executor.run(code)
     # SIGPIPE and SIGXFSZ are ignored by every Python itself.
-    assert executor.output(ended).stdout.strip() == "True True ['SIGPIPE', 'SIGXFSZ']"
+    assert ended.output.stdout.strip() == "True True ['SIGPIPE', 'SIGXFSZ']"
 
 
 def test_the_environment_is_ours_and_one_variable(
-    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+    executor: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEIRD-NAME x", "é\n1")
-    ended = run(executor, "import os, json; print(json.dumps(dict(os.environ)))")
-    seen = json.loads(executor.output(ended).stdout)
+    ended = executor.run("import os, json; print(json.dumps(dict(os.environ)))")
+    seen = json.loads(ended.output.stdout)
     assert seen == {**os.environ, "HBTRACK_ATTEMPT": executor.name_of(1)}
 
 
-def test_no_descriptor_leaks_into_scripts_but_the_lock(executor: LocalExecutor) -> None:
-    start(executor, "import time; time.sleep(30)", attempt=1)
-    ended = run(
-        executor, "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))", attempt=2
+def test_no_descriptor_leaks_into_scripts_but_the_lock(executor: Local) -> None:
+    executor.python("import time; time.sleep(30)", attempt=1)
+    ended = executor.run(
+        "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))", attempt=2
     )
-    numbers = json.loads(executor.output(ended).stdout)
+    numbers = json.loads(ended.output.stdout)
     assert [number for number in numbers if number > 3] == [9]  # 3 is the folder being listed
 
 
 @pytest.mark.parametrize("argv", [("/no/such/python", "x"), (sys.executable, "/no/such/script")])
-def test_what_cannot_be_started_says_why(executor: LocalExecutor, argv: tuple[str, str]) -> None:
-    executor.start(1, executor.take_worker() or 0, argv, {})
-    (ended,) = wait(executor)
+def test_what_cannot_be_started_says_why(executor: Local, argv: tuple[str, str]) -> None:
+    executor.begin(1, argv)
+    ended = executor.next_end()
     assert (ended.record.failed, ended.record.pid) == (errno.ENOENT, None)
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-def test_what_a_script_leaves_behind_is_ended_with_it(
-    executor: LocalExecutor, own_session: bool
-) -> None:
+def test_what_a_script_leaves_behind_is_ended_with_it(executor: Local, own_session: bool) -> None:
     code = (
         "import subprocess, sys\n"
         f"child = subprocess.Popen(['sleep', '1000'], start_new_session={own_session})\n"
         "print(child.pid)"
     )
-    ended = run(executor, code)
-    child = int(executor.output(ended).stdout)
+    ended = executor.run(code)
+    child = int(ended.output.stdout)
     wait_for(lambda: not Path(f"/proc/{child}").exists())
 
 
 def test_a_daemon_of_a_running_script_is_left_alone_when_another_ends(
-    executor: LocalExecutor, tmp_path: Path
+    executor: Local, tmp_path: Path
 ) -> None:
     daemon = (
         "import os, time\n"
@@ -221,77 +196,77 @@ def test_a_daemon_of_a_running_script_is_left_alone_when_another_ends(
         "    os._exit(0)\n"
         "time.sleep(1000)"
     )
-    start(executor, daemon, attempt=1)
+    executor.python(daemon, attempt=1)
     file = tmp_path / "daemon"
     wait_for(lambda: file.exists() and file.read_text().endswith("\n"))
-    run(executor, "pass", attempt=2)
+    executor.run("pass", attempt=2)
     pid = int(file.read_text())
     assert Path(f"/proc/{pid}").exists()
-    executor.signal(1, signal.SIGKILL)
-    wait(executor)
+    executor.kill(1)
+    executor.next_end()
     marks = processes.ProcessMarks(executor.name_of(1), None, tmp_path)
     wait_for(lambda: not processes.belonging(marks))  # what was killed takes a moment to go
 
 
-def test_files_are_used_again_by_the_next_attempt(executor: LocalExecutor) -> None:
-    first = run(executor, "print('long output ' * 10)", attempt=1)
-    second = run(executor, "print(1)", attempt=2)
-    assert first.worker == second.worker == 0
-    assert executor.output(second).stdout == "1\n"
+def test_files_are_used_again_by_the_next_attempt(executor: Local, tmp_path: Path) -> None:
+    first = executor.run("print('long output ' * 10)", attempt=1)
+    second = executor.run("print(1)", attempt=2)
+    assert first.output.stdout.startswith("long")
+    assert second.output.stdout == "1\n"
+    assert [path.name for path in sorted(tmp_path.glob("*.out"))] == ["0.out"]
 
 
 def test_fault_17_scripts_of_a_killed_warden_are_waited_for_and_then_lost(
-    executor: LocalExecutor, tmp_path: Path
+    executor: Local, tmp_path: Path
 ) -> None:
-    start(
-        executor, "import time, sys\nwhile not __import__('os').path.exists('go'): time.sleep(.01)"
+    executor.python(
+        "import time, sys\nwhile not __import__('os').path.exists('go'): time.sleep(.01)"
     )
     files = WorkerFiles(tmp_path, 0)
     wait_for(lambda: files.record(executor.name_of(1)).pid)
     assert executor._link.process
     executor._link.process.kill()
     for _ in range(3):
-        assert executor.wait(0.05) == []
+        assert executor.sees(1)
     (tmp_path / "go").touch()
-    (ended,) = wait(executor)
+    ended = executor.next_end()
     assert (ended.record.pid is not None, ended.record.exit_status) == (True, None)
     (tmp_path / "go").unlink()
-    assert run(executor, "pass", attempt=2).record.exit_status == 0
+    assert executor.run("pass", attempt=2).record.exit_status == 0
 
 
 def test_an_attempt_of_another_executor_is_adopted_and_harvested_at_its_end(
-    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    executor: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start(
-        executor,
+    executor.python(
         "import time\nwhile not __import__('os').path.exists('go'): time.sleep(.01)\nprint(3)",
     )
     wait_for(lambda: WorkerFiles(tmp_path, 0).record(executor.name_of(1)).pid)
-    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token, max_log=1, holder="x")
-    other.adopt(1, 0)
-    assert other.wait(0) == []
-    assert other.take_worker() == 1, "a worker at work is not taken"
+    other = Local(tmp_path, tmp_path, token=executor.token, adopted=[1])
+    assert other.sees(1)
+    assert other.take() == Slot(1, "0", ["0"], {}), "a worker at work is not taken"
     (tmp_path / "go").touch()
     monkeypatch.setattr("hbtrack.executors.local.ADOPTED_TICK", 60.0)
     begun = time.monotonic()
-    (ended,) = other.wait(60)
+    other.wait(60)
     assert time.monotonic() - begun < 30, "its end wakes, no clock"
-    assert (ended.record.exit_status, other.output(ended).last_line) == (0, b"3")
+    ended = other.next_end()
+    assert (ended.record.exit_status, ended.output.last_line) == (0, b"3")
     other.close()
 
 
 def test_an_adopted_attempt_whose_processes_are_gone_does_not_wait_for_a_forgotten_lock(
-    executor: LocalExecutor, tmp_path: Path
+    executor: Local, tmp_path: Path
 ) -> None:
     files = WorkerFiles(tmp_path, 0)
     lock = files.take()  # held by us, as by something that forgot it
     assert lock is not None
     files.begin(lock, executor.name_of(1))
     os.write(lock, f"pid 4194304 {where()}\n".encode())
-    executor.adopt(1, 0)
-    (ended,) = wait(executor)
-    assert ended.record.exit_status is None
-    assert executor.take_worker() == 1, "that lock file is not used again"
+    other = Local(tmp_path, tmp_path, token=executor.token, adopted=[1])
+    assert other.next_end().record.exit_status is None
+    assert other.take() == Slot(1, "0", ["0"], {}), "that lock file is not used again"
+    other.close()
     os.close(lock)
 
 
@@ -306,22 +281,20 @@ def test_what_a_script_writes_into_the_lock_file_says_nothing(tmp_path: Path, li
 
 
 def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
-    executor: LocalExecutor, tmp_path: Path
+    executor: Local, tmp_path: Path
 ) -> None:
-    start(executor, "import os, sys\nos.execve('/bin/sleep', ['sleep', '1000'], {})")
+    executor.python("import os, sys\nos.execve('/bin/sleep', ['sleep', '1000'], {})")
     files = WorkerFiles(tmp_path, 0)
     wait_for(lambda: files.record(executor.name_of(1)).pid)
     pid = files.record(executor.name_of(1)).pid
     assert pid
     wait_for(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"))
-    other = LocalExecutor(tmp_path, cwd=str(tmp_path), token=executor._token, max_log=1, holder="x")
-    other.adopt(1, 0)
+    other = Local(tmp_path, tmp_path, token=executor.token, adopted=[1])
     marks = processes.ProcessMarks(executor.name_of(1), pid, files.lock)
     assert not processes.all_gone(marks)
-    assert other.wait(0) == []
-    other.signal(1, signal.SIGTERM)
-    (ended,) = wait(other)
-    assert ended.record.exit_status == -signal.SIGTERM
+    assert other.sees(1)
+    other.end(other.name_of(1), grace=100)
+    assert other.next_end().record.exit_status == -signal.SIGTERM
     assert processes.all_gone(marks)
     other.close()
 
@@ -343,9 +316,9 @@ def test_what_is_killed_has_given_back_its_memory_before_anything_else_begins(
 
 
 def test_half_a_start_falls_free_at_once_although_other_scripts_run(
-    executor: LocalExecutor, tmp_path: Path
+    executor: Local, tmp_path: Path
 ) -> None:
-    start(executor, "import time; time.sleep(1000)", attempt=1)
+    executor.python("import time; time.sleep(1000)", attempt=1)
     wait_for(lambda: WorkerFiles(tmp_path, 0).record(executor.name_of(1)).pid)
     files = WorkerFiles(tmp_path, 1)
     lock = files.take()
@@ -364,37 +337,35 @@ def test_half_a_start_falls_free_at_once_although_other_scripts_run(
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT", "SIGHUP"])
 def test_fault_111_a_stop_signal_that_hits_the_parent_of_the_scripts_is_in_their_records(
-    executor: LocalExecutor, tmp_path: Path, name: str
+    executor: Local, tmp_path: Path, name: str
 ) -> None:
-    start(executor, "import time; time.sleep(1000)", attempt=1)
+    executor.python("import time; time.sleep(1000)", attempt=1)
     files = WorkerFiles(tmp_path, 0)
     wait_for(lambda: files.record(executor.name_of(1)).pid)
     assert executor._link.process
     executor._link.process.send_signal(signal.Signals[name])
     wait_for(lambda: files.record(executor.name_of(1)).signalled)
-    executor.signal(1, signal.SIGKILL)
-    (ended,) = wait(executor)
+    executor.kill(1)
+    ended = executor.next_end()
     assert ended.record.signalled
-    assert not run(executor, "pass", attempt=2).record.signalled
+    assert not executor.run("pass", attempt=2).record.signalled
 
 
 def test_fault_37_a_script_that_prints_more_than_it_may_is_ended_and_that_is_in_its_record(
     tmp_path: Path,
 ) -> None:
-    executor = LocalExecutor(tmp_path, cwd=str(tmp_path), token="t", max_log=10**6, holder="x")
+    executor = Local(tmp_path, tmp_path, max_log=10**6)
     code = "import time\nwhile True: print('x' * 10**5, flush=True); time.sleep(0.001)"
-    flood = run(executor, code, attempt=1)
+    flood = executor.run(code, attempt=1)
     assert (flood.record.overflow, flood.record.exit_status) == (True, -signal.SIGKILL)
-    executor.clear(flood)
-    much = run(executor, "print('x' * 2 * 10**6)", attempt=2)
+    much = executor.run("print('x' * 2 * 10**6)", attempt=2)
     assert much.record.overflow, "also of one that ends before anybody looks"
-    executor.clear(much)
-    assert not run(executor, "print('x' * 10**5)", attempt=3).record.overflow
+    assert not executor.run("print('x' * 10**5)", attempt=3).record.overflow
     executor.close()
 
 
 def test_fault_111_without_a_driver_an_answer_to_a_signal_that_comes_to_the_parent_last_is_marked(
-    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    executor: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HBTRACK_FAULT", "warden.reap.before:1:freeze")
     code = (
@@ -403,7 +374,7 @@ def test_fault_111_without_a_driver_an_answer_to_a_signal_that_comes_to_the_pare
         "open('ready', 'w').close()\n"
         "time.sleep(1000)"
     )
-    start(executor, code)
+    executor.python(code)
     files = WorkerFiles(tmp_path, 0)
     wait_for((tmp_path / "ready").exists)
     wait_for(lambda: files.record(executor.name_of(1)).pid)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, wait_for
+from local import Local
 
-from hbtrack.core.execution import Ended
+from hbtrack.core.execution import Job
 from hbtrack.core.gpu import NO_GPU, Gpu, call_of, shown
 from hbtrack.errors import HbtrackError
-from hbtrack.executors import gpu_locks, gpus, processes
+from hbtrack.executors import gpu_locks, gpus
 from hbtrack.executors.gpus import find_gpus
-from hbtrack.executors.local import LocalExecutor
 from hbtrack.executors.worker_files import WorkerFiles
 
 A, B, C = (f"GPU-{letter * 8}-0000-1111-2222-333333333333" for letter in "abc")
@@ -352,46 +352,29 @@ UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(.01)\n"
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[[], LocalExecutor]]:
+def make(tmp_path: Path) -> Iterator[Callable[..., Local]]:
     """Make executors, each of a search of its own; their scripts are ended with the test."""
-    made: list[LocalExecutor] = []
+    made: list[Local] = []
 
-    def make_one() -> LocalExecutor:
+    def make_one(*keys: str, per_gpu: int = 1) -> Local:
         folder = tmp_path / f"search{len(made)}"
         folder.mkdir()
-        token = secrets.token_hex(6)
-        made.append(
-            LocalExecutor(folder, cwd=str(tmp_path), token=token, max_log=2**30, holder=token)
-        )
+        made.append(Local(folder, tmp_path, *keys, token=secrets.token_hex(6), per_gpu=per_gpu))
         return made[-1]
 
     yield make_one
     for executor in made:
-        for attempt in range(1, 5):
-            name = executor.name_of(attempt)
-            processes.kill_all(processes.ProcessMarks(name, None, tmp_path / "none"))
-        executor.close()
+        executor.end_all()
 
 
-Make = Callable[[], LocalExecutor]
+Make = Callable[..., Local]
 
 
-def start(
-    executor: LocalExecutor, code: str, *keys: str, attempt: int = 1, per_gpu: int = 1
-) -> WorkerFiles:
-    worker = executor.take_worker(keys, per_gpu)
-    assert worker is not None
-    executor.start(attempt, worker, [sys.executable, "-c", code], {})
-    files = WorkerFiles(executor._folder, worker)
+def start(executor: Local, code: str, attempt: int = 1) -> None:
+    executor.python(code, attempt=attempt)
+    number = executor._running[executor.name_of(attempt)].files.number
+    files = WorkerFiles(executor._folder, number)
     wait_for(lambda: files.record(executor.name_of(attempt)).pid)  # so that it can be ended
-    return files
-
-
-def wait(executor: LocalExecutor) -> Ended:
-    found: list[Ended] = []
-    wait_for(lambda: found.extend(executor.wait(0.05)) or found)
-    (ended,) = found
-    return ended
 
 
 def is_free(key: str) -> bool:
@@ -399,17 +382,29 @@ def is_free(key: str) -> bool:
 
 
 def test_two_searches_do_not_take_one_gpu_and_a_refusal_takes_nothing(make: Make) -> None:
-    one, other = make(), make()
-    assert one.take_worker([A]) == 0
-    assert other.take_worker([B, A]) is None
-    assert is_free(B)
-    assert other.take_worker([B, C]) == 0, "neither was the worker taken"
-    assert one.take_worker(["", ""]) == 1
+    assert make(A).take()
+    assert make(A).take() is None
+    other = make(B, A)
+    assert other.take() == (0, B, [B], {}), "all are not to be had, one is"
+    assert other.take() is None
+    other.close()
+    assert make(B, C).take() == (0, f"{B},{C}", [B, C], {}), "what was refused was let go"
+
+
+def test_who_uses_a_gpu_is_said_once_until_it_is_ours(make: Make) -> None:
+    one, other = make(A), make(A)
+    assert one.take()
+    for _ in range(2):
+        assert other.take() is None
+        other._devices._occupied.clear()  # as after a moment
+    assert other.heard == [f"GPU {A} is used by {one.token}"]
+    one.close()
+    assert other.take()
 
 
 def test_what_was_taken_and_never_started_is_given_back(make: Make) -> None:
-    executor = make()
-    executor.take_worker([A, B])
+    executor = make(A, B)
+    executor.take()
     assert not is_free(A)
     executor.close()
     assert is_free(A)
@@ -419,31 +414,34 @@ def test_what_was_taken_and_never_started_is_given_back(make: Make) -> None:
 def test_a_gpu_is_in_use_until_its_attempt_has_ended_and_free_when_that_is_heard(
     make: Make, tmp_path: Path
 ) -> None:
-    executor = make()
-    start(executor, UNTIL_GO, A, B)
-    assert executor.take_worker([B]) is None
+    executor = make(A, B)
+    start(executor, UNTIL_GO)
+    assert executor.take() is None
+    assert not is_free(B)
     (tmp_path / "go").touch()
-    assert wait(executor).record.exit_status == 0
-    assert executor.take_worker([B, A]) == 0
+    assert executor.next_end().record.exit_status == 0
+    assert executor.take()
 
 
 def test_sixteen_gpus_go_to_one_attempt(make: Make) -> None:
-    executor = make()
     keys = [f"GPU-{number}" for number in range(16)]
-    code = "import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))"
-    start(executor, code, *keys)
-    ended = wait(executor)
-    numbers = json.loads(executor.output(ended).last_line)
+    ended = make(*keys).run("import os; print(sorted(map(int, os.listdir('/proc/self/fd'))))")
+    numbers = json.loads(ended.output.last_line)
     assert len([number for number in numbers if number > 2]) == 16 + 1 + 1  # its lock, the listing
     assert all(map(is_free, keys))
 
 
-def test_other_scripts_do_not_inherit_the_locks_of_a_gpu(make: Make) -> None:
-    executor = make()
-    start(executor, "import time; time.sleep(1000)", A, attempt=1)
-    start(executor, "import time; time.sleep(1000)", B, attempt=2)
-    executor.signal(1, signal.SIGKILL)
-    wait(executor)
+def test_other_scripts_do_not_inherit_the_locks_of_a_gpu(make: Make, tmp_path: Path) -> None:
+    executor = make(A, B)
+    for attempt in (1, 2):
+        assert (slot := executor.reserve())
+        name = executor.name_of(attempt)
+        code = f"open('{attempt}', 'w').close()\n{UNTIL_GO}"
+        job = Job(name, [sys.executable, "-c", code], {"HBTRACK_ATTEMPT": name})
+        executor.start(job, slot)
+        wait_for((tmp_path / str(attempt)).exists)
+    executor.kill(1)
+    executor.next_end()
     assert is_free(A)
     assert not is_free(B)
 
@@ -452,89 +450,86 @@ def test_a_gpu_is_free_once_it_is_read_that_its_attempt_has_ended(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HBTRACK_FAULT", "warden.record.after:1:freeze")
-    executor = make()
-    start(executor, "import time; time.sleep(1000)", A)
-    executor.signal(1, signal.SIGKILL)
-    wait(executor)
+    executor = make(A)
+    start(executor, "import time; time.sleep(1000)")
+    executor.kill(1)
+    executor.next_end()
     assert is_free(A)
     assert executor._link.process
     executor._link.process.send_signal(signal.SIGCONT)
 
 
 def test_a_script_that_closes_all_files_still_has_its_gpu(make: Make, tmp_path: Path) -> None:
-    executor = make()
+    executor = make(A)
     close_all = "import os\nos.closerange(3, 1000)\nopen('closed', 'w').close()\n"
-    start(executor, close_all + UNTIL_GO, A)
+    start(executor, close_all + UNTIL_GO)
     wait_for((tmp_path / "closed").exists)
     assert not is_free(A)
     (tmp_path / "go").touch()
-    wait(executor)
+    executor.next_end()
     assert is_free(A)
 
 
 def test_a_gpu_is_in_use_as_long_as_the_script_lives_although_its_parent_was_killed(
     make: Make, tmp_path: Path
 ) -> None:
-    executor = make()
-    start(executor, UNTIL_GO, A)
+    executor = make(A)
+    start(executor, UNTIL_GO)
     assert executor._link.process
     executor._link.process.kill()
     executor._link.process.wait()
     assert not is_free(A)
     (tmp_path / "go").touch()
-    wait(executor)
+    executor.next_end()
     wait_for(lambda: is_free(A))
 
 
 def test_a_gpu_is_in_use_after_the_search_was_closed_until_the_script_ends(
     make: Make, tmp_path: Path
 ) -> None:
-    one, other = make(), make()
-    start(one, UNTIL_GO, A)
+    one = make(A)
+    start(one, UNTIL_GO)
     one.close()
-    assert other.take_worker([A]) is None
+    assert make(A).take() is None
     (tmp_path / "go").touch()
-    wait_for(lambda: other.take_worker([A]) is not None)
+    wait_for(lambda: is_free(A))
+    assert make(A).take()
 
 
 def test_fault_a_killed_driver_leaves_its_gpus_in_use_until_the_script_ends(
     make: Make, tmp_path: Path
 ) -> None:
     driver = (
-        "import os, signal, sys\n"
+        "import os, signal\n"
         "from pathlib import Path\n"
-        "from hbtrack.executors.local import LocalExecutor\n"
-        "executor = LocalExecutor(Path('.'), cwd='.', token='t', max_log=9**9, holder='driver')\n"
-        f"worker = executor.take_worker([{A!r}])\n"
-        f"executor.start(1, worker, [sys.executable, '-c', {UNTIL_GO!r}], {{}})\n"
+        "from local import Local\n"
+        f"Local(Path('.'), Path('.'), {A!r}).python({UNTIL_GO!r})\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     command = [sys.executable, "-c", driver]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     killed = subprocess.run(command, cwd=tmp_path, env=environment)
     assert killed.returncode == -signal.SIGKILL
-    assert gpu_locks.holder_of(A) == "driver"
-    assert make().take_worker([A]) is None
+    assert gpu_locks.holder_of(A) == "t"
+    assert make(A).take() is None
     (tmp_path / "go").touch()
     wait_for(lambda: WorkerFiles(tmp_path, 0).record("t-1").ended)
     wait_for(lambda: is_free(A))
 
 
 def test_two_evaluations_share_a_gpu_that_may_have_two(make: Make) -> None:
-    executor, other = make(), make()
-    start(executor, "import time; time.sleep(1000)", A, attempt=1, per_gpu=2)
-    assert other.take_worker([A], per_gpu=1) is None
-    start(executor, "import time; time.sleep(1000)", A, attempt=2, per_gpu=2)
-    assert other.take_worker([A], per_gpu=2) is None
-    assert other.take_worker([A], per_gpu=3) == 0
+    executor = make(A, per_gpu=2)
+    start(executor, "import time; time.sleep(1000)", attempt=1)
+    assert make(A, per_gpu=1).take() is None
+    start(executor, "import time; time.sleep(1000)", attempt=2)
+    assert make(A, per_gpu=2).take() is None
+    assert make(A, per_gpu=3).take()
 
 
 def test_what_cannot_be_started_lets_its_gpus_go(make: Make) -> None:
-    executor = make()
-    worker = executor.take_worker([A, B])
-    assert worker is not None
-    executor.start(1, worker, ["/no/such/python"], {})
-    assert wait(executor).record.failed
+    executor = make(A, B)
+    executor.begin(1, ["/no/such/python"])
+    assert executor.next_end().record.failed
     assert is_free(A)
     assert is_free(B)
 
@@ -542,18 +537,16 @@ def test_what_cannot_be_started_lets_its_gpus_go(make: Make) -> None:
 def test_a_start_for_which_too_many_files_are_open_fails_and_lets_its_gpus_go(
     make: Make, tmp_path: Path
 ) -> None:
-    executor = make()
-    start(executor, UNTIL_GO, attempt=1)
+    keys = [f"GPU-{number}" for number in range(16)]
+    executor = make(*keys)
+    start(executor, UNTIL_GO)
+    (tmp_path / "go").touch()
+    executor.next_end()
     assert executor._link.process
     pid = executor._link.process.pid
     limit = max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 6  # room for some, not for all
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
-    keys = [f"GPU-{number}" for number in range(16)]
-    worker = executor.take_worker(keys)
-    assert worker is not None
-    executor.start(2, worker, [sys.executable, "-c", "pass"], {})
-    ended = wait(executor)
+    executor.python("pass", attempt=2)
+    ended = executor.next_end()
     assert (ended.attempt, ended.record.failed) == (2, errno.EMFILE)
     assert all(map(is_free, keys))
-    (tmp_path / "go").touch()
-    assert wait(executor).attempt == 1

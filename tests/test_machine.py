@@ -24,30 +24,31 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from test_driver import COMMAND, DUMP, RESOURCES, Killed, Row
+from made_up import Killed, Machine
+from test_driver import COMMAND, DUMP, RESOURCES, Row
 from test_plan import Case, known_state, one_after_another
 
+from hbtrack.core.execution import Output, Record
 from hbtrack.core.plan import Done, OpenPass, Plan, Start, Wait, rebuild
 from hbtrack.core.records import (
     AttemptStatus,
     Limits,
     Place,
-    RungKey,
     Sampled,
-    SearchStatus,
     Terms,
     Verdict,
     rung_of,
 )
-from hbtrack.core.summary import summarise, summarise_search
+from hbtrack.core.summary import summarise_search
 from hbtrack.core.verdict import Ending, judge
 from hbtrack.database.connection import Database
 from hbtrack.database.upgrade import copy_database, prepare_for_writing
+from hbtrack.driver.recorder import Recorder
 from hbtrack.errors import Superseded
 from hbtrack.searches.verify import check_database
 from hbtrack.store.catalogue import create_search
 from hbtrack.store.facts import load_facts
-from hbtrack.store.ledger import Ledger, Writer
+from hbtrack.store.ledger import Ledger
 
 SEARCH = 1  # the only one of its database
 FAILURE_LOSS = 100.0
@@ -119,18 +120,15 @@ def everything(path: Path) -> list[str]:
 
 
 @dataclass
-class World:
-    """Where scripts run. It outlives every driver, and decides when one dies."""
+class World(Machine):
+    """A machine on which everything happens when it is said to; it decides when a driver dies."""
 
-    case: Case
-    alive: dict[int, tuple[str, int]] = field(default_factory=dict)  # attempt -> what it works on
-    exits: dict[int, tuple[int, str]] = field(default_factory=dict)  # status and last line
-    trained: dict[str, int] = field(default_factory=dict)  # what the checkpoints have
+    case: Case = field(kw_only=True)
     stopped: set[int] = field(default_factory=set)  # attempts that a driver has given up
     steps_left: int | None = None  # of the driver that acts: statements, commits, starts
     ticks: Iterator[int] = field(default_factory=lambda: count(1_700_000_000))
 
-    def now(self) -> float:
+    def tick(self) -> float:
         return float(next(self.ticks))
 
     def step(self) -> None:
@@ -139,24 +137,15 @@ class World:
             if self.steps_left < 0:
                 raise Killed
 
-    def begin(self, attempt: int, config_id: str, epochs: int) -> None:
-        working = {config_id for config_id, _ in self.alive.values()}
-        assert config_id not in working, "two processes on one config"
-        assert epochs >= self.trained.get(config_id, 0), "below its checkpoint"
-        self.alive[attempt] = (config_id, epochs)
-
-    def end(self, attempt: int) -> None:
-        config_id, epochs = self.alive.pop(attempt)
-        self.trained[config_id] = epochs
-        loss = self.case.loss(config_id, epochs)
-        self.exits[attempt] = (1, "") if loss is None else (0, str(loss))
+    def loss(self, config_id: str, epochs: int) -> float | None:
+        return self.case.loss(config_id, epochs)
 
     def kill(self, attempt: int, *, saved: bool) -> None:
         """With `saved`, the checkpoint was written before."""
-        config_id, epochs = self.alive.pop(attempt)
+        process = self.alive[attempt]
         if saved:
-            self.trained[config_id] = epochs
-        self.exits[attempt] = (-signal.SIGKILL, "")
+            self.trained[process.config_id] = process.epochs
+        self.end(process, signal.SIGKILL)
 
 
 @dataclass
@@ -214,7 +203,7 @@ class Driver:
                 workers=1,
                 isolated=False,
                 command_text=("python /s.py", ""),
-                now=self.world.now(),
+                now=self.world.tick(),
             )
         self.owns = True
         self.plan = rebuild(self.world.case.schedule, self.world.case.passes, facts)
@@ -232,58 +221,41 @@ class Driver:
 
     def commit(self, ended: Sequence[int], decisions: int, *, watched: bool = True) -> None:
         """Record these ends, what follows and so many decisions at once; then start scripts."""
-        with self.transaction() as writer:
-            touched: set[RungKey] = set()
+        with self.transaction() as recorder:
             for attempt in ended:
-                touched |= self.settle(writer, attempt, watched=watched)
+                self.settle(recorder, attempt, watched=watched)
             starts: list[int] = []
             for _ in range(decisions):
                 decision = self.plan.next()
                 if isinstance(decision, Start):
-                    starts.append(self.record_start(writer, decision))
-                    touched.add(rung_of(decision.place))
+                    starts.append(self.record_start(recorder, decision))
                 elif isinstance(decision, OpenPass):
-                    touched |= self.open_pass(writer, decision.pass_)
-            if touched:
-                writer.summarise(summarise(self.plan, touched))
-            if self.plan.next() == Done():
-                writer.status(SearchStatus.FINISHED, self.world.now())
+                    recorder.open_pass(self.sampled(decision.pass_), self.world.tick())
+            recorder.finish(self.world.tick())
         self.commits += watched
         for attempt in starts:
             self.world.step()
             started = self.running[attempt]
-            self.world.begin(attempt, started.config_id, started.epochs)
+            self.world.begin(attempt, started.config_id, started.epochs, gpu=str(attempt))
 
-    def settle(self, writer: Writer, attempt: int, *, watched: bool) -> set[RungKey]:
+    def settle(self, recorder: Recorder, attempt: int, *, watched: bool) -> None:
         ended = self.running.pop(attempt)
         verdict = self.judge(attempt, ended, watched=watched)
         stopped = verdict.status is AttemptStatus.INTERRUPTED
         assert stopped == (attempt in self.world.stopped), "what it says counts once it is stopped"
         seen[f"{verdict.status}{'' if watched else ' unseen'}"] += 1
-        writer.end(attempt, verdict)
-        writer.result(
-            ended.place,
-            ended.config_id,
-            ended.epochs,
-            loss=verdict.loss,
-            seconds=verdict.seconds,
-        )
-        if verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
-            self.plan.requeue(ended.place)
-            return {rung_of(ended.place)}
-        consequences = self.plan.record(ended.config_id, ended.epochs, verdict.loss)
-        writer.apply(consequences, verdict.finished_at)
-        return consequences.rungs()
+        recorder.end(attempt, ended.place, ended.config_id, ended.epochs, verdict)
 
     def judge(self, attempt: int, ended: Watched, *, watched: bool) -> Verdict:
-        status, line = self.world.exits.get(attempt, (None, ""))
+        record, output = self.world.outcomes.get(attempt, (Record(), Output()))
+        status = record.exit_status
         ending = Ending(
-            finished_at=self.world.now(),
+            finished_at=self.world.tick(),
             pid=None if status is None else attempt,
             exit_status=status,
             seconds=None if status is None else 1.5,
-            last_line=line.encode(),
-            stdout=line,
+            last_line=output.last_line,
+            stdout=output.stdout,
             stderr="",
             log=None,
             asked_to_stop=ended.stopping,
@@ -292,26 +264,19 @@ class Driver:
         )
         return judge(ending, max_lost=10**9)
 
-    def record_start(self, writer: Writer, start: Start) -> int:
-        attempt = writer.start(
-            start.place, start.config_id, start.epochs, worker=0, gpu="0", now=self.world.now()
-        )
-        self.plan.start(start.place)
+    def record_start(self, recorder: Recorder, start: Start) -> int:
+        attempt = recorder.start(start, worker=0, gpu="0", now=self.world.tick())
         self.running[attempt] = Watched(start.place, start.config_id, start.epochs, stopping=False)
         return attempt
 
-    def open_pass(self, writer: Writer, pass_: int) -> set[RungKey]:
-        ids = self.world.case.ids(pass_)
-        known = set(self.plan.config_ids())
-        consequences = self.plan.open_pass(pass_, ids)
-        writer.open_pass(Sampled(pass_, tuple(ids), {new: {} for new in ids if new not in known}))
-        writer.apply(consequences, self.world.now())
-        return consequences.rungs()
+    def sampled(self, pass_: int) -> Sampled:
+        ids, known = self.world.case.ids(pass_), set(self.plan.config_ids())
+        return Sampled(pass_, tuple(ids), {new: {} for new in ids if new not in known})
 
     def stop(self, attempts: Sequence[int]) -> None:
         """Nothing that these say counts any more, whatever they still do."""
-        with self.transaction() as writer:
-            writer.ending(attempts, AttemptStatus.STOPPING)
+        with self.transaction() as recorder:
+            recorder.writer.ending(attempts, AttemptStatus.STOPPING)
         self.world.stopped |= set(attempts)
         for attempt in attempts:
             self.running[attempt].stopping = True
@@ -319,17 +284,17 @@ class Driver:
     def go_on(self, workers: int) -> None:
         """To the end, undisturbed."""
         while self.plan.next() != Done():
-            for attempt in list(self.world.alive):
-                self.world.end(attempt)
+            for process in list(self.world.alive.values()):
+                self.world.end(process)
             ended = self.ended()
             assert ended or not isinstance(self.plan.next(), Wait), "waits for nothing"
             self.commit(ended, workers - len(self.running) + len(ended))
-        self.ledger.release(self.world.now())
+        self.ledger.release(self.world.tick())
 
     @contextmanager
-    def transaction(self) -> Iterator[Writer]:
+    def transaction(self) -> Iterator[Recorder]:
         with self.all_or_nothing(), self.ledger.transaction() as writer:
-            yield writer
+            yield Recorder(self.plan, writer)
             self.world.step()
 
     @contextmanager
@@ -423,7 +388,7 @@ class Folder:
     def _undisturbed(self, case: Case) -> dict[str, list[Row]]:
         """What one worker comes to, one evaluation after another."""
         path = self.new_search(case)
-        driver = Driver(path, World(case))
+        driver = Driver(path, World(case=case))
         driver.take_over()
         driver.go_on(workers=1)
         driver.forget()
@@ -433,7 +398,7 @@ class Folder:
         return found
 
 
-class Machine(RuleBasedStateMachine):
+class Searches(RuleBasedStateMachine):
     """One search, its scripts, the driver that owns it and those that think they do."""
 
     def __init__(self, folder: Folder, cases: st.SearchStrategy[Case]) -> None:
@@ -448,7 +413,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(data=st.data())
     def a_search_is_created(self, data: st.DataObject) -> None:
-        self.world = World(data.draw(self.cases))
+        self.world = World(case=data.draw(self.cases))
         self.path = self.folder.new_search(self.world.case)
         self.ends.callback(shutil.rmtree, self.path.parent)
         self.reader = self.ends.enter_context(closing(sqlite3.connect(self.path)))
@@ -459,8 +424,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.alive)
     @rule(first=INDEX, number=NUMBER)
     def scripts_end(self, first: int, number: int) -> None:
-        for attempt in some(list(self.world.alive), first, number):
-            self.world.end(attempt)
+        for process in some(list(self.world.alive.values()), first, number):
+            self.world.end(process)
 
     @precondition(lambda self: self.world.alive)
     @rule(first=INDEX, saved=st.booleans())
@@ -499,7 +464,7 @@ class Machine(RuleBasedStateMachine):
         assert self.driver
         self.drop(self.driver)
         if scripts_too:
-            self.world.alive.clear()
+            self.world.power_cut()
 
     @precondition(lambda self: not self.driver)
     @rule()
@@ -612,7 +577,7 @@ def live_through(
 ) -> None:
     """So many searches of so many steps, the same ones each time."""
     run_state_machine_as_test(
-        seed(start)(partial(Machine, folder, cases)),  # type: ignore[arg-type]
+        seed(start)(partial(Searches, folder, cases)),  # type: ignore[arg-type]
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

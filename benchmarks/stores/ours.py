@@ -4,14 +4,12 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from made import Machine, make
+from made import make
 
 from hbtrack.cli import main
-from hbtrack.core.execution import Ended
 from hbtrack.core.schedule import make_schedule
 
 HOW = (
@@ -21,34 +19,36 @@ HOW = (
 MEMORY = Path("/dev/shm")
 
 
-class Clocked(Machine):
-    """It notes when it is asked to start something, and when it is waited for."""
+class Calls:
+    """When the driver starts something, and when it waits."""
 
-    def __init__(self, results: int) -> None:
-        super().__init__(1, 0.0, results)
+    def __init__(self) -> None:
         self.starts: list[float] = []
         self.waits: list[float] = []
 
-    def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
+    def __call__(self, call: str) -> None:
         """Note it."""
-        self.starts.append(time.perf_counter())
-        super().start(attempt, worker, argv, env)
-
-    def wait(self, timeout: float | None) -> list[Ended]:
-        """Note it."""
-        self.waits.append(time.perf_counter())
-        return super().wait(timeout)
+        if call in ("start", "wait"):
+            (self.starts if call == "start" else self.waits).append(time.perf_counter())
 
 
-def go_on(folder: Path, size: int, results: int) -> Clocked:
+def go_on(folder: Path, size: int, results: int) -> Calls:
     """So many more results of a search of about that size; then it is killed."""
     max_epochs = 81
     while 2 * make_schedule(max_epochs, Fraction(3)).evaluations < size + 500:
         max_epochs *= 3
     passes = -(-(size + 500) // make_schedule(max_epochs, Fraction(3)).evaluations)
-    machine = Clocked(results)
-    make(folder / "hbtrack.db", max_epochs=max_epochs, passes=passes, workers=1, machine=machine)
-    return machine
+    calls = Calls()
+    make(
+        folder / "hbtrack.db",
+        max_epochs=max_epochs,
+        passes=passes,
+        workers=1,
+        fail=0.0,
+        stop_after=results,
+        before=calls,
+    )
+    return calls
 
 
 def fill(folder: Path, count: int) -> None:

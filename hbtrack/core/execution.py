@@ -1,9 +1,50 @@
-"""What the loop asks of where attempts run, and what comes back. Imports nothing of hbtrack."""
+"""What the loop asks of where attempts run, and what comes back. Imports nothing of hbtrack.
 
-import signal
-from collections.abc import Mapping, Sequence
+An executor for another engine is a class with the methods of `Executor`; `tests/in_process.py` is
+one of a few lines. The loop knows attempts by their names and asks three things: a slot before an
+attempt is recorded, its start after, and what is still there. **What `look` no longer names has
+ended**; `record` and `output` then tell how, until `clear`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+
+def attempt_name(token: str, attempt: int) -> str:
+    """The name of an attempt of the search with this token; scripts get it as HBTRACK_ATTEMPT."""
+    return f"{token}-{attempt}"
+
+
+def attempt_number(name: str) -> int:
+    """The attempt that has this name."""
+    return int(name.rpartition("-")[2])
+
+
+class Slot(NamedTuple):
+    """Where an attempt is going to run."""
+
+    worker: int
+    gpu: str  # as it is recorded; several are separated by commas
+    gpus: Sequence[str]  # as the script is told
+    env: Mapping[str, str]  # what the script's environment gets, to see these GPUs only
+
+
+class Job(NamedTuple):
+    """An attempt as it is to be run."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]  # added to the environment
+
+
+class Seen(Enum):
+    """How an executor finds an attempt that has not ended."""
+
+    QUEUED = "queued"  # accepted, not begun: its time has not begun either
+    RUNNING = "running"
+    STUCK = "stuck"  # held back, will never begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +70,6 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """An attempt that nobody works on any more."""
-
-    attempt: int
-    worker: int
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
 class Output:
     """What an attempt printed."""
 
@@ -48,37 +80,47 @@ class Output:
 
 
 class Executor(Protocol):
-    """Where attempts run. The local processes are one; tests have another."""
+    """Where the attempts of one search run. One that is made knows those that are open already.
+
+    Local processes are one; tests have another.
+    """
 
     def has_room(self) -> bool:
-        """Whether what a new attempt writes would find room."""
+        """Whether what a new attempt writes would find room on the disk."""
 
-    def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
-        """Reserve a worker, with the GPUs of these keys, for an attempt about to be recorded.
+    def reserve(self, barred: Collection[str] = (), *, every_gpu: bool = False) -> Slot | None:
+        """A slot for an attempt that is about to be recorded, on none of the GPUs `barred`.
 
-        None if somebody else uses one of the GPUs.
+        With `every_gpu` one that has all GPUs, if these are idle. None if nothing is free just
+        now; when that may change is for `wait` to know.
         """
 
-    def user_of(self, key: str) -> str | None:
-        """Who uses the GPU of this key, as far as anybody knows."""
+    def start(self, job: Job, slot: Slot) -> None:
+        """Run a recorded attempt. Asking twice for one name starts one process."""
 
-    def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        """Run a recorded attempt."""
+    def look(self) -> Mapping[str, Seen] | None:
+        """The attempts of this search that have not ended, by name; None if nobody can tell now."""
 
-    def adopt(self, attempt: int, worker: int) -> None:
-        """Watch over an attempt of a dead driver."""
-
-    def wait(self, timeout: float | None) -> list[Ended]:
-        """What has ended, as soon as there is something."""
+    def wait(self, timeout: float | None) -> None:
+        """Return after so many seconds, or as soon as there may be news; a hint, no promise."""
 
     def wake(self) -> None:
-        """Make `wait` return."""
+        """Make `wait` return; from any thread."""
 
-    def output(self, ended: Ended) -> Output:
+    def end(self, name: str, grace: float) -> None:
+        """Ask an attempt to end (TERM), and end it when the grace period is over (KILL).
+
+        May be asked again, with a shorter period; does nothing when the attempt has ended.
+        """
+
+    def record(self, name: str) -> Record:
+        """What is known of an attempt that has ended."""
+
+    def output(self, name: str) -> Output:
         """What an ended attempt printed."""
 
-    def clear(self, ended: Ended) -> None:
-        """Its output is recorded."""
+    def clear(self, name: str) -> None:
+        """The outcome of an ended attempt is recorded: its traces may go."""
 
-    def signal(self, attempt: int, number: signal.Signals) -> None:
-        """Signal an attempt's processes."""
+    def close(self) -> None:
+        """The driver goes; what outlives it stays."""

@@ -266,7 +266,7 @@ class Search:
     stop_reason: str | None
     fence: int
     limits: Limits = field(default_factory=Limits)
-    judged: bool = False  # stopped as plainly broken before: not again
+    broken_script_checked: bool = False  # stopped as plainly broken before: not again
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,43 +2,30 @@
 
 import os
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Sized
 
-from hbtrack.core.execution import Record
-from hbtrack.core.gpu import NO_GPU, Gpu, shown
+from hbtrack.core.execution import Record, Slot
+from hbtrack.core.gpu import Gpu, shown
 from hbtrack.core.gpu_health import Cleared, GpuHealth, Outcome, Probe, Quarantined
-from hbtrack.errors import HbtrackError
+from hbtrack.driver.interfaces import Edges
+from hbtrack.errors import HbtrackError, Unavailable
 
 MAX_FAILED_STARTS = 5
 
 ROOM_SECONDS = 5.0
 """How long nothing starts when the disk is full."""
 
-OCCUPIED_SECONDS = 1.0
-"""How long a GPU that another search uses is left alone before it is asked for again."""
-
-
-def devices_of_workers(gpus: Sequence[Gpu], per_gpu: int, workers: int | None) -> list[Gpu]:
-    """The GPU of each worker, in turn; without GPUs as many workers as were asked for, or one."""
-    if not gpus:
-        return [NO_GPU] * (workers or 1)
-    return (list(gpus) * per_gpu)[:workers]
-
 
 class Admission:
     """What the loop asks before each start, and tells after each end.
 
-    `devices` are the GPUs of the workers, one entry per worker. What runs is known by the text that
-    is recorded as its GPUs.
+    `devices` are the GPUs of the workers, one entry per worker.
     """
 
-    def __init__(self, devices: Sequence[Gpu]) -> None:
-        self.devices = list(devices)
-        self._gpus = {shown([gpu]): gpu for gpu in devices}
-        self._room = Counter(shown([gpu]) for gpu in devices)
-        self._gpu_health = GpuHealth(self._gpus)
-        self._occupied: dict[str, float] = {}  # GPU -> until when, monotonic
+    def __init__(self, devices: Sequence[Gpu], edges: Edges) -> None:
+        self._executor, self._observer = edges.executor, edges.observer
+        self._workers = len(devices)
+        self._gpu_health = GpuHealth(dict.fromkeys(shown([gpu]) for gpu in devices))
         # The scripts' parent died: until something ends properly, one at a time, so that a script
         # that kills its parent is told from those that only ran beside it.
         self.one_at_a_time = False
@@ -47,58 +34,33 @@ class Admission:
 
     # --- what may start ---
 
-    def idle(self, busy: Sequence[str]) -> list[Gpu]:
-        """The GPUs on which something may start now, those that do least first.
+    def is_open(self, running: Sized) -> bool:
+        """Whether something may start beside what is running."""
+        most = 1 if self.one_at_a_time else self._workers
+        return self.not_before is None and len(running) < most
 
-        `busy` are the GPUs of each attempt that runs.
+    def reserve(self, *, every_gpu: bool, idle: bool) -> Slot | None:
+        """A slot for an attempt that is about to be recorded; None if nothing can start now.
+
+        On a full disk scripts would fail whatever their config: for a while none is started. Raises
+        Unavailable if that leaves the driver `idle`.
         """
-        if len(busy) >= len(self.devices):  # the usual case
-            return []
-        at_work = Counter(gpu for gpus in busy for gpu in gpus.split(","))
-        if not self._may_start(at_work):
-            return []
-        barred = self._gpu_health.barred() | self._occupied.keys()
-        idle = [
-            name for name in self._gpus if at_work[name] < self._room[name] and name not in barred
-        ]
-        return [self._gpus[name] for name in sorted(idle, key=lambda name: at_work[name])]
-
-    def all_idle(self, busy: Iterable[str]) -> list[Gpu] | None:
-        """All GPUs, for an evaluation that gets them together, if all of them may be used now.
-
-        Where a script sees what it is given only, it can do without those that are suspect.
-        """
-        at_work = Counter(gpu for gpus in busy for gpu in gpus.split(","))
-        barred = self._gpu_health.barred()
-        gpus = {name: gpu for name, gpu in self._gpus.items() if name not in barred}
-        seen = barred and not all(gpu.isolated for gpu in gpus.values())
-        if len(gpus) < 2 or seen or any(gpu.is_instance for gpu in self.devices):
-            return None
-        if at_work.keys() - barred or self._occupied.keys() & gpus.keys():
-            return None
-        return list(gpus.values()) if self._may_start(at_work) else None
-
-    def _may_start(self, at_work: Counter[str]) -> bool:
-        most = 1 if self.one_at_a_time else len(self.devices)
-        return self.not_before is None and at_work.total() < most
-
-    def occupied(self, gpu: Gpu) -> None:
-        """Another search uses a GPU: nothing starts on it for a moment."""
-        self._occupied[shown([gpu])] = time.monotonic() + OCCUPIED_SECONDS
+        if self._executor.has_room():
+            return self._executor.reserve(self._gpu_health.barred(), every_gpu=every_gpu)
+        if idle:
+            raise Unavailable(
+                "The disk is full, so nothing was started; make room.",
+                "the disk is full",
+                see="disk-full",
+            )
+        self.rest(ROOM_SECONDS)
+        self._observer.event("wait", message="the disk is full", seconds=ROOM_SECONDS)
+        return None
 
     def look_at_the_clock(self) -> None:
         """A rest may be over."""
-        now = time.monotonic()
-        if self.not_before is not None and now >= self.not_before:
+        if self.not_before is not None and time.monotonic() >= self.not_before:
             self.not_before = None
-        self._occupied = {gpu: until for gpu, until in self._occupied.items() if now < until}
-
-    def wake_at(self) -> float | None:
-        """When to look at the clock again (monotonic): the next rest is over then."""
-        moments = [*self._occupied.values()]
-        if self.not_before is not None:
-            moments.append(self.not_before)
-        return min(moments, default=None)
 
     def rest(self, seconds: float) -> None:
         """Nothing starts for so long."""

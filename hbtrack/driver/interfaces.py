@@ -1,12 +1,11 @@
-"""What the loop needs of the world: where attempts run, where ids come from, who watches.
+"""What the loop needs besides an executor: who samples, who watches, who stops it."""
 
-The local processes are one executor; the tests have another.
-"""
-
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from hbtrack.core.execution import Executor
 from hbtrack.core.limits import Reached
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Closed, Place, Sampled, Verdict
@@ -48,6 +47,7 @@ class Running:
     """An attempt under way."""
 
     attempt: int
+    name: str
     place: Place
     config_id: str
     epochs: int
@@ -57,7 +57,7 @@ class Running:
     adopted: bool = False
     alone: bool = False  # nothing else ran under the same warden
     ending: AttemptStatus | None = None  # stopping or timeout: hbtrack wants it to end
-    kill_at: float | None = None  # monotonic
+    kill_at: float = 0.0  # monotonic; when the grace period of one that is ending is over
     killed_since: float | None = None  # monotonic
 
 
@@ -90,3 +90,15 @@ class Tolerances:
     grace: float  # seconds between TERM and KILL
     max_lost: int  # how often an evaluation may be lost before it counts as failed
     max_log: int  # bytes that its stdout or stderr may have
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """By what the loop touches the world."""
+
+    executor: Executor
+    sampler: Sampler
+    observer: Observer
+    stop: StopRequest
+    tolerances: Tolerances
+    clock: Callable[[], float] = time.time  # Unix time; what is recorded

@@ -8,37 +8,32 @@ recorded. The first start and the hundredth run this same loop.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hbtrack.core.contract import attempt_argv
-from hbtrack.core.execution import Ended, Executor
-from hbtrack.core.gpu import Gpu, call_of, shown
+from hbtrack.core.execution import Job, Seen, Slot, attempt_name
+from hbtrack.core.gpu import Gpu
 from hbtrack.core.limits import FIRST, broken, reached
-from hbtrack.core.plan import Done, OpenPass, Plan, Start, Wait
+from hbtrack.core.plan import Done, OpenPass, Plan, Start
 from hbtrack.core.records import (
     AttemptStatus,
     Facts,
+    Place,
     Search,
     SearchStatus,
+    Verdict,
     rung_of,
     unix,
 )
-from hbtrack.core.schedule import schedule_of
-from hbtrack.core.summary import summarise
-from hbtrack.driver.admission import ROOM_SECONDS, Admission
-from hbtrack.driver.harvest import Harvest, Pending, Step
-from hbtrack.driver.interfaces import Observer, Running, Sampler, StopRequest, Tolerances
-from hbtrack.driver.rederive import rederive
+from hbtrack.driver.admission import Admission
+from hbtrack.driver.harvest import Harvest
+from hbtrack.driver.interfaces import Edges, Running
+from hbtrack.driver.lifetime import Lifetime
+from hbtrack.driver.recorder import Recorder, Step
 from hbtrack.driver.termination import Termination
-from hbtrack.errors import HbtrackError, Unavailable
+from hbtrack.errors import HbtrackError
 from hbtrack.faults import fault_point
 from hbtrack.store.ledger import Ledger
-
-HEARTBEAT_SECONDS = 60.0
-"""Between two notes that the driver lives: --max-time counts a killed one's time from them."""
-
-HEARTBEAT_ON_THE_WAY = 1.0
-"""The same, where something is committed anyway."""
 
 LONG_WAL = 256 * 1024**2
 """Bytes of the -wal file at which the user is told, and again each time it has doubled."""
@@ -51,53 +46,22 @@ class Driver:
     """
 
     def __init__(
-        self,
-        search: Search,
-        plan: Plan,
-        *,
-        ledger: Ledger,
-        executor: Executor,
-        sampler: Sampler,
-        observer: Observer,
-        devices: Sequence[Gpu],
-        tolerances: Tolerances,
-        stop: StopRequest,
-        clock: Callable[[], float] = time.time,
+        self, search: Search, plan: Plan, ledger: Ledger, edges: Edges, devices: Sequence[Gpu]
     ) -> None:
         self.search = search
         self.plan = plan
-        self._admission, self._workers = Admission(devices), len(devices)
         self.running: dict[int, Running] = {}
-        self.stop = stop
         self._ledger = ledger
-        self._executor = executor
-        self._sampler = sampler
-        self._observer = observer
-        self._clock = clock
+        self._executor, self._sampler = edges.executor, edges.sampler
+        self._observer, self._stop, self._clock = edges.observer, edges.stop, edges.clock
+        self._workers = len(devices)
         self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
         self._long_wal = LONG_WAL
-        self._occupied: set[str] = set()  # keys of GPUs that another search uses
-        self._broken_script_checked = search.judged
-        self._earlier_seconds = 0.0  # seconds in which earlier drivers lived
-        self._begun = self._heartbeat = time.monotonic()
-        self._termination = Termination(
-            self.running,
-            ledger=ledger,
-            executor=executor,
-            observer=observer,
-            stop=stop,
-            grace=tolerances.grace,
-            timeout=search.limits.timeout,
-        )
-        self._harvest = Harvest(
-            self._admission,
-            executor=executor,
-            observer=observer,
-            stop=stop,
-            limits=search.limits,
-            tolerances=tolerances,
-            clock=clock,
-        )
+        self._broken_script_checked = search.broken_script_checked
+        self._lifetime = Lifetime(earlier_seconds=0.0)
+        self._admission = Admission(devices, edges)
+        self._termination = Termination(self.running, ledger, edges, search.limits.timeout)
+        self._harvest = Harvest(self._admission, edges, search.limits)
 
     def run(self, facts: Facts) -> SearchStatus:
         """Go on with the search; its status when nothing is running any more.
@@ -105,16 +69,16 @@ class Driver:
         Raises HbtrackError (a script that broke, a start that failed for good) after everything
         that ran has ended, and whatever stops the loop itself: then attempts stay to be adopted.
         """
-        self._earlier_seconds = facts.earlier_seconds
         self._take_over(facts)
         self._apply_limits()
-        self._commit([])
+        self._step([])
         while self.running or self._more_to_come():
-            ended = self._executor.wait(self._timeout())
-            over = {end.attempt for end in ended}
+            self._executor.wait(self._timeout())
+            ended = self._ended()
+            over = {running.attempt for running in ended}
             self._termination.apply_stop(except_for=over)
             self._termination.apply_timeout(except_for=over)
-            self._commit(ended)
+            self._step(ended)
             self._apply_limits()
         if self._failure:
             raise self._failure
@@ -123,199 +87,164 @@ class Driver:
     # --- the beginning ---
 
     def _take_over(self, facts: Facts) -> None:
-        """Watch over what an earlier driver started; what has ended is found by the first wait."""
+        """Watch over what an earlier driver started, and record what has ended meanwhile."""
+        self._lifetime = Lifetime(facts.earlier_seconds)
         self._harvest.remember(self._ledger.recent_ends() if self._workers > 1 else [])
         for open_attempt in facts.open_attempts:
             place = self.plan.place_of(open_attempt.config_id, open_attempt.epochs)
             self.plan.start(place)
-            running = Running(
-                open_attempt.pk,
-                place,
-                open_attempt.config_id,
-                open_attempt.epochs,
-                self.plan.rungs[rung_of(place)].increment,
-                open_attempt.gpu,
-                since=time.monotonic() - max(0.0, self._clock() - unix(open_attempt.started_at)),
-                adopted=True,
-            )
+            age = max(0.0, self._clock() - unix(open_attempt.started_at))
+            running = self._watch(open_attempt.pk, place, open_attempt.gpu)
+            running.adopted, running.since = True, running.since - age
             if open_attempt.status is not AttemptStatus.RUNNING:
                 running.ending = open_attempt.status
-            self.running[running.attempt] = running
-            self._executor.adopt(running.attempt, open_attempt.worker)
-            fault_point("adopt.after")
-        self._termination.go_on()
-        found = {running.attempt for running in self.running.values()}
-        ended = self._executor.wait(0) if found else []
-        self._commit(ended, watched=False)
-        for attempt in found - {end.attempt for end in ended}:
-            self._observer.started(self.running[attempt])
+        if self.running:
+            self._termination.go_on()
+            self._executor.wait(0)
+            self._step(self._ended(), watched=False)
+        for running in self.running.values():
+            self._observer.started(running)
 
     # --- the loop ---
 
     def _more_to_come(self) -> bool:
         """Whether something will start although nothing runs."""
-        return not (self.stop.at or self._failure or self._finished())
+        return not (self._stop.at or self._failure or self._finished())
 
     def _finished(self) -> bool:
         return isinstance(self.plan.next(), Done)
 
     def _timeout(self) -> float | None:
         """Seconds until the loop has something to do by itself."""
-        moments = [
-            self._termination.next_at(),
-            self._admission.wake_at(),
-            self._heartbeat + HEARTBEAT_SECONDS,
-        ]
-        if (limit := self.search.limits.max_time) is not None and self.stop.at is None:
-            moments.append(self._begun + limit - self._earlier_seconds)
+        moments = [self._termination.next_at(), self._admission.not_before]
+        moments.append(self._lifetime.heartbeat_at())
+        if (limit := self.search.limits.max_time) is not None and self._stop.at is None:
+            moments.append(self._lifetime.reaches(limit))
         return max(0.0, min(at for at in moments if at is not None) - time.monotonic())
 
     def _apply_limits(self) -> None:
         """Stop cleanly when a limit of the whole search is reached."""
-        lived = self._earlier_seconds + time.monotonic() - self._begun
-        limit = reached(self.search.limits, self.plan, lived)
-        if limit and self.stop.at is None and not self._finished():
-            self.stop.reach(limit, self._clock())
-        if self.stop.reached:
+        limit = reached(self.search.limits, self.plan, self._lifetime.seconds())
+        if limit and self._stop.at is None and not self._finished():
+            self._stop.reach(limit, self._clock())
+        if self._stop.reached:
             self._termination.apply_stop()
 
-    def _commit(self, ended: Sequence[Ended], *, watched: bool = True) -> None:
-        """Record what has ended, what follows, and what starts next: one transaction."""
-        self._termination.kill_overdue(except_for={end.attempt for end in ended})
+    def _ended(self) -> list[Running]:
+        """Those of the running attempts that the executor does not see any more."""
+        if (seen := self._executor.look()) is None:
+            return []
+        for running in self.running.values():
+            if (how := seen.get(running.name)) is Seen.QUEUED:
+                running.since = time.monotonic()
+            elif how is Seen.STUCK:
+                self._executor.end(running.name, 0.0)
+        return [running for running in self.running.values() if running.name not in seen]
+
+    def _step(self, ended: Sequence[Running], *, watched: bool = True) -> None:
+        """Record what has ended, what follows, and what starts next: one transaction at most."""
+        self._termination.raise_if_unkillable(except_for={running.attempt for running in ended})
         self._admission.look_at_the_clock()
-        if not ended and not self._has_to_do():
-            return
-        with self._ledger.transaction() as writer:
-            step = Step(writer)
-            for end in ended:
-                self._settle(step, end, watched=watched)
+        starts: list[tuple[Running, Slot]] = []
+        verdicts: list[tuple[Running, Verdict]] = []
+        with Step(self._ledger, self.plan) as step:
+            for running in ended:
+                verdicts.append((running, self._settle(step.recorder, running, watched=watched)))
                 fault_point("settle.after")
-            self._stop_if_broken(step)
             if watched:
-                self._decide(step)
-            if self._heartbeat_due(after=HEARTBEAT_ON_THE_WAY):
-                self._heartbeat = time.monotonic()
-                writer.heartbeat(self._clock())
-            if step.touched:
-                writer.summarise(summarise(self.plan, step.touched))
-            if self._finished():
-                writer.status(SearchStatus.FINISHED, self._clock())
-        for end in ended:
-            self._executor.clear(end)
+                self._stop_if_broken(step)
+                starts += self._decide(step)
+            self._note_heartbeat(step)
+            if step.begun:
+                step.recorder.finish(self._clock())
+        if not step.begun:
+            return
+        for running in ended:
+            self._executor.clear(running.name)
+        begun = []
         try:
-            for pending in step.starts:
-                self._start(pending)
+            for running, slot in starts:
+                self._start(running, slot)
+                begun.append(running)
         finally:
-            self._report(step)
+            self._report(verdicts, step.recorder, begun)
+
+    def _report(
+        self,
+        verdicts: Sequence[tuple[Running, Verdict]],
+        recorder: Recorder,
+        begun: Sequence[Running],
+    ) -> None:
+        """Show what happened, now that the next scripts are on their way."""
+        for running, verdict in verdicts:
+            self._observer.ended(running, verdict)
+        for closed in recorder.closed:
+            self._observer.promoted(self.plan, closed)
+        for running in begun:
+            self._observer.started(running)
         self._observer.progressed(self.plan, len(self.running), self._workers)
         if (length := self._ledger.wal_bytes()) > self._long_wal:
             self._long_wal = 2 * length
             self._observer.event("long_wal", mebibytes=length >> 20)
 
-    def _report(self, step: Step) -> None:
-        """Show what happened, now that the next scripts are on their way."""
-        for running, verdict in step.verdicts:
-            self._observer.ended(running, verdict)
-        for closed in step.closed:
-            self._observer.promoted(self.plan, closed)
-        for pending in step.starts:
-            if pending.begun:
-                self._observer.started(pending.running)
+    def _note_heartbeat(self, step: Step) -> None:
+        if time.monotonic() >= self._lifetime.heartbeat_at(on_the_way=step.begun):
+            self._lifetime.noted()
+            step.recorder.writer.heartbeat(self._clock())
 
-    def _has_to_do(self) -> bool:
-        """Whether there is something to commit although nothing has ended."""
-        idle = self._idle()
-        if idle and not self.running and self._lacks_room():
-            raise Unavailable(
-                "The disk is full, so nothing was started; make room.",
-                "the disk is full",
-                see="disk-full",
-            )
-        return bool(idle and not isinstance(self.plan.next(), Wait)) or self._heartbeat_due()
+    # --- starts ---
 
-    def _lacks_room(self) -> bool:
-        """On a full disk scripts would fail whatever their config: for a while none is started."""
-        if self._executor.has_room():
-            return False
-        self._admission.rest(ROOM_SECONDS)
-        self._observer.event("wait", message="the disk is full", seconds=ROOM_SECONDS)
-        return True
-
-    def _decide(self, step: Step) -> None:
-        """Fill the idle workers with what the plan says is next."""
-        while (idle := self._idle()) and not self._lacks_room():
+    def _decide(self, step: Step) -> list[tuple[Running, Slot]]:
+        """Fill the free slots with what the plan says is next; what was recorded as started."""
+        starts: list[tuple[Running, Slot]] = []
+        while self._stop.at is None and not self._failure and self._admission.is_open(self.running):
             decision = self.plan.next()
-            if isinstance(decision, Start):
-                if taken := self._take_worker(idle[0]):
-                    self._record_start(step, decision, *taken)
+            if isinstance(decision, Start) and (slot := self._reserve(step)):
+                starts.append((self._record_start(step.recorder, decision, slot), slot))
             elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
-                return
+                break
+        return starts
 
-    def _idle(self) -> list[Gpu]:
-        """The GPUs of idle workers on which something may start now."""
-        if self.stop.at is not None or self._failure:
-            return []
-        return self._admission.idle(self._busy())
+    def _reserve(self, step: Step) -> Slot | None:
+        """Where the next attempt may run; all GPUs for the one evaluation that is left."""
+        together = self.search.resources.multi_gpu == "auto" and self.plan.only_one_left()
+        return self._admission.reserve(every_gpu=together, idle=not (self.running or step.begun))
 
-    def _busy(self) -> list[str]:
-        return [running.gpu for running in self.running.values()]
+    def _record_start(self, recorder: Recorder, start: Start, slot: Slot) -> Running:
+        attempt = recorder.start(start, worker=slot.worker, gpu=slot.gpu, now=self._clock())
+        running = self._watch(attempt, start.place, slot.gpu)
+        running.alone = self._admission.one_at_a_time
+        return running
 
-    def _take_worker(self, gpu: Gpu) -> tuple[int, list[Gpu]] | None:
-        """A worker with this GPU, or with all of them for the one evaluation that is left.
-
-        None if another search uses the GPU: it is not idle then.
-        """
-        resources = self.search.resources
-        if resources.multi_gpu == "auto" and self.plan.only_one_left():
-            every = self._admission.all_idle(self._busy())
-            keys = [gpu.key for gpu in every or ()]
-            if every and (worker := self._executor.take_worker(keys, 1)) is not None:
-                return worker, every
-        keys = [gpu.key] if gpu.key else []
-        if (worker := self._executor.take_worker(keys, resources.per_gpu)) is not None:
-            self._occupied.discard(gpu.key)
-            return worker, [gpu]
-        self._admission.occupied(gpu)
-        if gpu.key not in self._occupied:  # said once until it is ours again
-            self._occupied.add(gpu.key)
-            by = self._executor.user_of(gpu.key) or "another search"
-            self._observer.event("wait", message=f"GPU {gpu.name} is used by {by}")
-        return None
-
-    def _record_start(self, step: Step, start: Start, worker: int, gpus: list[Gpu]) -> None:
-        gpu = shown(gpus)
-        attempt = step.writer.start(
-            start.place, start.config_id, start.epochs, worker=worker, gpu=gpu, now=self._clock()
-        )
-        self.plan.start(start.place)
-        step.touched.add(rung_of(start.place))
-        running = Running(
+    def _watch(self, attempt: int, place: Place, gpu: str) -> Running:
+        """From now on this attempt is under way."""
+        rung = self.plan.rungs[rung_of(place)]
+        self.running[attempt] = running = Running(
             attempt,
-            start.place,
-            start.config_id,
-            start.epochs,
-            self.plan.rungs[rung_of(start.place)].increment,
+            attempt_name(self.search.token, attempt),
+            place,
+            rung.members[place.slot],
+            rung.epochs,
+            rung.increment,
             gpu,
             since=time.monotonic(),
-            alone=self._admission.one_at_a_time,
         )
-        self.running[attempt] = running
-        step.starts.append(Pending(worker, running, *call_of(gpus)))
+        return running
 
-    def _start(self, pending: Pending) -> None:
-        running, command = pending.running, self.search.command
+    def _start(self, running: Running, slot: Slot) -> None:
+        command = self.search.command
         argv = attempt_argv(
             command.python,
             command.script,
             running.config_id,
             epochs=running.epochs,
-            gpus=pending.gpus,
+            gpus=slot.gpus,
             script_args=command.script_args,
         )
         fault_point("spawn.before")
-        self._executor.start(running.attempt, pending.worker, argv, pending.env)
+        job = Job(running.name, argv, {**slot.env, "HBTRACK_ATTEMPT": running.name})
+        self._executor.start(job, slot)
         fault_point("spawn.after")
-        pending.begun = True
 
     def _open_pass(self, step: Step, pass_: int) -> bool:
         """Open a pass if its ids are there; else nothing starts until they are, or fail."""
@@ -324,14 +253,9 @@ class Driver:
         except HbtrackError as error:
             self._fail(error)
             return False
-        if sampled is None:
-            return False
-        consequences = self.plan.open_pass(pass_, sampled.config_ids)
-        step.writer.open_pass(sampled)
-        step.writer.apply(consequences, self._clock())
-        step.touched |= consequences.rungs()
-        step.closed += consequences.closed
-        return True
+        if sampled is not None:
+            step.recorder.open_pass(sampled, self._clock())
+        return sampled is not None
 
     def _fail(self, error: HbtrackError) -> None:
         self._failure = self._failure or error
@@ -339,73 +263,39 @@ class Driver:
 
     # --- ends ---
 
-    def _settle(self, step: Step, end: Ended, *, watched: bool) -> None:
+    def _settle(self, recorder: Recorder, running: Running, *, watched: bool) -> Verdict:
         """Record what an attempt came to, and what follows from it."""
         fault_point("settle.before")
-        running = self.running.pop(end.attempt)
-        verdict = self._harvest.judge(step, running, end, watched=watched)
-        again = self._harvest.why_again(step, running, verdict)
-        self._take_back(step)  # before what this one came to closes the rung of those
-        step.verdicts.append((running, verdict))
-        step.writer.end(end.attempt, verdict, again)
-        step.writer.result(
-            running.place,
-            running.config_id,
-            running.epochs,
-            loss=verdict.loss,
-            seconds=verdict.seconds,
-        )
-        if verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
-            self.plan.requeue(running.place)
-            step.touched.add(rung_of(running.place))
-            if failure := self._admission.note_start(end.record):
-                self._fail(failure)
-            return
-        self._admission.note_result()
-        if again:
-            self.plan.requeue(running.place)
-            step.touched.add(rung_of(running.place))
-            return
-        consequences = self.plan.record(running.config_id, running.epochs, verdict.loss)
-        step.writer.apply(consequences, verdict.finished_at, running.place)
-        step.touched |= consequences.rungs()
-        step.closed += consequences.closed
+        del self.running[running.attempt]
+        record = self._executor.record(running.name)
+        verdict = self._harvest.judge(recorder.writer, running, record, watched=watched)
+        noted = self._harvest.note(recorder.writer, running, verdict)
+        self._take_back(recorder, noted.withdrawn)  # before this end closes the rung of those
+        evaluation = (running.place, running.config_id, running.epochs)
+        recorder.end(running.attempt, *evaluation, verdict, noted.again)
+        if verdict.status not in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
+            self._admission.note_result()
+        elif failure := self._admission.note_start(record):
+            self._fail(failure)
+        return verdict
 
-    def _take_back(self, step: Step) -> None:
-        """The failures of a GPU that was found to be at fault are none, where that is still open.
-
-        A fact goes, so the plan is made anew from those that are left.
-        """
-        if not step.withdrawn:
-            return
+    def _take_back(self, recorder: Recorder, evaluations: Sequence[tuple[str, int]]) -> None:
+        """The failures of a GPU that was found to be at fault are none."""
         busy = {running.config_id for running in self.running.values()}
-        taken = [
-            (config_id, epochs)
-            for config_id, epochs in step.withdrawn
-            if config_id not in busy
-            and self.plan.withdrawal_problem(config_id, epochs) is None
-            and step.writer.withdraw(config_id, epochs, "gpu")
-        ]
-        step.withdrawn.clear()
-        if taken:
-            terms = self.search.terms
-            self.plan = rederive(
-                step.writer.connection, self.search.pk, schedule_of(terms), terms.passes
-            )
-            self._observer.event("retry", evaluations=len(taken), reason="gpu")
+        idle = [evaluation for evaluation in evaluations if evaluation[0] not in busy]
+        if taken := recorder.take_back(idle, "gpu", self.search):
+            self.plan = recorder.plan
+            self._observer.event("retry", evaluations=taken, reason="gpu")
 
     def _stop_if_broken(self, step: Step) -> None:
         """Once: if the first evaluations all failed alike, not the configs are at fault."""
-        if self._broken_script_checked or self.stop.at is not None:
+        if self._broken_script_checked or self._stop.at is not None:
             return
         first = self.plan.first_failures(FIRST)
         if first is not None and len(first) < FIRST:
             return
         self._broken_script_checked = True
-        found = [step.writer.fingerprint(*evaluation) for evaluation in first or ()]
+        found = [step.recorder.writer.fingerprint(*evaluation) for evaluation in first or ()]
         fingerprint, error = found[0] if found else (None, None)
         if fingerprint and {one for one, _ in found} == {fingerprint}:
-            self.stop.reach(broken(fingerprint, error or ""), self._clock())
-
-    def _heartbeat_due(self, after: float = HEARTBEAT_SECONDS) -> bool:
-        return time.monotonic() - self._heartbeat >= after
+            self._stop.reach(broken(fingerprint, error or ""), self._clock())

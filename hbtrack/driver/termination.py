@@ -4,13 +4,11 @@ Before a script is asked to end, that is committed: many catch SIGTERM, print wh
 exit 0, and nothing that they say from then on may count.
 """
 
-import signal
 import time
 from collections.abc import Collection
 
-from hbtrack.core.execution import Executor
 from hbtrack.core.records import AttemptStatus
-from hbtrack.driver.interfaces import Observer, Running, StopRequest
+from hbtrack.driver.interfaces import Edges, Running
 from hbtrack.errors import HbtrackError
 from hbtrack.faults import fault_point
 from hbtrack.store.ledger import Ledger
@@ -18,36 +16,26 @@ from hbtrack.store.ledger import Ledger
 KILL_SECONDS = 10.0
 """How long a killed script may take to vanish before a stopped driver goes without it."""
 
-AGAIN_SECONDS = 0.5
-"""Between two KILLs: a start on its way may only now become a process."""
+LOOK_SECONDS = 0.5
+"""Between two looks whether a killed script is gone."""
 
 
 class Termination:
     """Ends those of the `running` attempts that a stop or a timeout wants to end."""
 
     def __init__(
-        self,
-        running: dict[int, Running],
-        *,
-        ledger: Ledger,
-        executor: Executor,
-        observer: Observer,
-        stop: StopRequest,
-        grace: float,
-        timeout: float | None,
+        self, running: dict[int, Running], ledger: Ledger, edges: Edges, timeout: float | None
     ) -> None:
         self._running = running
         self._ledger = ledger
-        self._executor = executor
-        self._observer = observer
-        self._stop = stop
-        self._grace = grace
+        self._executor, self._observer, self._stop = edges.executor, edges.observer, edges.stop
+        self._grace = edges.tolerances.grace
         self._limit = timeout
 
     def go_on(self) -> None:
         """Ask again those that an earlier driver wanted to end: what they say does not count."""
         for running in self._ending():
-            self._ask(running)
+            self._ask(running, self._grace)
 
     def apply_stop(self, except_for: Collection[int] = ()) -> None:
         """If a stop is asked for, end all attempts but these, which have ended already."""
@@ -63,8 +51,8 @@ class Termination:
             self._observer.event("stop", signal=self._stop.name, running=len(new))
         if self._stop.at_once:
             for running in self._ending():
-                if running.killed_since is None:
-                    running.kill_at = time.monotonic()
+                if running.kill_at > time.monotonic():
+                    self._ask(running, grace=0.0)
 
     def apply_timeout(self, except_for: Collection[int] = ()) -> None:
         """End the attempts that take longer than --timeout allows."""
@@ -78,22 +66,32 @@ class Termination:
         for running in late:
             self._observer.event("timeout", config=running.config_id, epochs=running.epochs)
 
-    def kill_overdue(self, except_for: Collection[int] = ()) -> None:
-        """KILL to what did not end within the grace period; some cannot even be killed."""
+    def raise_if_unkillable(self, except_for: Collection[int] = ()) -> None:
+        """Some attempts cannot even be killed: a driver that is to stop goes without them."""
         now = time.monotonic()
-        ending = [running for running in self._ending() if running.attempt not in except_for]
-        overdue = [run for run in ending if run.kill_at is not None and run.kill_at <= now]
+        overdue = [
+            running
+            for running in self._ending()
+            if running.kill_at <= now and running.attempt not in except_for
+        ]
         for running in overdue:
             running.killed_since = running.killed_since or now
-        if self._stop.at is not None:
-            _give_up([run for run in overdue if now - (run.killed_since or now) > KILL_SECONDS])
-        for running in overdue:
-            self._executor.signal(running.attempt, signal.SIGKILL)
-            running.kill_at = now + AGAIN_SECONDS
+        stuck = [run for run in overdue if now - (run.killed_since or now) > KILL_SECONDS]
+        if stuck and self._stop.at is not None:
+            raise HbtrackError(
+                f"{len(stuck)} scripts were killed and still hold their locks: the kernel "
+                "cannot end them yet, their parent (warden.py) is stopped, or they run in a "
+                "container that is not visible from here. Everything finished is kept; when they "
+                "have ended, type `hbtrack resume`.",
+                see="unkillable",
+            )
 
     def next_at(self) -> float | None:
         """When there is something to do here (monotonic)."""
-        moments = [run.kill_at for run in self._ending() if run.kill_at is not None]
+        moments = [
+            run.kill_at if run.killed_since is None else time.monotonic() + LOOK_SECONDS
+            for run in self._ending()
+        ]
         if self._limit is not None:
             own = [run for run in self._running.values() if not run.ending]
             moments += [running.since + self._limit for running in own]
@@ -114,20 +112,9 @@ class Termination:
         fault_point("stop.after")
         for running in attempts:
             running.ending = status
-            self._ask(running)
+            self._ask(running, self._grace)
         fault_point("stop.signalled")
 
-    def _ask(self, running: Running) -> None:
-        self._executor.signal(running.attempt, signal.SIGTERM)
-        running.kill_at = time.monotonic() + self._grace
-
-
-def _give_up(stuck: list[Running]) -> None:
-    if stuck:
-        raise HbtrackError(
-            f"{len(stuck)} scripts were killed and still hold their locks: the kernel "
-            "cannot end them yet, their parent (warden.py) is stopped, or they run in a "
-            "container that is not visible from here. Everything finished is kept; when they "
-            "have ended, type `hbtrack resume`.",
-            see="unkillable",
-        )
+    def _ask(self, running: Running, grace: float) -> None:
+        self._executor.end(running.name, grace)
+        running.kill_at = time.monotonic() + grace

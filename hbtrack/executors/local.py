@@ -7,14 +7,17 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from threading import Thread
+from types import MappingProxyType
 
-from hbtrack.core.execution import Ended, Output, Record
-from hbtrack.executors import gpu_locks, processes
+from hbtrack.core.execution import Job, Output, Record, Seen, Slot, attempt_number
+from hbtrack.core.gpu import NO_GPU, Gpu, call_of, shown
+from hbtrack.executors import processes
+from hbtrack.executors.devices import Devices
 from hbtrack.executors.warden import ROOM, where
 from hbtrack.executors.warden_link import WardenLink
 from hbtrack.executors.worker_files import WorkerFiles
@@ -33,40 +36,62 @@ SILENT_SECONDS = 2.0
 """How long an adopted attempt whose processes are all gone may keep its lock."""
 
 
+KILL_AGAIN_SECONDS = 0.5
+"""Between two KILLs: a start on its way may only now become a process."""
+
+
 @dataclass(slots=True)
 class _Running:
     """An attempt under way. `silent_since` is when its processes were first seen gone."""
 
     files: WorkerFiles
+    gpu: str
     watched_by_lock: bool = False
+    kill_at: float | None = None  # monotonic: when it gets the next KILL
     killed: bool = False
     silent_since: float | None = None
 
 
 class LocalExecutor:
-    """Starts attempts, adopts those of a dead driver, signals them and tells when they end.
+    """Starts attempts, adopts those of a dead driver, ends them and tells when they have ended.
 
-    `folder` holds the workers' files, `cwd` is where scripts run, `token` begins their
-    HBTRACK_ATTEMPT, `max_log` is how many bytes of stdout or stderr end a script; `holder` is what
-    others are told who use the same GPUs.
+    `folder` holds the workers' files, `cwd` is where scripts run, `max_log` is how many bytes of
+    stdout or stderr end a script. `devices` has the GPU of each worker, `per_gpu` is how many
+    evaluations of all searches may share one; `holder` is what others are told who use the same
+    GPUs, `say` tells the user why one is not used. `adopted` are the attempts that are open.
     """
 
-    def __init__(self, folder: Path, *, cwd: str, token: str, max_log: int, holder: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        cwd: str,
+        max_log: int,
+        holder: str,
+        devices: Sequence[Gpu] = (NO_GPU,),
+        per_gpu: int = 1,
+        adopted: Mapping[str, Slot] = MappingProxyType({}),
+        say: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         self._folder = folder
-        self._token = token
         self._max_log = max_log
-        self._holder = holder
+        self._devices = Devices(devices, per_gpu, holder, say)
         self._files = cache(partial(WorkerFiles, folder))  # by number
-        self._running: dict[int, _Running] = {}
+        self._running: dict[str, _Running] = {}
+        self._ended: dict[str, tuple[WorkerFiles, Record]] = {}
         # Worker number -> before the start, its locked lock file and those of its GPUs.
         self._taken: dict[int, list[int]] = {}
-        self._named: set[int] = set()  # attempts that the warden says have ended
+        self._named: set[str] = set()  # attempts that the warden says have ended
         self._selector = selectors.DefaultSelector()
         self._link = WardenLink(folder, cwd, self._selector)
         self._wake_end, self._woken_end = socket.socketpair()
         for end in (self._wake_end, self._woken_end):
             end.setblocking(False)
         self._selector.register(self._woken_end, selectors.EVENT_READ)
+        for name, slot in adopted.items():
+            self._running[name] = run = _Running(self._files(slot.worker), slot.gpu)
+            self._watch_lock(run)
+            fault_point("adopt.after")
 
     # --- starting ---
 
@@ -75,80 +100,58 @@ class LocalExecutor:
         disk = os.statvfs(self._folder)
         return disk.f_bavail * disk.f_frsize >= ROOM
 
-    def take_worker(self, keys: Sequence[str] = (), per_gpu: int = 1) -> int | None:
-        """Reserve a worker's files, and GPUs, for an attempt that is about to be recorded.
+    def reserve(self, barred: Collection[str] = (), *, every_gpu: bool = False) -> Slot | None:
+        """A worker's files, and a GPU or all of them, for an attempt that is about to be recorded.
 
-        Its number, or None when one of the GPUs has `per_gpu` evaluations already, of whatever
-        search. An empty key is no GPU.
+        None when no GPU is idle, or another search uses those that are.
         """
+        busy = [run.gpu for run in self._running.values()]
+        if (taken := self._devices.take(busy, barred, every_gpu=every_gpu)) is None:
+            return None
+        gpus, locks = taken
         number, lock = self._take_files()
-        locks = [lock]
-        try:
-            for key in filter(None, keys):
-                gpu = gpu_locks.take(key, per_gpu, self._holder)
-                if gpu is None:
-                    return None
-                locks.append(gpu)
-            self._taken[number] = locks
-        finally:
-            if number not in self._taken:
-                _close(locks)
-        return number
+        self._taken[number] = [lock, *locks]
+        return Slot(number, shown(gpus), *call_of(gpus))
 
-    def user_of(self, key: str) -> str | None:
-        """Who uses the GPU of this key, as far as hbtrack knows."""
-        return gpu_locks.holder_of(key)
-
-    def start(self, attempt: int, worker: int, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        """Run `argv` for a recorded attempt on the worker taken for it.
+    def start(self, job: Job, slot: Slot) -> None:
+        """Run a recorded attempt on the worker reserved for it.
 
         The locks go along with the request: a driver that dies right after this line leaves an
         attempt that is seen to be alive, on GPUs that are seen to be in use.
         """
-        files, name = self._files(worker), self.name_of(attempt)
-        fds = lock, *gpus = self._taken.pop(worker)
+        files = self._files(slot.worker)
+        fds = lock, *gpus = self._taken.pop(slot.worker)
         try:
-            streams = files.begin(lock, name)
+            streams = files.begin(lock, job.name)
             fds = [lock, *streams, *gpus]
             fault_point("spawn.begun")
             request = {
-                "attempt": attempt,
+                "attempt": job.name,
                 "max_log": self._max_log,
                 "fds": len(fds),
-                "argv": [_bytes_of(word) for word in argv],
-                "env": {
-                    key: _bytes_of(value) for key, value in {**env, "HBTRACK_ATTEMPT": name}.items()
-                },
+                "argv": [_bytes_of(word) for word in job.argv],
+                "env": {key: _bytes_of(value) for key, value in job.env.items()},
             }
-            self._running[attempt] = _Running(files)
+            self._running[job.name] = _Running(files, slot.gpu)
             self._ask(request, fds)
         finally:
             _close(fds)
 
-    def adopt(self, attempt: int, worker: int) -> None:
-        """Watch over an attempt that another driver started, until it has ended."""
-        self._running[attempt] = run = _Running(self._files(worker))
-        self._watch_lock(run)
-
-    def end_unknown(self, known: set[int]) -> None:
+    def end_unknown(self, token: str) -> None:
         """End scripts of this search that the database, put back from a copy, does not know."""
-        names = {self.name_of(attempt) for attempt in known}
-        for name in processes.names_at_work(self._token + "-", self._folder) - names:
+        names = processes.names_at_work(f"{token}-", self._folder)
+        for name in names - self._running.keys():
             processes.kill_all(processes.ProcessMarks(name, None, self._folder))
-
-    def name_of(self, attempt: int) -> str:
-        """The attempt's HBTRACK_ATTEMPT."""
-        return f"{self._token}-{attempt}"
 
     # --- watching ---
 
-    def wait(self, timeout: float | None) -> list[Ended]:
-        """The attempts that have ended, as soon as there is one, `wake` is called or time is up."""
-        by_lock = any(run.watched_by_lock for run in self._running.values())
-        limit = min(timeout if timeout is not None else ADOPTED_TICK, ADOPTED_TICK)
-        if timeout is not None:
-            timeout = min(timeout, LONGEST_WAIT)
-        for key, _ in self._selector.select(limit if by_lock else timeout):
+    def look(self) -> Mapping[str, Seen]:
+        """The attempts that have not ended."""
+        return dict.fromkeys(self._running, Seen.RUNNING)
+
+    def wait(self, timeout: float | None) -> None:
+        """Return when an attempt has ended, on `wake` or when time is up; KILL what is overdue."""
+        for key, _ in self._selector.select(self._until_next(timeout)):
             if key.fileobj is self._woken_end:
                 with contextlib.suppress(BlockingIOError):
                     self._woken_end.recv(4096)
@@ -156,13 +159,28 @@ class LocalExecutor:
                 self._named |= named
             else:
                 self._watch_locks()
-        looked_at = self._named | {
-            number for number, run in self._running.items() if run.watched_by_lock
+        by_lock = {name for name, run in self._running.items() if run.watched_by_lock}
+        named, self._named = self._named, set()
+        over = {
+            name: record
+            for name in (named | by_lock) & self._running.keys()
+            if (record := self._if_over(name))
         }
-        self._named = set()
-        attempts = sorted(looked_at & set(self._running))
-        over = [(attempt, record) for attempt in attempts if (record := self._if_over(attempt))]
-        return [self._end(*one) for one in over]
+        for name, record in over.items():
+            self._end(name, record)
+        self._kill_overdue()
+
+    def _until_next(self, timeout: float | None) -> float | None:
+        """Seconds until there is something to do here, if not before then outside."""
+        now = time.monotonic()
+        moments = [run.kill_at for run in self._running.values()]
+        moments.append(self._devices.wake_at())
+        waits = [max(0.0, at - now) for at in moments if at is not None]
+        if any(run.watched_by_lock for run in self._running.values()):
+            waits.append(ADOPTED_TICK)
+        if timeout is not None:
+            waits.append(min(timeout, LONGEST_WAIT))
+        return min(waits, default=None)
 
     def wake(self) -> None:
         """Make `wait` return; may be called from a signal handler or another thread."""
@@ -173,26 +191,43 @@ class LocalExecutor:
         """A descriptor to write to instead of calling `wake` (signal.set_wakeup_fd)."""
         return self._wake_end.fileno()
 
-    def output(self, ended: Ended) -> Output:
+    def record(self, name: str) -> Record:
+        """What the lock file says of an ended attempt."""
+        return self._ended[name][1]
+
+    def output(self, name: str) -> Output:
         """What an ended attempt printed; until its worker starts another one."""
-        return self._files(ended.worker).output(ended.attempt)
+        return self._ended[name][0].output(attempt_number(name))
 
-    def clear(self, ended: Ended) -> None:
-        """The output is recorded, and its worker free."""
-        self._files(ended.worker).clear(ended.attempt)
+    def clear(self, name: str) -> None:
+        """The outcome is recorded: long output is put aside."""
+        files, _ = self._ended.pop(name)
+        files.clear(attempt_number(name))
 
-    # --- stopping ---
+    # --- ending ---
 
-    def signal(self, attempt: int, number: signal.Signals) -> None:
-        """Signal the processes of an attempt; does nothing when it has ended."""
-        run = self._running.get(attempt)
-        if run and number == signal.SIGKILL:
-            run.killed = True
-        if run and not run.watched_by_lock:
-            self._ask({"attempt": attempt, "signal": int(number)}, [])
-        if run and (run.watched_by_lock or number == signal.SIGKILL):
+    def end(self, name: str, grace: float) -> None:
+        """TERM to the processes of an attempt now, KILL when the grace period is over."""
+        if (run := self._running.get(name)) is None:
+            return
+        if grace > 0:
+            self._signal(name, run, signal.SIGTERM)
+        run.kill_at = time.monotonic() + grace
+
+    def _kill_overdue(self) -> None:
+        """KILL again and again what does not end within its grace period."""
+        now = time.monotonic()
+        for name, run in self._running.items():
+            if run.kill_at is not None and run.kill_at <= now:
+                run.killed, run.kill_at = True, now + KILL_AGAIN_SECONDS
+                self._signal(name, run, signal.SIGKILL)
+
+    def _signal(self, name: str, run: _Running, number: signal.Signals) -> None:
+        if not run.watched_by_lock:
+            self._ask({"attempt": name, "signal": int(number)}, [])
+        if run.watched_by_lock or number == signal.SIGKILL:
             # A warden that does not answer cannot keep a script alive, nor the driver waiting.
-            processes.signal_all(self._marks(attempt, run), number)
+            processes.signal_all(self._marks(name, run), number)
             self._watch_lock(run)
 
     def close(self) -> None:
@@ -206,13 +241,10 @@ class LocalExecutor:
 
     # --- inside ---
 
-    def _marks(self, attempt: int, run: _Running) -> processes.ProcessMarks:
-        record = self._record(attempt, run)
+    def _marks(self, name: str, run: _Running) -> processes.ProcessMarks:
+        record = run.files.record(name)
         pid = record.pid if record.where == HERE else None
-        return processes.ProcessMarks(self.name_of(attempt), pid, run.files.lock)
-
-    def _record(self, attempt: int, run: _Running) -> Record:
-        return run.files.record(self.name_of(attempt))
+        return processes.ProcessMarks(name, pid, run.files.lock)
 
     def _take_files(self) -> tuple[int, int]:
         """The first worker that nobody uses, and its locked lock file."""
@@ -226,30 +258,30 @@ class LocalExecutor:
         running = any(run.files.number == number for run in self._running.values())
         return number in self._taken or running
 
-    def _if_over(self, attempt: int) -> Record | None:
+    def _if_over(self, name: str) -> Record | None:
         """The attempt's record if nobody works on it any more. The lock first, then the record.
 
         The other way round, an attempt that ends in between would look lost.
         """
-        run = self._running[attempt]
+        run = self._running[name]
         held = run.files.held() if run.watched_by_lock else None
-        record = self._record(attempt, run)
+        record = run.files.record(name)
         if record.ended:
             return record
         if not run.watched_by_lock:
             # The warden says that it has ended, but the file does not: from now on the lock tells.
             self._watch_lock(run)
             return None
-        over = not held or (record.pid is not None and self._is_silent(run, attempt))
-        return self._record(attempt, run) if over else None
+        over = not held or (record.pid is not None and self._is_silent(run, name))
+        return run.files.record(name) if over else None
 
-    def _is_silent(self, run: _Running, attempt: int) -> bool:
+    def _is_silent(self, run: _Running, name: str) -> bool:
         """Whether a held lock is nobody's who works: the parent is dead, something forgot it.
 
         A parent that is only slow will say how the script ended. After a KILL nobody needs to know.
         """
-        in_sight = self._record(attempt, run).where == HERE
-        if not in_sight or not processes.all_gone(self._marks(attempt, run)):
+        in_sight = run.files.record(name).where == HERE
+        if not in_sight or not processes.all_gone(self._marks(name, run)):
             run.silent_since = None
             return False
         run.silent_since = run.silent_since or time.monotonic()
@@ -257,12 +289,12 @@ class LocalExecutor:
             return False
         return run.killed or not processes.is_wardens(run.files.lock)
 
-    def _end(self, attempt: int, record: Record) -> Ended:
-        run = self._running.pop(attempt)
+    def _end(self, name: str, record: Record) -> None:
+        run = self._running.pop(name)
         if not record.ended:
             # Nobody wrote its end, so nobody made sure of it: a script may have closed the lock.
-            processes.kill_all(self._marks(attempt, run))
-        return Ended(attempt, run.files.number, record)
+            processes.kill_all(self._marks(name, run))
+        self._ended[name] = run.files, record
 
     def _ask(self, request: Mapping[str, object], fds: list[int]) -> None:
         if not self._link.send(request, fds):

@@ -6,7 +6,7 @@ lock file. Scripts whose driver has died are finished all the same; then the war
 
 Requests come over a stream socket: four bytes of length, then JSON; a start carries file
 descriptors, and says how many: lock, stdout, stderr, and the locks of its GPUs (gpu_locks.py).
-Answers are the attempt's number on a line of its own: its lock file has something new to say. The
+Answers are the attempt's name on a line of its own: its lock file has something new to say. The
 lock file is the truth, the answers only wake the driver:
 
     attempt NAME         written by the driver before it asks: its HBTRACK_ATTEMPT
@@ -49,7 +49,7 @@ LOG_TICK = 250  # milliseconds between two looks at how long the logs are
 class Child(NamedTuple):
     """A script that runs."""
 
-    attempt: int
+    attempt: str  # its name
     token: bytes  # its HBTRACK_ATTEMPT
     lock: int
     gpus: list[int]  # the locks of its GPUs
@@ -197,7 +197,7 @@ class Warden:
             for fd in gpus:
                 os.set_inheritable(fd, False)
 
-    def signal(self, attempt: int, number: int) -> None:
+    def signal(self, attempt: str, number: int) -> None:
         """Signal the group of a script. It is not reaped yet, so the number is still its own."""
         for pid, child in self.children.items():
             if child.attempt == attempt:
@@ -304,7 +304,7 @@ class Warden:
         before, self.oom_kills = self.oom_kills, _oom_kills()
         return self.oom_kills > before
 
-    def close(self, attempt: int, lock: list[int], rest: list[int], record: str) -> None:
+    def close(self, attempt: str, lock: list[int], rest: list[int], record: str) -> None:
         """Write the last line of a lock file, let the lock go and tell the driver.
 
         `lock` has one descriptor, or none if it did not come in. The rest goes before it: who reads
@@ -317,7 +317,7 @@ class Warden:
             fault_point("warden.record.after")
             os.close(fd)
         with contextlib.suppress(OSError):  # nobody may be listening any more
-            self.connection.sendall(b"%d\n" % attempt)
+            self.connection.sendall(attempt.encode() + b"\n")
 
 
 def where() -> str:

@@ -44,7 +44,7 @@ class WardenLink:
             return False
         return True
 
-    def hear(self) -> set[int] | None:
+    def hear(self) -> set[str] | None:
         """The attempts whose lock files have something new to say; None if the warden has died."""
         try:
             heard = self.connection.recv(4096) if self.connection else b""
@@ -54,7 +54,7 @@ class WardenLink:
             self._lose()
             return None
         *lines, self._heard = (self._heard + heard).split(b"\n")
-        return {int(line) for line in lines}
+        return {line.decode() for line in lines}
 
     def close(self, *, idle: bool) -> None:
         """Let the warden go; it stays until its scripts have ended."""

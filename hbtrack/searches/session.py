@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from hbtrack.core.execution import Slot, attempt_name
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.plan import Plan, Start, rebuild
 from hbtrack.core.records import Facts, Sampled, Search, SearchStatus
@@ -15,11 +16,11 @@ from hbtrack.core.schedule import schedule_of
 from hbtrack.database.filesystem import is_shared, kind_of
 from hbtrack.database.location import make_search_folder
 from hbtrack.database.upgrade import writable
-from hbtrack.driver.admission import devices_of_workers
-from hbtrack.driver.interfaces import Observer, StopRequest, Tolerances
+from hbtrack.driver.interfaces import Edges, Observer, StopRequest, Tolerances
 from hbtrack.driver.lock import DriverLock
 from hbtrack.driver.loop import Driver
 from hbtrack.errors import HbtrackError, Unavailable
+from hbtrack.executors.devices import devices_of_workers
 from hbtrack.executors.gpu_locks import holder_of
 from hbtrack.executors.gpus import find_gpus
 from hbtrack.executors.local import LocalExecutor
@@ -186,35 +187,32 @@ class _Owned:
             stack.callback(sampler.cancel)
             if session.script_changed:
                 _say_changed(self.observer, search, plan)
-            executor = self._executor()
+            executor = self._executor(devices, facts)
             stack.callback(executor.close)
-            executor.end_unknown({attempt.pk for attempt in facts.open_attempts})
+            executor.end_unknown(search.token)
             on_wake(executor.wake_fd())
             stack.callback(on_wake, -1)
-            driver = Driver(
-                search,
-                plan,
-                ledger=ledger,
-                executor=executor,
-                sampler=sampler,
-                observer=self.observer,
-                devices=devices,
-                tolerances=session.settings.tolerances,
-                stop=self.stop,
-            )
+            edges = Edges(executor, sampler, self.observer, self.stop, session.settings.tolerances)
+            driver = Driver(search, plan, ledger, edges, devices)
             status = driver.run(facts)
             fault_point("release.before")
             self._release(ledger, status)
             return status
 
-    def _executor(self) -> LocalExecutor:
+    def _executor(self, devices: list[Gpu], facts: Facts) -> LocalExecutor:
         search = self.session.search
         return LocalExecutor(
             self.folder,
             cwd=search.command.cwd,
-            token=search.token,
             max_log=self.session.settings.tolerances.max_log,
             holder=f"{search.run_identity} of {self.session.path}",
+            devices=devices,
+            per_gpu=search.resources.per_gpu,
+            adopted={
+                attempt_name(search.token, open_.pk): Slot(open_.worker, open_.gpu, (), {})
+                for open_ in facts.open_attempts
+            },
+            say=lambda message: self.observer.event("wait", message=message),
         )
 
     def _release(self, ledger: Ledger, status: SearchStatus) -> None:

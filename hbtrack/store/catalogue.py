@@ -172,7 +172,7 @@ def _search(row: dict[str, Any]) -> Search:
         status=SearchStatus(row["status"]),
         stop_reason=row["stop_reason"],
         fence=row["fence"],
-        judged=bool(row["judged"]),
+        broken_script_checked=bool(row["judged"]),
     )
 
 

@@ -1,0 +1,127 @@
+"""Tells the plan and the database the same facts: what happened, and what follows from it."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import cached_property
+from types import TracebackType
+
+from hbtrack.core.plan import Done, Plan, Start
+from hbtrack.core.records import (
+    AttemptStatus,
+    Closed,
+    Consequences,
+    Place,
+    RungKey,
+    Sampled,
+    Search,
+    SearchStatus,
+    Verdict,
+    rung_of,
+)
+from hbtrack.core.schedule import schedule_of
+from hbtrack.core.summary import summarise
+from hbtrack.driver.rederive import rederive
+from hbtrack.store.ledger import Ledger, Writer
+
+
+class Recorder:
+    """Records facts in one transaction, in the plan and in the database."""
+
+    def __init__(self, plan: Plan, writer: Writer) -> None:
+        self.plan = plan
+        self.writer = writer
+        self.closed: list[Closed] = []  # rungs that are settled by what was recorded
+        self._touched: set[RungKey] = set()
+
+    def open_pass(self, sampled: Sampled, now: float) -> None:
+        """A pass has been sampled."""
+        consequences = self.plan.open_pass(sampled.pass_, sampled.config_ids)
+        self.writer.open_pass(sampled)
+        self._follow(consequences, now)
+
+    def start(self, start: Start, *, worker: int, gpu: str, now: float) -> int:
+        """An attempt is about to start for the place that the plan said; its number."""
+        attempt = self.writer.start(
+            start.place, start.config_id, start.epochs, worker=worker, gpu=gpu, now=now
+        )
+        self.plan.start(start.place)
+        self._touched.add(rung_of(start.place))
+        return attempt
+
+    def end(
+        self,
+        attempt: int,
+        place: Place,
+        config_id: str,
+        epochs: int,
+        verdict: Verdict,
+        again: str | None = None,
+    ) -> None:
+        """An attempt for this place came to an end; `again` is why a failure is no result yet."""
+        self.writer.end(attempt, verdict, again)
+        self.writer.result(place, config_id, epochs, loss=verdict.loss, seconds=verdict.seconds)
+        if again or verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
+            self.plan.requeue(place)
+            self._touched.add(rung_of(place))
+        else:
+            consequences = self.plan.record(config_id, epochs, verdict.loss)
+            self._follow(consequences, verdict.finished_at, called=place)
+
+    def take_back(self, evaluations: Iterable[tuple[str, int]], why: str, search: Search) -> int:
+        """Failures of these evaluations are none, where that is still open; of how many.
+
+        A fact goes, so the plan is made anew from those that are left.
+        """
+        taken = [
+            evaluation
+            for evaluation in evaluations
+            if self.plan.withdrawal_problem(*evaluation) is None
+            and self.writer.withdraw(*evaluation, why)
+        ]
+        if taken:
+            schedule, passes = schedule_of(search.terms), search.terms.passes
+            self.plan = rederive(self.writer.connection, search.pk, schedule, passes)
+        return len(taken)
+
+    def finish(self, now: float) -> None:
+        """All of the transaction is recorded: write what views need not count, and the end."""
+        if self._touched:
+            self.writer.summarise(summarise(self.plan, self._touched))
+        if isinstance(self.plan.next(), Done):
+            self.writer.status(SearchStatus.FINISHED, now)
+
+    def _follow(self, consequences: Consequences, now: float, called: Place | None = None) -> None:
+        self.writer.apply(consequences, now, called)
+        self._touched |= consequences.rungs()
+        self.closed += consequences.closed
+
+
+class Step:
+    """One commit under way. No transaction begins before there is something to record."""
+
+    def __init__(self, ledger: Ledger, plan: Plan) -> None:
+        self._ledger = ledger
+        self._plan = plan
+        self._transaction = ExitStack()
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """What records the facts of this step."""
+        writer = self._transaction.enter_context(self._ledger.transaction())
+        return Recorder(self._plan, writer)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything is recorded."""
+        return "recorder" in self.__dict__
+
+    def __enter__(self) -> "Step":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._transaction.__exit__(kind, error, traceback)
