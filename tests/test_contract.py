@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from hbtrack.core.contract import (
     params_of,
     read_loss,
 )
+from hbtrack.core.execution import Output, Record
 from hbtrack.core.records import AttemptStatus, Verdict
 from hbtrack.core.verdict import Ending, judge
 
@@ -372,25 +374,21 @@ def test_without_a_whole_traceback_there_is_no_exception(stderr: str) -> None:
 
 # --- the verdict ---------------------------------------------------------------------------------
 
-ENDING = Ending(
-    finished_at=12.5,
-    pid=7,
-    exit_status=0,
-    seconds=1.5,
-    last_line=b"0.25",
-    stdout="0.25\n",
-    stderr="",
-    log=None,
-    asked_to_stop=False,
-    watched=True,
-    times_lost=0,
-)
+RECORD = Record(pid=7, exit_status=0, seconds=1.5)
+OUTPUT = Output(b"0.25", "0.25\n")
 STOP_SIGNALS = ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"]
 LOST = [*(-signal.Signals[name] for name in STOP_SIGNALS), 130, 143, None]
 
 
 def verdict(max_lost: int = 5, **changes: object) -> Verdict:
-    return judge(replace(ENDING, **changes), max_lost)  # type: ignore[arg-type]
+    """What a clean end comes to, but for these changes of its record, its output or the rest."""
+
+    def changed(one: Any) -> Any:
+        names = changes.keys() & one.__dataclass_fields__.keys()
+        return replace(one, **{name: changes.pop(name) for name in names})
+
+    ending = Ending(changed(RECORD), changed(OUTPUT), finished_at=12.5)
+    return judge(replace(ending, **changes), max_lost)  # type: ignore[arg-type]
 
 
 def test_a_clean_exit_with_a_loss_is_done() -> None:

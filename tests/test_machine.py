@@ -248,19 +248,12 @@ class Driver:
 
     def judge(self, attempt: int, ended: Watched, *, watched: bool) -> Verdict:
         record, output = self.world.outcomes.get(attempt, (Record(), Output()))
-        status = record.exit_status
         ending = Ending(
+            record,
+            output,
             finished_at=self.world.tick(),
-            pid=None if status is None else attempt,
-            exit_status=status,
-            seconds=None if status is None else 1.5,
-            last_line=output.last_line,
-            stdout=output.stdout,
-            stderr="",
-            log=None,
             asked_to_stop=ended.stopping,
-            watched=watched and status is not None,
-            times_lost=0,
+            watched=watched and record.exit_status is not None,
         )
         return judge(ending, max_lost=10**9)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hbtrack.check.scratch import Touched, Watch
 from hbtrack.core.contract import attempt_argv
+from hbtrack.core.execution import Output, Record
 from hbtrack.core.records import AttemptStatus, Command, Verdict
 from hbtrack.core.verdict import Ending, judge
 from hbtrack.errors import ScriptError
@@ -166,19 +167,12 @@ class Bench:
             running.kill()
 
     def _trial(self, call: Call, running: "_Running", touched: Touched) -> ScriptRun:
-        line = last_line(running.out)
+        line, status = last_line(running.out), running.process.returncode
         ending = Ending(
+            Record(pid=running.process.pid, exit_status=status, seconds=running.seconds),
+            Output(line, tail(running.out), tail(running.err)),
             finished_at=0.0,
-            pid=running.process.pid,
-            exit_status=running.process.returncode,
-            seconds=running.seconds,
-            last_line=line,
-            stdout=tail(running.out),
-            stderr=tail(running.err),
-            log=None,
             asked_to_stop=running.stopped,
-            watched=True,
-            times_lost=0,
             timed_out=running.timed_out,
         )
         return ScriptRun(

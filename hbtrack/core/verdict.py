@@ -8,6 +8,7 @@ import signal
 from dataclasses import dataclass, replace
 
 from hbtrack.core.contract import LossRefused, exception_of, read_loss
+from hbtrack.core.execution import Output, Record
 from hbtrack.core.failure_causes import fingerprint_of
 from hbtrack.core.records import AttemptStatus, Verdict
 
@@ -35,71 +36,69 @@ _TIMEOUT = "The script took longer than --timeout allows, and was ended."
 class Ending:
     """What is known of an attempt that nobody works on any more.
 
-    `exit_status` is as in subprocess (negative is a signal), None without an exit record; `pid` is
-    None if it never came to run; `asked_to_stop` if hbtrack wanted it to end.
+    `asked_to_stop` if hbtrack wanted it to end, `timed_out` if because it took longer than
+    --timeout allows; `times_lost` is how often its evaluation was lost before, under a driver's
+    eyes, and `watched` if a driver had its eyes on this end.
     """
 
+    record: Record
+    output: Output
     finished_at: float
-    pid: int | None
-    exit_status: int | None
-    seconds: float | None
-    last_line: bytes
-    stdout: str
-    stderr: str
-    log: str | None
-    asked_to_stop: bool
-    watched: bool
-    times_lost: int  # of this evaluation before, under a driver's eyes
-    signalled: bool = False  # a stop signal that was not hbtrack's hit all around it
-    full: bool = False  # the disk of its output had no room
-    oom: bool = False  # memory ran out as it was killed
-    overflow: bool = False  # it printed more than --max-log allows
-    timed_out: bool = False  # it was ended because it took longer than --timeout allows
+    asked_to_stop: bool = False
+    timed_out: bool = False
+    watched: bool = True
+    times_lost: int = 0
 
 
 def judge(ending: Ending, max_lost: int) -> Verdict:
     """The attempt's status, loss or error, and all that is kept of it."""
-    status = ending.exit_status
+    status = ending.record.exit_status
     by_signal = status is not None and status < 0
     verdict = _status(ending, max_lost)
-    no_fault_of_its_own = ending.full and not ending.overflow and not _too_often(ending, max_lost)
+    no_fault_of_its_own = (
+        ending.record.full and not ending.record.overflow and not _too_often(ending, max_lost)
+    )
     if no_fault_of_its_own and verdict.status is AttemptStatus.FAILED:
         verdict = Verdict(AttemptStatus.LOST)  # it may not even have been able to print
     verdict = replace(
         verdict,
         finished_at=ending.finished_at,
         watched=ending.watched,
-        pid=ending.pid,
+        pid=ending.record.pid,
         exit_code=None if by_signal else status,
         signal=signal_name(-status) if status is not None and by_signal else None,
-        seconds=ending.seconds,
-        stdout=ending.stdout,
-        stderr=ending.stderr,
-        log=ending.log,
+        seconds=ending.record.seconds,
+        stdout=ending.output.stdout,
+        stderr=ending.output.stderr,
+        log=ending.output.log,
     )
     return replace(verdict, fingerprint=fingerprint_of(verdict)) if verdict.error_type else verdict
 
 
 def _status(ending: Ending, max_lost: int) -> Verdict:
     """The status, loss and error alone."""
-    status = ending.exit_status
+    status = ending.record.exit_status
     if ending.timed_out:
-        return replace(_failed("timeout", _TIMEOUT, ending.stderr), status=AttemptStatus.TIMEOUT)
+        return replace(
+            _failed("timeout", _TIMEOUT, ending.output.stderr), status=AttemptStatus.TIMEOUT
+        )
     if ending.asked_to_stop:
         return Verdict(AttemptStatus.INTERRUPTED)
-    if ending.overflow:
+    if ending.record.overflow:
         return _failed("log_overflow", _OVERFLOW)
     by_others = status is None or -status in STOP_SIGNALS or status in STOP_EXIT_CODES
-    if by_others or ending.signalled:
+    if by_others or ending.record.signalled:
         if _too_often(ending, max_lost):
-            return _failed("killed", _killed(ending), ending.stderr)
+            return _failed("killed", _killed(ending), ending.output.stderr)
         return Verdict(AttemptStatus.LOST)
     assert status is not None  # noqa: S101 - without a record it was lost
     if status < 0:
-        return _failed("signal", f"The script was ended by {signal_name(-status)}.", ending.stderr)
+        return _failed(
+            "signal", f"The script was ended by {signal_name(-status)}.", ending.output.stderr
+        )
     if status > 0:
-        return _exit_failure(status, ending.stderr)
-    loss = read_loss(ending.last_line)
+        return _exit_failure(status, ending.output.stderr)
+    loss = read_loss(ending.output.last_line)
     if isinstance(loss, LossRefused):
         return _failed(loss.error_type, loss.message)
     return Verdict(AttemptStatus.DONE, loss=loss)
@@ -127,12 +126,12 @@ def _failed(error_type: str, message: str, stderr: str = "") -> Verdict:
 
 
 def _killed(ending: Ending) -> str:
-    status = ending.exit_status
+    status = ending.record.exit_status
     how = "without a word" if status is None else f"with exit code {status}"
     if status is not None and status < 0:
         how = f"by {signal_name(-status)}"
     why = "Often that is the kernel, for lack of memory."
-    if ending.oom:
+    if ending.record.oom:
         why = "The kernel ran out of memory at that moment: let the script need less of it."
     return (
         f"The script was ended {how}, {ending.times_lost + 1} times in all, and not by hbtrack. "

@@ -43,23 +43,14 @@ class Harvest:
         wiped = not (record.asked or running.adopted)  # it emptied or removed its lock file
         properly = record.exit_status == 0 and not (record.signalled or record.full)
         ending = Ending(
-            finished_at=finished_at,
-            pid=record.pid,
-            exit_status=record.exit_status,
-            seconds=record.seconds,
-            last_line=output.last_line,
-            stdout=output.stdout,
-            stderr=output.stderr,
-            log=output.log,
+            record,
+            output,
+            finished_at,
             asked_to_stop=running.ending is AttemptStatus.STOPPING or too_late,
             timed_out=running.ending is AttemptStatus.TIMEOUT,
             watched=watched and (record.exit_status is not None or running.alone or wiped),
             # Not asked on the hot path: what ended properly was not lost.
             times_lost=0 if properly else writer.times_lost(running.attempt),
-            signalled=record.signalled,
-            full=record.full,
-            oom=record.oom,
-            overflow=record.overflow,
         )
         return judge(ending, self._edges.tolerances.max_lost)
 
