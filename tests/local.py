@@ -56,7 +56,8 @@ class Local(LocalExecutor):
 
     def begin(self, attempt: int, argv: Sequence[str]) -> None:
         """Start an attempt on all of the GPUs."""
-        assert (slot := self.take()) is not None
+        slot = self.take()
+        assert slot
         name = self.name_of(attempt)
         self.start(Job(name, argv, {"HBTRACK_ATTEMPT": name}), slot)
 

@@ -434,7 +434,8 @@ def test_sixteen_gpus_go_to_one_attempt(make: Make) -> None:
 def test_other_scripts_do_not_inherit_the_locks_of_a_gpu(make: Make, tmp_path: Path) -> None:
     executor = make(A, B)
     for attempt in (1, 2):
-        assert (slot := executor.reserve())
+        slot = executor.reserve()
+        assert slot
         name = executor.name_of(attempt)
         code = f"open('{attempt}', 'w').close()\n{UNTIL_GO}"
         job = Job(name, [sys.executable, "-c", code], {"HBTRACK_ATTEMPT": name})
