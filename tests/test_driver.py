@@ -32,8 +32,9 @@ from hbtrack.core.records import (
 )
 from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.core.summary import summarise_search
+from hbtrack.database.backup import copy_database
 from hbtrack.database.connection import Database
-from hbtrack.database.upgrade import copy_database, prepare_for_writing
+from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.driver.interfaces import Edges, Running, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
 from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable

@@ -59,7 +59,7 @@ LIBRARIES: dict[str, list[str]] = {
     ],
     "shtab": ["hbtrack.cli.completion"],
     "tabulate": ["hbtrack.cli.tables"],
-    "sqlalchemy": ["hbtrack.database.tables", "hbtrack.database.upgrade"],
+    "sqlalchemy": ["hbtrack.database.upgrade"],
 }
 LAZY = ["alembic", "jinja2", "numpy", "rich", "shtab", "tabulate"]
 

@@ -41,8 +41,9 @@ from hbtrack.core.records import (
 )
 from hbtrack.core.summary import summarise_search
 from hbtrack.core.verdict import Ending, judge
+from hbtrack.database.backup import copy_database
 from hbtrack.database.connection import Database
-from hbtrack.database.upgrade import copy_database, prepare_for_writing
+from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.driver.recorder import Recorder
 from hbtrack.errors import Superseded
 from hbtrack.searches.verify import check_database

@@ -33,7 +33,7 @@ def _upgrade(args: argparse.Namespace) -> int:
 
 
 def _backup(args: argparse.Namespace) -> int:
-    from hbtrack.database.upgrade import copy_database  # noqa: PLC0415 - as above
+    from hbtrack.database.backup import copy_database  # noqa: PLC0415 - as above
     from hbtrack.store.reading import connected  # noqa: PLC0415
 
     with connected(args.db):

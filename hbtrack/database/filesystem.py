@@ -50,15 +50,15 @@ RESERVED = 0x40000001
 """
 
 
-def holder_of(path: Path) -> str:
+def writer_of(path: Path) -> str:
     """The process that writes to the database just now, in words."""
     for file, byte in ((path.with_name(path.name + "-shm"), WAL_WRITER), (path, RESERVED)):
-        if (pid := _writer(file, byte)) is not None:
+        if (pid := _lock_holder(file, byte)) is not None:
             return f"Process {pid} ({_command(pid)})"
     return "Another process"
 
 
-def _writer(file: Path, byte: int) -> int | None:
+def _lock_holder(file: Path, byte: int) -> int | None:
     """Who has a write lock on that byte of a file. Only looks: opening it would drop our own."""
     try:
         inode, lines = str(file.stat().st_ino), LOCKS.read_text().splitlines()

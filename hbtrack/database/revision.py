@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from hbtrack.database.filesystem import holder_of
+from hbtrack.database.filesystem import writer_of
 from hbtrack.database.reader import read_only
 from hbtrack.errors import Conflict, HbtrackError, Unavailable
 
@@ -123,7 +123,7 @@ def explain(error: Exception, path: Path) -> HbtrackError:
     step, see = _ADVICE.get(code, _OTHERWISE)
     reason = str(original)
     if code == sqlite3.SQLITE_BUSY:
-        reason += f"; {holder_of(path)} holds it"
+        reason += f"; {writer_of(path)} holds it"
     message = (
         f"The database {path} could not be used: {reason}. "
         f"Everything recorded before this is kept. {step}"

@@ -1,8 +1,7 @@
 """The public views: the interface of the file. Within a major version they only gain columns.
 
-Plain text without SQLAlchemy: reading commands know the views by this module. The upgrade drops
-the views first and creates these again at its end, so a change here needs a new revision, be it
-an empty one.
+The upgrade drops the views first and creates these again at its end, so a change here needs a new
+revision, be it an empty one.
 """
 
 from hbtrack.database.dictionary import DICTIONARY, TAIL
@@ -133,41 +132,10 @@ SELECT s.run_identity, d.fence AS driver, d.host, d.pid, d.workers, d.started_at
 FROM driver d JOIN search s ON s.pk = d.search_pk""",
 }
 
-_OUTDATED = """
-CREATE TRIGGER ranks_outdated AFTER UPDATE OF best_loss, best_position ON config
-WHEN old.best_loss IS NOT new.best_loss OR old.best_position IS NOT new.best_position
-BEGIN
-    UPDATE search SET ranked = 0 WHERE pk = new.search_pk AND ranked;
-END"""
 
-# What SQLite is told of our tables, as rows of an index per key: a search has many configs, a rung
-# far fewer places, a config very few, and few attempts are open. Without it a view finds one config
-# by way of all places, or one bracket by way of all configs.
-_STATISTICS = (
-    ("attempt", "uq_attempt_open", "8 1"),
-    ("evaluation", "sqlite_autoindex_evaluation_1", "100000 2 1"),
-    ("config", "sqlite_autoindex_config_1", "100000 10000 1"),
-    ("place", "sqlite_autoindex_place_1", "150000 50 1"),
-    ("place", "ix_place_config_pk", "150000 2"),
-)
-
-
-def create_statements() -> list[str]:
-    """The statements that create all views, and what makes them fast."""
-    views = {**VIEWS, "data_dictionary": _dictionary_view()}
-    return [
-        *(f"CREATE VIEW {name} AS {body.strip()}" for name, body in views.items()),
-        _OUTDATED,
-        "ANALYZE sqlite_master",  # makes the table of statistics
-        "DELETE FROM sqlite_stat1",
-        *(f"INSERT INTO sqlite_stat1 VALUES {row}" for row in _STATISTICS),
-    ]
-
-
-def drop_statements() -> list[str]:
-    """The statements that remove what `create_statements` creates, whatever of it exists."""
-    views = [f"DROP VIEW IF EXISTS {name}" for name in DICTIONARY]
-    return [*views, "DROP TRIGGER IF EXISTS ranks_outdated"]
+def definitions() -> dict[str, str]:
+    """The queries behind all views, the data dictionary's included."""
+    return {**VIEWS, "data_dictionary": _dictionary_view()}
 
 
 def _dictionary_view() -> str:

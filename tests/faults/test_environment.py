@@ -581,7 +581,7 @@ sys.addaudithook(look)
     [
         ("import hbtrack.searches.session", 130),
         ("subprocess.Popen", 75),
-        ("schema.sql", 75),
+        ("import hbtrack.database.ddl", 75),
         pytest.param("sqlite3.connect", 75, marks=pytest.mark.slow),
     ],
 )

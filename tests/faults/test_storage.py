@@ -19,7 +19,7 @@ from conftest import REFUSAL, TOY, Hbtrack, wait_for
 
 from hbtrack.cli import main
 from hbtrack.database import connection
-from hbtrack.database.filesystem import holder_of, is_shared, kind_of
+from hbtrack.database.filesystem import is_shared, kind_of, writer_of
 from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.searches import session
 
@@ -229,7 +229,7 @@ def test_fault_87_a_long_writer_is_named_and_waited_for(begin: Begin, hbtrack: H
 def test_fault_87_whoever_holds_no_lock_is_not_named(tmp_path: Path) -> None:
     path = tmp_path / "hbtrack.db"
     prepare_for_writing(path)
-    assert holder_of(path) == "Another process"
+    assert writer_of(path) == "Another process"
 
 
 # --- moved, replaced, deleted --------------------------------------------------------------------
