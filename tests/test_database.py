@@ -866,6 +866,12 @@ def test_the_untouched_database_passes_the_check(finished: Hbtrack, ask: Ask) ->
     assert ask("db", "check", "--db", finished.database).code == 0
 
 
+def off_by(amount: float, table: str, *columns: str) -> list[str]:
+    """For each of these columns, a statement that makes it wrong in the first row of the table."""
+    first = f"pk = (SELECT min(pk) FROM {table})"
+    return [f"UPDATE {table} SET {name} = {name} + {amount} WHERE {first}" for name in columns]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -900,19 +906,14 @@ def test_the_untouched_database_passes_the_check(finished: Hbtrack, ask: Ask) ->
         "started_at, finished_at) SELECT evaluation_pk, 2, driver_pk, 1, 0, 'failed', 1, "
         "started_at, finished_at FROM attempt WHERE pk = (SELECT min(pk) FROM attempt)",
         "DELETE FROM attempt WHERE pk = (SELECT max(pk) FROM attempt)",
-        "UPDATE evaluation SET attempts = attempts + 1 WHERE pk = 1",
         "UPDATE evaluation SET attempt_pk = NULL WHERE pk = 1",
-        "UPDATE evaluation SET attempt_pk = attempt_pk + 1 WHERE pk = 1",
-        "UPDATE evaluation SET place_pk = place_pk + 1 WHERE pk = 1",
         "UPDATE evaluation SET place_pk = NULL WHERE pk = 1",
-        "UPDATE evaluation SET epochs = epochs + 1 WHERE pk = 1",
+        *off_by(1, "evaluation", "attempts", "attempt_pk", "place_pk", "epochs"),
         # the schedule
-        "UPDATE rung SET epochs = epochs + 1 WHERE pk = 1",
-        "UPDATE rung SET configs_planned = configs_planned + 1 WHERE pk = 2",
+        *off_by(1, "bracket", "configs", "rungs"),
+        *off_by(1, "rung", "epochs", "configs_planned"),
         "UPDATE rung SET rung = 7 WHERE pk = 3",
         "DELETE FROM rung WHERE pk = (SELECT max(pk) FROM rung)",
-        "UPDATE bracket SET configs = configs + 1 WHERE pk = 1",
-        "UPDATE bracket SET rungs = rungs + 1 WHERE pk = 1",
         "UPDATE bracket SET first_epochs = 2 WHERE pk = 1",
         "UPDATE bracket SET pass = 3 WHERE pass = 2",
         "UPDATE search SET max_epochs = 27",
@@ -921,27 +922,21 @@ def test_the_untouched_database_passes_the_check(finished: Hbtrack, ask: Ask) ->
         "UPDATE search SET eta = '4'",
         "UPDATE search SET eta = 'three'",
         # summaries
-        "UPDATE search SET evaluations_planned = evaluations_planned + 1",
-        "UPDATE search SET evaluations_done = evaluations_done - 1",
-        "UPDATE search SET evaluations_failed = evaluations_failed + 1",
-        "UPDATE search SET epochs_planned = epochs_planned + 1",
-        "UPDATE search SET epochs_done = epochs_done - 1",
-        "UPDATE search SET best_loss = best_loss + 1e-9",
+        *off_by(1, "search", "evaluations_planned", "evaluations_done", "evaluations_failed"),
+        *off_by(1, "search", "epochs_planned", "epochs_done"),
+        *off_by(1, "bracket", "evaluations_planned", "evaluations_done"),
+        *off_by(1, "rung", "configs_entered", "done", "failed", "promoted"),
+        *off_by(1, "incumbent", "evaluation_pk"),
+        *off_by(1e-9, "search", "best_loss"),
+        *off_by(1e-9, "bracket", "best_loss"),
+        *off_by(1e-9, "rung", "best_loss", "cutoff_loss"),
+        *off_by(1e-9, "incumbent", "loss"),
         "UPDATE search SET best_loss = NULL",
         "UPDATE search SET best_config_id = 'x:none'",
         "UPDATE search SET best_epochs = 2",
         "UPDATE search SET status = 'unfinished'",
         "UPDATE bracket SET status = 'running' WHERE pk = 2",
-        "UPDATE bracket SET evaluations_planned = evaluations_planned + 1 WHERE pk = 2",
-        "UPDATE bracket SET evaluations_done = evaluations_done + 1 WHERE pk = 2",
-        "UPDATE bracket SET best_loss = best_loss + 1e-9 WHERE pk = 2",
-        "UPDATE rung SET configs_entered = configs_entered + 1 WHERE pk = 2",
-        "UPDATE rung SET done = done + 1 WHERE pk = 2",
-        "UPDATE rung SET failed = failed + 1 WHERE pk = 2",
-        "UPDATE rung SET promoted = promoted + 1 WHERE pk = 2",
         "UPDATE rung SET promoted = NULL WHERE pk = 2",
-        "UPDATE rung SET best_loss = best_loss - 1e-9 WHERE pk = 2",
-        "UPDATE rung SET cutoff_loss = cutoff_loss + 1e-9 WHERE pk = 1",
         "UPDATE config SET best_loss = best_loss + 1e-9 WHERE best_loss IS NOT NULL",
         "UPDATE config SET best_loss = NULL WHERE best_loss IS NOT NULL",
         "UPDATE config SET best_epochs = 1 WHERE best_epochs > 1",
@@ -950,9 +945,7 @@ def test_the_untouched_database_passes_the_check(finished: Hbtrack, ask: Ask) ->
         "UPDATE config SET seconds = seconds + 1",
         "UPDATE config SET rank = rank + 1 WHERE rank > 2",
         "UPDATE config SET rank = NULL WHERE rank = 1",
-        "UPDATE incumbent SET loss = loss - 1e-9 WHERE pk = 1",
         "UPDATE incumbent SET epochs_spent = 10000 WHERE pk = 1",
-        "UPDATE incumbent SET evaluation_pk = evaluation_pk + 1 WHERE pk = 1",
         "DELETE FROM incumbent WHERE pk = (SELECT max(pk) FROM incumbent)",
         "DELETE FROM incumbent",
         "INSERT INTO incumbent SELECT 100, search_pk, evaluation_pk, finished_at, epochs_spent, "
