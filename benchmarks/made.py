@@ -19,7 +19,8 @@ from random import Random
 from sqlite3 import Connection
 
 from hbtrack.core.gpu import Gpu
-from hbtrack.core.plan import Plan, rebuild
+from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Closed, Command, Facts, Limits, Resources, Sampled, Terms, Verdict
 from hbtrack.core.schedule import schedule_of
 from hbtrack.core.summary import summarise_search

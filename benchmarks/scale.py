@@ -24,7 +24,8 @@ from typing import Any
 from made import BEGIN, Unwatched, create, make, own
 from reading import best_of, show_commands, show_views
 
-from hbtrack.core.plan import Plan, rebuild
+from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.location import make_search_folder

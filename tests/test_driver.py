@@ -17,7 +17,8 @@ from made_up import Killed, Machine, Process, open_slots
 
 from hbtrack.core.execution import Seen
 from hbtrack.core.gpu import Gpu
-from hbtrack.core.plan import Plan, rebuild
+from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import (
     Closed,
     Command,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from test_plan import calls_of
 
+from hbtrack.core.decisions import Done, OpenPass, Start
 from hbtrack.core.estimate import Pace, Range, bound, time_left
-from hbtrack.core.plan import Done, OpenPass, Plan, Start
+from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Place, Verdict
 from hbtrack.core.schedule import make_schedule
 from hbtrack.core.simulation import distinct_ids, simulate

@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from test_machine import SEARCH, Driver, Folder, World, dump, query
 from test_plan import Case, Life, examples, known_state, one_after_another
 
-from hbtrack.core.plan import NOWHERE, Done, Plan, Start, rebuild, recompute
+from hbtrack.core.decisions import Done, Start
+from hbtrack.core.plan import Plan
+from hbtrack.core.plan_state import NOWHERE
+from hbtrack.core.rebuild import rebuild, recompute
 from hbtrack.core.records import Command, Consequences, Grown, Place, Settled
 from hbtrack.core.schedule import Schedule, grown, make_schedule
 from hbtrack.database.connection import Database

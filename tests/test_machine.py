@@ -28,8 +28,10 @@ from made_up import Killed, Machine
 from test_driver import COMMAND, DUMP, RESOURCES, Row
 from test_plan import Case, known_state, one_after_another
 
+from hbtrack.core.decisions import Done, OpenPass, Start, Wait
 from hbtrack.core.execution import Output, Record
-from hbtrack.core.plan import Done, OpenPass, Plan, Start, Wait, rebuild
+from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import (
     AttemptStatus,
     Limits,

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hbtrack.core.plan import Decision, Done, OpenPass, Plan, Start, Wait, rebuild
+from hbtrack.core.decisions import Decision, Done, OpenPass, Start, Wait
+from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import (
     BracketStatus,
     Consequences,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from hbtrack.core.plan import rebuild
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.connection import Database

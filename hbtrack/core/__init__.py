@@ -1,5 +1,5 @@
 """Decides; no clock, file, process or library in sight.
 
-Read in this order: records, contract, schedule, gc_paused, plan, simulation, estimate, summary,
-execution, failure_causes, verdict, gpu, gpu_health, limits.
+Read in this order: records, contract, schedule, gc_paused, decisions, plan_state, plan, rebuild,
+simulation, estimate, summary, execution, failure_causes, verdict, gpu, gpu_health, limits.
 """

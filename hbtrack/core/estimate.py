@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from random import Random
 from statistics import fmean, quantiles
 
-from hbtrack.core.plan import Plan, Start, recompute
+from hbtrack.core.decisions import Start
+from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import recompute
 from hbtrack.core.records import Place
 from hbtrack.core.schedule import Schedule
 from hbtrack.core.simulation import distinct_ids, simulate

@@ -24,10 +24,10 @@ Why this is exact: for one config, budgets are recorded in ascending order (the 
 import heapq
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 
-from hbtrack.core.gc_paused import gc_paused
+from hbtrack.core.decisions import Decision, Done, OpenPass, Start, Wait
+from hbtrack.core.plan_state import NOWHERE, ConfigState, RungState
 from hbtrack.core.records import (
     BracketStatus,
     Closed,
@@ -44,94 +44,7 @@ from hbtrack.core.records import (
     slot_of,
 )
 from hbtrack.core.schedule import Bracket, Schedule
-from hbtrack.errors import HbtrackError
 from hbtrack.text import budget
-
-# --- decisions -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Run the script for this place."""
-
-    place: Place
-    config_id: str
-    epochs: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenPass:
-    """Sample this pass: everything that is ready has started."""
-
-    pass_: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing can start before something running ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Every bracket of every pass has come to its end."""
-
-
-Decision = Start | OpenPass | Wait | Done
-
-NOWHERE = Place(2**62, 0, 0, 0)
-"""Stands for the place of an orphan: after every real one in canonical order."""
-
-
-# --- state ---------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class RungState:
-    """A rung as far as it is known. `expected` shrinks when failures below leave fewer configs."""
-
-    epochs: int
-    increment: int
-    expected: int
-    members: dict[int, str] = field(default_factory=dict)  # slot -> config_id
-    losses: dict[int, Loss] = field(default_factory=dict)  # slot -> result, of settled places
-    failed: int = 0
-    best_loss: Loss = None
-    closed: Closed | None = None
-
-    @property
-    def done(self) -> int:
-        """Places that have a loss."""
-        return len(self.losses) - self.failed
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more can happen here: settled, or never to be entered."""
-        return self.closed is not None or self.expected == 0
-
-
-@dataclass(slots=True)
-class _Config:
-    """One config_id: what is recorded of it and which slots it stands in.
-
-    A search may have a million of them: most stand in one slot and come to a result or two.
-    """
-
-    slots: list[SlotKey]  # canonical order
-    budgets: tuple[int, ...] = ()  # recorded, ascending
-    losses: tuple[Loss, ...] = ()  # of those budgets
-    live: int = 0  # the first slot that has not come to its end
-    # Budget -> first place that took it, and the later slots that have come to their end: where
-    # there are several slots.
-    owners: dict[int, Place] | None = None
-    ended: set[SlotKey] | None = None
-
-    def has_result_for(self, epochs: int) -> bool:
-        """Whether a budget is recorded that is not below `epochs`."""
-        return bool(self.budgets) and self.budgets[-1] >= epochs
-
-    def source_for(self, epochs: int) -> int:
-        """The recorded budget whose result a place with `epochs` takes; there must be one."""
-        return self.budgets[bisect_left(self.budgets, epochs)]
 
 
 class Plan:
@@ -154,7 +67,7 @@ class Plan:
         self.epochs_left = 0
         # Of all recorded: loss, place (NOWHERE for an orphan), config_id, epochs.
         self.best: tuple[float, Place, str, int] | None = None
-        self._configs: dict[str, _Config] = {}
+        self._configs: dict[str, ConfigState] = {}
         self._ready: list[Place] = []
         for pass_ in range(1, passes + 1):
             for bracket in schedule.brackets:
@@ -189,7 +102,7 @@ class Plan:
         """The evaluation (config_id, epochs) came to `loss`. Recording it twice is an error."""
         config = self._configs.get(config_id)
         if config is None:
-            config = self._configs[config_id] = _Config([])
+            config = self._configs[config_id] = ConfigState([])
         budgets, losses = config.budgets, config.losses
         index = bisect_left(budgets, epochs)
         if index < len(budgets) and budgets[index] == epochs:
@@ -345,7 +258,7 @@ class Plan:
     def _add_slot(self, config_id: str, slot: SlotKey) -> None:
         config = self._configs.get(config_id)
         if config is None:
-            self._configs[config_id] = _Config([slot])
+            self._configs[config_id] = ConfigState([slot])
             return
         if len(config.slots) == 1:  # what it took at its own budgets was the first to do so
             (first,) = config.slots
@@ -448,10 +361,10 @@ class Plan:
     def _epochs(self, place: Place) -> int:
         return self.rungs[rung_of(place)].epochs
 
-    def _at(self, rung: RungState, slot: int) -> _Config:
+    def _at(self, rung: RungState, slot: int) -> ConfigState:
         return self._configs[rung.members[slot]]
 
-    def _end_slot(self, slot: SlotKey, config: _Config) -> None:
+    def _end_slot(self, slot: SlotKey, config: ConfigState) -> None:
         """The slot wants nothing more; the next slot of its config may now call the script."""
         if len(config.slots) == 1:
             config.live = 1
@@ -465,47 +378,3 @@ class Plan:
                 # It may be about to take a result: then the script is not called for it.
                 if place is not None and not config.has_result_for(self._epochs(place)):
                     heapq.heappush(self._ready, place)
-
-
-def recompute(
-    schedule: Schedule, passes: int, facts: Facts, settled: dict[Place, Settled] | None = None
-) -> Plan:
-    """The plan that lived through `facts`, whatever places are stored above the first rungs.
-
-    What follows for each place goes into `settled`.
-    """
-    plan = Plan(schedule, passes)
-    with gc_paused():
-        for config_id, epochs, loss in facts.results:
-            plan.record(config_id, epochs, loss)
-        for pass_, config_ids in enumerate(facts.passes, 1):
-            consequences = plan.open_pass(pass_, config_ids)
-            if settled is not None:
-                settled |= {taken.place: taken for taken in consequences.settled}
-    return plan
-
-
-def rebuild(
-    schedule: Schedule, passes: int, facts: Facts, settled: dict[Place, Settled] | None = None
-) -> Plan:
-    """The plan of a start: recomputed, and the same as what is stored.
-
-    Raises HbtrackError when the places it arrives at are not the stored ones.
-    """
-    plan = recompute(schedule, passes, facts, settled)
-    for key in sorted(plan.rungs.keys() | facts.entered.keys()):
-        _compare(key, plan.rungs[key].members if key in plan.rungs else {}, facts)
-    return plan
-
-
-def _compare(key: RungKey, recomputed: dict[int, str], facts: Facts) -> None:
-    entered = facts.entered.get(key, {})
-    if entered != recomputed:
-        slot, config_id = min(recomputed.items() ^ entered.items())
-        stored = "stored but not recomputed" if entered.get(slot) == config_id else "missing"
-        raise HbtrackError(
-            f"The stored places are not those that follow from the stored losses: {config_id!r} in "
-            f"pass {key.pass_}, first budget {key.first_epochs}, rung {key.rung}, slot "
-            f"{slot} is {stored}. Nothing was changed; type `hbtrack db check`.",
-            see="inconsistent",
-        )

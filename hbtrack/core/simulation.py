@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from hbtrack.core.plan import OpenPass, Plan, Start
+from hbtrack.core.decisions import OpenPass, Start
+from hbtrack.core.plan import Plan
 from hbtrack.core.records import Loss, Place, rung_of
 
 

@@ -3,18 +3,18 @@
     load facts -> rebuild the plan -> settle or adopt open attempts
     loop: what has ended -> judge -> record -> what follows -> next evaluation -> record -> start
 
-A start and what freed its worker are recorded in one commit; nothing is started that is not
-recorded. The first start and the hundredth run this same loop.
+A start and what freed its worker are recorded in one commit; nothing starts that is not recorded.
 """
 
 import time
 from collections.abc import Sequence
 
 from hbtrack.core.contract import attempt_argv
+from hbtrack.core.decisions import Done, OpenPass, Start
 from hbtrack.core.execution import Job, Seen, Slot, attempt_name
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.limits import FIRST, broken, reached
-from hbtrack.core.plan import Done, OpenPass, Plan, Start
+from hbtrack.core.plan import Plan
 from hbtrack.core.records import (
     AttemptStatus,
     Facts,

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
 
-from hbtrack.core.plan import Done, Plan, Start
+from hbtrack.core.decisions import Done, Start
+from hbtrack.core.plan import Plan
 from hbtrack.core.records import (
     AttemptStatus,
     Closed,

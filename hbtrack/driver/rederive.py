@@ -7,7 +7,8 @@ them is made what the plan says, all in one transaction: the caller's.
 from sqlite3 import Connection
 from typing import TYPE_CHECKING
 
-from hbtrack.core.plan import Plan, recompute
+from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import recompute
 from hbtrack.core.records import Facts, Place, Sampled, Settled
 from hbtrack.core.schedule import Schedule
 from hbtrack.core.summary import summarise

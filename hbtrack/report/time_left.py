@@ -5,7 +5,7 @@ import time
 from itertools import islice
 
 from hbtrack.core.estimate import LATEST, Pace, Range, bound, time_left
-from hbtrack.core.plan import rebuild
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import unix
 from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.errors import HbtrackError

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from hbtrack.core.plan import rebuild
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Search
 from hbtrack.core.schedule import schedule_of
 from hbtrack.driver.rederive import rederive

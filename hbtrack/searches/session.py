@@ -8,9 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from hbtrack.core.decisions import Start
 from hbtrack.core.execution import Slot, attempt_name
 from hbtrack.core.gpu import Gpu
-from hbtrack.core.plan import Plan, Start, rebuild
+from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Facts, Sampled, Search, SearchStatus
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.filesystem import is_shared, kind_of

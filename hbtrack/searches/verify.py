@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from math import isclose
 from typing import Any
 
-from hbtrack.core.plan import Done, Plan, rebuild
+from hbtrack.core.decisions import Done
+from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Facts, Place, RungKey, Settled, rung_of
 from hbtrack.core.schedule import Schedule, make_schedule, parse_eta
 from hbtrack.core.summary import summarise
