@@ -4,19 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hbtrack.check import advice
-from hbtrack.check.finding import Finding, failed, passed, skipped, warned
+from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.check.training import Training
 from hbtrack.core.contract import LossRefused, exception_of, read_loss
-
-
-def too_long(run: ScriptRun) -> str:
-    """What to do about a run that was killed for its time."""
-    if run.flooded:
-        return advice.FLOOD
-    printed = not isinstance(read_loss(run.last_line.encode()), LossRefused)
-    return advice.ENDLESS if printed else advice.SLOWER
-
 
 # --- points 2, 3, 6 ------------------------------------------------------------------------------
 
@@ -37,28 +28,26 @@ def called(runs: Sequence[ScriptRun]) -> Iterator[Finding]:
     if run.exit_status == 0:
         yield passed("call", "runs with --epochs 1 --gpu 0, and ends with status 0")
         says = (run.verdict.error_message or "").partition("; print")[0].rstrip(".")
-        yield failed("loss", says, *run.shown(), change=advice.LOSS, example=advice.PRINT)
+        yield failed("loss", says, *run.shown(), advice=advice.LOSS)
         return
     tried = "" if len(runs) == 1 else f", with none of {len(runs)} configs"
     says = f"it does not run with --epochs 1 --gpu 0{tried}"
     if run.timed_out:
-        yield failed("call", f"{says}: {run.came_to}", run.command, change=too_long(run))
+        yield failed("call", f"{says}: {run.came_to}", run.command, advice=advice.too_long(run))
     else:
-        hint, example = _to_change(run)
-        yield failed("call", says, *run.shown(), change=hint, example=example)
+        yield failed("call", says, *run.shown(), advice=_to_change(run))
 
 
-def _to_change(run: ScriptRun) -> tuple[str, str]:
-    """What to do about a run that failed, and lines that show it."""
+def _to_change(run: ScriptRun) -> Advice:
+    """What to do about a run that failed."""
     error = run.verdict.error or ""
     if (exception := exception_of(error)) is None:
         last = run.stderr.strip().rpartition("\n")[2]
         if run.exit_status == 1 and not isinstance(read_loss(last.encode()), LossRefused):
-            return advice.EXITS, advice.PRINT
+            return advice.EXITS
     elif _misnamed(run.call.config_id, exception[1]):
-        return advice.FILE_NAME, advice.NAMING
-    hint = advice.why(error)
-    return hint, advice.PARSER if hint == advice.ARGUMENTS else ""
+        return advice.FILE_NAME
+    return advice.why(error)
 
 
 def _misnamed(config_id: str, message: str) -> bool:
@@ -75,33 +64,32 @@ def separate(
     training: Training, alone: ScriptRun | None, beside: ScriptRun, back: ScriptRun
 ) -> Finding:
     """Another config was trained `beside` the first, which was then called again (`back`)."""
-    own = {"change": advice.OWN_FILE, "example": advice.NAMING}
     files = training.first.touched.written
     shared = sorted(files & (beside.touched.written | (beside.touched.read or frozenset())))
     both = f" (both use {', '.join(shared[:3])})" if shared else ""
     if gone := sorted(files & beside.touched.removed):
         says = f"training a second config removes {', '.join(gone[:3])} of the first"
-        return failed("separate", says, *beside.shown(), **own)
+        return failed("separate", says, *beside.shown(), advice=advice.OWN_FILE)
     if not beside.done:
         says = f"a second config fails where a first was trained before{both}"
-        return failed("separate", says, *beside.shown(), **own)
+        return failed("separate", says, *beside.shown(), advice=advice.OWN_FILE)
     if not back.done:
         says = f"a config fails after another was trained beside it{both}"
-        return failed("separate", says, *back.shown(), **own)
+        return failed("separate", says, *back.shown(), advice=advice.OWN_FILE)
     if training.exact and alone and beside.loss != alone.loss:
         says = f"a second config's loss depends on the first's{both}"
         evidence = (*beside.shown(), "and without the first:", *alone.shown())
-        return failed("separate", says, *evidence, **own)
+        return failed("separate", says, *evidence, advice=advice.OWN_FILE)
     steady = training.again.loss == training.second.loss  # otherwise that is said already
     if (training.exact or shared) and steady and back.loss != training.again.loss:
         says = f"a config's loss changes after another was trained{both}"
         evidence = (*training.again.shown(), "and afterwards:", *back.shown())
-        return failed("separate", says, *evidence, **own)
+        return failed("separate", says, *evidence, advice=advice.OWN_FILE)
     if files and files == set(shared):
         says = f"two configs are saved in one file, {', '.join(shared[:3])}"
         if training.second.touched.read and training.exact:
-            return warned("separate", f"{says}: two at a time may spoil it", **own)
-        return failed("separate", says, *beside.shown(), **own)
+            return warned("separate", f"{says}: two at a time may spoil it", advice=advice.OWN_FILE)
+        return failed("separate", says, *beside.shown(), advice=advice.OWN_FILE)
     return passed("separate", "two configs have separate checkpoints")
 
 
@@ -110,12 +98,12 @@ def at_once(pairs: Sequence[tuple[ScriptRun, ScriptRun]], training: Training) ->
     for beside, alone in pairs:
         if alone.done and not beside.done:
             says = "a config fails while another is trained at the same time"
-            return warned("at_once", says, *beside.shown(), change=advice.AT_ONCE)
+            return warned("at_once", says, *beside.shown(), advice=advice.AT_ONCE)
     for beside, alone in pairs if training.exact else ():
         if beside.loss != alone.loss:
             says = "a config's loss changes while another is trained at the same time"
             evidence = (*beside.shown(), "and alone:", *alone.shown())
-            return warned("at_once", says, *evidence, change=advice.AT_ONCE)
+            return warned("at_once", says, *evidence, advice=advice.AT_ONCE)
     if not all(alone.done for _, alone in pairs):
         return skipped("at_once", "a second config fails, also alone")
     return passed("at_once", "two configs can be trained at the same time")
@@ -125,8 +113,7 @@ def multi(run: ScriptRun, training: Training) -> Finding:
     """Whether --multi_gpu is understood, or ignored."""
     if not run.done:
         says = "it fails with --multi_gpu"
-        parser = {"change": advice.ARGUMENTS, "example": advice.PARSER}
-        return failed("multi_gpu", says, *run.shown(), **parser)
+        return failed("multi_gpu", says, *run.shown(), advice=advice.ARGUMENTS)
     differs = run.loss != training.again.loss
     if differs and training.again.loss == training.second.loss:  # else that is said already
         says = f"with --multi_gpu the loss is {run.last_line.strip()}"
@@ -138,19 +125,18 @@ def multi(run: ScriptRun, training: Training) -> Finding:
 def bad_ids(runs: Sequence[ScriptRun]) -> Finding:
     """What the script does with ids that no sampler gave."""
     run = runs[0]
-    raising = {"change": advice.RAISE, "example": advice.RAISING}
     if run.timed_out:
         says = "an id that it cannot understand makes it run on and on"
-        return failed("bad_id", says, *run.shown(), **raising)
+        return failed("bad_id", says, *run.shown(), advice=advice.RAISE)
     if run.exit_status != 0:
         return passed("bad_id", f"an id that it cannot understand ends it: {_last(run)}")
     says = "it ends with status 0 although it cannot understand the config_id"
     swallowed = exception_of(run.stderr) or len({one.last_line for one in runs}) == 1
     if not run.done:
-        return failed("bad_id", says, *run.shown(), **raising)
+        return failed("bad_id", says, *run.shown(), advice=advice.RAISE)
     if swallowed:
         says += f", and prints {run.last_line.strip()}: failures look like losses"
-        return failed("bad_id", says, *run.shown(), run.stderr[-500:].rstrip(), **raising)
+        return failed("bad_id", says, *run.shown(), run.stderr[-500:].rstrip(), advice=advice.RAISE)
     return passed("bad_id", "takes any text for a config_id")
 
 
@@ -167,5 +153,5 @@ def left(runs: Sequence[ScriptRun]) -> Finding:
     commands = sorted({command for run in runs for command in run.left})
     if commands:
         says = "it leaves processes running"
-        return warned("left_running", says, *commands[:5], change=advice.LEFT)
+        return warned("left_running", says, *commands[:5], advice=advice.LEFT)
     return passed("left_running", "nothing is left running")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hbtrack.check.finding import POINTS, Finding, Status, skipped
 from hbtrack.check.functions import ask
-from hbtrack.check.procedure import Course
+from hbtrack.check.procedure import Procedure
 from hbtrack.check.scratch import copy_folder, scratch_folder
 from hbtrack.check.script_run import Bench
 from hbtrack.check.workspaces import OutOfConfigs, Runs
@@ -67,7 +67,7 @@ def _in(
     work.mkdir()
     bench = Bench(command, check.timeout, logs)
     try:
-        yield from Course(Runs(bench, list(ids), pristine, work), tell).findings()
+        yield from Procedure(Runs(bench, list(ids), pristine, work), tell).findings()
     finally:
         bench.end()
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Status(StrEnum):
@@ -13,17 +14,26 @@ class Status(StrEnum):
     SKIP = "skip"  # it could not be tried
 
 
+class Advice(NamedTuple):
+    """What to change in a script, and lines of Python that show it."""
+
+    change: str = ""
+    example: str = ""
+
+
+NOTHING = Advice()
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check. `says` is a sentence without its full stop; `change` names what to write."""
+    """One check. `says` is a sentence without its full stop."""
 
     name: str  # stable, for programs
     point: int  # of the contract
     status: Status
     says: str
     evidence: tuple[str, ...] = ()  # commands as a shell takes them, and what came of them
-    change: str = ""
-    example: str = ""  # lines of Python
+    advice: Advice = NOTHING
 
 
 POINTS = {
@@ -63,11 +73,11 @@ def skipped(name: str, says: str) -> Finding:
     return Finding(name, POINTS[name], Status.SKIP, says)
 
 
-def warned(name: str, says: str, *evidence: str, change: str = "", example: str = "") -> Finding:
+def warned(name: str, says: str, *evidence: str, advice: Advice = NOTHING) -> Finding:
     """It works; but the user should know."""
-    return Finding(name, POINTS[name], Status.WARN, says, evidence, change, example)
+    return Finding(name, POINTS[name], Status.WARN, says, evidence, advice)
 
 
-def failed(name: str, says: str, *evidence: str, change: str = "", example: str = "") -> Finding:
+def failed(name: str, says: str, *evidence: str, advice: Advice = NOTHING) -> Finding:
     """A point of the contract does not hold."""
-    return Finding(name, POINTS[name], Status.FAIL, says, evidence, change, example)
+    return Finding(name, POINTS[name], Status.FAIL, says, evidence, advice)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hbtrack.check import advice
-from hbtrack.check.finding import Finding, failed, passed, skipped, warned
+from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
 from hbtrack.check.scratch import Touched, Watch
 from hbtrack.core.contract import LossRefused, ParamValue, config_id_problem, read_loss
 from hbtrack.core.records import Command
@@ -18,7 +18,6 @@ from hbtrack.script.probe import Examined, ScriptProbe
 
 SLOW_IMPORT = 30.0  # seconds
 DRAWS = 200
-LATER = 1.0  # seconds until the other process is asked: what has the time in it then differs
 TYPICAL = make_schedule(81, Fraction(3))  # what `hbtrack run` does if nothing else is said
 
 Tell = Callable[[str], None]
@@ -38,8 +37,7 @@ def ask(
         try:
             probe.imported()
         except ScriptError as error:
-            says, *evidence = _refusal(error)
-            yield _not_imported(says, evidence)
+            yield _refused("import", error, advice.why("\n".join(_refusal(error)), advice.IMPORT))
             return ()
         seconds = time.monotonic() - started
         yield imported(seconds, probe.printed(), watch.touched())
@@ -65,11 +63,10 @@ def _ask_identity(
     tell("identity")
     try:
         identity = probe.identity_for(args)
-        time.sleep(LATER)
+        time.sleep(1.01 - time.time() % 1)  # into the next second: what has the time in it differs
         again = other.identity_for(args)
     except ScriptError as error:
-        says, *evidence = _refusal(error)
-        yield failed("identity", says, *evidence, change=advice.IDENTITY, example=advice.NAMES)
+        yield _refused("identity", error, advice.IDENTITY)
         return
     yield named(identity, again)
     tell("arguments")
@@ -92,9 +89,7 @@ def _ask_sampler(
             raise examined
         elsewhere = other.examine(seed, DRAWS)
     except ScriptError as error:
-        says, *evidence = _refusal(error)
-        hint = advice.why(says, advice.IDS)
-        yield failed("sampler", says, *evidence, change=hint, example=advice.DRAW)
+        yield _refused("sampler", error, advice.why(_refusal(error)[0], advice.IDS))
         return ()
     yield sampled(examined, elsewhere)
     yield fitting(examined.ids)
@@ -109,8 +104,7 @@ def _ask_sampler(
     try:
         yield described(probe.params(usable[:DRAWS]))
     except ScriptError as error:
-        says, *evidence = _refusal(error)
-        yield failed("params", says, *evidence, change=advice.PARAMS, example=advice.CONFIG)
+        yield _refused("params", error, advice.PARAMS)
     return tuple(usable)
 
 
@@ -120,6 +114,12 @@ def _refusal(error: ScriptError) -> list[str]:
     if first.endswith("failed:"):  # its traceback follows, and the last line of that says most
         first = f"{first} {rest[-1]}"
     return [first.rstrip("."), "\n".join(rest), error.output[-2000:].rstrip()]
+
+
+def _refused(name: str, error: ScriptError, change: Advice) -> Finding:
+    """The script does not answer."""
+    says, *evidence = _refusal(error)
+    return failed(name, says, *evidence, advice=change)
 
 
 # --- what it means -------------------------------------------------------------------------------
@@ -132,28 +132,22 @@ def imported(seconds: float, printed: str, touched: Touched) -> Finding:
     took = f"in {seconds:.2f} s"
     if ran:
         says = f"the import, {took}, printed {last.strip()}, as if the experiment had run"
-        return failed("import", says, printed[-500:], change=advice.IMPORT, example=advice.GUARD)
+        return failed("import", says, printed[-500:], advice=advice.IMPORT)
     if touched.written:
         files = ", ".join(sorted(touched.written)[:5])
         says = f"the import, {took}, wrote {files}"
-        return warned("import", says, change=advice.IMPORT, example=advice.GUARD)
+        return warned("import", says, advice=advice.IMPORT)
     if seconds > SLOW_IMPORT:
         says = f"the import takes {seconds:.0f} s, and every evaluation begins with it"
-        return warned("import", says, change=advice.SLOW_IMPORT)
+        return warned("import", says, advice=advice.SLOW_IMPORT)
     return passed("import", f"imports without running the experiment, {took}")
-
-
-def _not_imported(says: str, evidence: list[str]) -> Finding:
-    hint = advice.why("\n".join([says, *evidence]), advice.IMPORT)
-    example = advice.GUARD if hint == advice.IMPORT else ""
-    return failed("import", says, *evidence, change=hint, example=example)
 
 
 def named(identity: str, again: str) -> Finding:
     """Whether two processes give the search the same name."""
     if identity != again:
         says = f"run_identity says {identity!a} in one process and {again!a} in the next"
-        return failed("identity", says, change=advice.IDENTITY, example=advice.NAMES)
+        return failed("identity", says, advice=advice.IDENTITY)
     return passed("identity", f"run_identity says {identity!a}, each time")
 
 
@@ -163,19 +157,18 @@ def told_apart(
     """Whether the name depends on the arguments; `others` are for none, then for altered ones."""
     without = others[0]
     if isinstance(without, ScriptError):
-        says, *evidence = _refusal(without)
         if not args:
-            naming = {"change": advice.IDENTITY, "example": advice.NAMES}
-            return failed("arguments", says, *evidence, **naming)
+            return _refused("arguments", without, advice.IDENTITY)
+        says, *evidence = _refusal(without)
         if "sys.exit(" not in says:
             says = f"without arguments, {says}"
-            return warned("arguments", says, *evidence, change=advice.NO_ARGS)
+            return warned("arguments", says, *evidence, advice=advice.NO_ARGS)
         return passed("arguments", "run_identity asks for arguments when there are none")
     if not args:
         return passed("arguments", "run_identity takes an empty list of arguments")
     if all(other == identity for other in others):
         says = f"run_identity says {identity!a} also without your arguments, or with others"
-        return warned("arguments", says, change=advice.SAME_NAME, example=advice.NAMES)
+        return warned("arguments", says, advice=advice.SAME_NAME)
     return passed("arguments", f"run_identity tells arguments apart; without any, {without!a}")
 
 
@@ -188,13 +181,13 @@ def sampled(examined: Examined, elsewhere: Examined) -> Finding:
                     f"get_random_config_id gave {_brief(first)} and {where} {_brief(second)} for "
                     "equal generators"
                 )
-                return failed("sampler", says, change=advice.SAMPLER, example=advice.DRAW)
+                return failed("sampler", says, advice=advice.SAMPLER)
     if len(set(examined.ids)) == 1:
         says = f"get_random_config_id gave {_brief(examined.ids[0])} for {DRAWS} generators"
-        return failed("sampler", says, change=advice.SAMPLER, example=advice.DRAW)
+        return failed("sampler", says, advice=advice.SAMPLER)
     if examined.moved:
         says = f"get_random_config_id also draws from, or seeds, {' and '.join(examined.moved)}"
-        return warned("sampler", says, change=advice.SAMPLER, example=advice.DRAW)
+        return warned("sampler", says, advice=advice.SAMPLER)
     return passed("sampler", "get_random_config_id depends on its generator alone")
 
 
@@ -203,7 +196,7 @@ def fitting(ids: tuple[str, ...]) -> Finding:
     for name in ids:
         if problem := config_id_problem(name):
             says = f"get_random_config_id returned {_brief(name)}, which {problem}"
-            return failed("ids", says, change=advice.IDS, example=advice.DRAW)
+            return failed("ids", says, advice=advice.IDS)
     return passed("ids", f"ids fit, such as {_brief(min(ids, key=len))}")
 
 
@@ -215,7 +208,7 @@ def repeating(ids: tuple[str, ...]) -> Finding:
         return passed("repeats", f"no repeats: {what} all are different")
     says = f"{what} {different} are different; repeats share their losses at no cost"
     if different < places / 2:
-        return warned("repeats", says, change=advice.REPEATS)
+        return warned("repeats", says, advice=advice.REPEATS)
     return passed("repeats", says)
 
 

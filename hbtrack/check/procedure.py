@@ -6,29 +6,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hbtrack.check import calls, checkpoints
-from hbtrack.check.candidates import (
-    CANDIDATES,
-    alike,
-    from_nothing,
-    used,
-    used_by_one,
-    worth_trying,
-)
 from hbtrack.check.finding import Finding, Status, skipped
 from hbtrack.check.scratch import states
 from hbtrack.check.script_run import Call, ScriptRun, Stop
-from hbtrack.check.trainer import Trainer
-from hbtrack.check.training import Training, by_noise
+from hbtrack.check.training import Stuck, Trainer, Training, by_noise
 from hbtrack.check.workspaces import Runs, Workspace
 
 FRACTIONS = (0.5, 0.3, 0.15, 0.05)
 """Of the training, at which it is killed; the next if it had ended."""
+CANDIDATES = 4  # configs that are tried for one that runs and has no checkpoint yet
+MOST_CANDIDATES = 20  # while none runs at all: in some searches most configs fail
+PATIENCE = 60.0  # seconds of runs that fail, after which no more than CANDIDATES are tried
 BAD_IDS = ("not-a-config-of-this-script", "nor is this")
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
 
 @dataclass(slots=True)
-class Course:
+class Procedure:
     """One check; `findings` makes its runs."""
 
     runs: Runs
@@ -51,12 +45,12 @@ class Course:
             return
         self.tell("resume")
         after_first, training = self._begin(workspace, first, ids)
-        while isinstance(training, Finding) and self._fails_anyway():
+        while isinstance(training, Stuck) and self._fails_anyway():
             workspace, first = self._first()
             if first.done:
                 after_first, training = self._begin(workspace, first, ids)
-        if isinstance(training, Finding):
-            yield training
+        if isinstance(training, Stuck):
+            yield checkpoints.stuck(training)
             return
         yield from checkpoints.trained(training, self.runs.runs)
         self.tell("separate")
@@ -83,16 +77,16 @@ class Course:
         """
         tried: list[tuple[Workspace, ScriptRun]] = []
         runs: list[ScriptRun] = []
-        while self.runs.ids and worth_trying(runs):
+        while self.runs.ids and _worth_trying(runs):
             tried.append(self._one_epoch(self.runs.ids.pop(0)))
             runs.append(tried[-1][1])
-        best = max(tried, key=lambda one: (one[1].done, from_nothing(one[1])))
+        best = max(tried, key=lambda one: (one[1].done, _from_nothing(one[1])))
         for workspace, _ in tried:
             if workspace is not best[0]:
                 self.runs.discard(workspace)
-        if from_nothing(best[1]) or not self.runs.pristine:
+        if _from_nothing(best[1]) or not self.runs.pristine:
             return best
-        if stale := used_by_one(best[1], runs):
+        if stale := _used_by_one(best[1], runs):
             for name in stale:
                 (self.runs.pristine / name).unlink()
             self.runs.discard(best[0])
@@ -100,13 +94,13 @@ class Course:
         return best
 
     def _one_epoch(self, config_id: str) -> tuple[Workspace, ScriptRun]:
-        workspace = Workspace(self.runs.copy_of(self.runs.pristine), config_id)
+        workspace = self.runs.untrained(config_id)
         found = frozenset(states(workspace.folder)) if self.runs.pristine else frozenset()
         return workspace, self.runs.run(workspace, Call(config_id, 1), reading=found)
 
     def _begin(
         self, workspace: Workspace, first: ScriptRun, ids: list[str]
-    ) -> tuple[Path | None, Training | Finding]:
+    ) -> tuple[Path | None, Training | Stuck]:
         """Take this config, one of `ids`; its folder as it is now, and what training shows."""
         self.runs.config_id = workspace.config_id
         self.runs.comparable = self.runs.comparable and bool(first.touched.written)
@@ -120,22 +114,22 @@ class Course:
         """Whether 2 epochs fail from nothing, too, as they may with some configs."""
         self._failing += 1
         another = self._failing < CANDIDATES and self.runs.comparable and bool(self.runs.ids)
-        return another and not self.runs.fresh(2).done
+        return another and not self.runs.fresh(2)[0].done
 
     def _separate(self, workspace: Workspace, training: Training) -> Finding:
         """Other configs beside the first, and the first again after each.
 
         First those most like it, for a checkpoint's name may tell only some of the id.
         """
-        nearest, found = alike(workspace.config_id, self.runs.ids), []
+        nearest, found = _alike(workspace.config_id, self.runs.ids), []
         for config_id in list(dict.fromkeys([*nearest, *self.runs.ids]))[: 2 + CANDIDATES]:
             self.runs.ids.remove(config_id)
-            other = Call(config_id, 1)
-            alone = self.runs.alone(other) if self.runs.comparable else None
+            alone = self._alone(config_id, 1) if self.runs.comparable else None
             if alone is None or alone.done:
-                beside = self.runs.run(workspace, other, reading=training.first.touched.written)
+                files = training.first.touched.written
+                beside = self.runs.run(workspace, Call(config_id, 1), reading=files)
                 back = self.runs.run(workspace, Call(workspace.config_id, 2))
-                self._others_use |= used(beside)
+                self._others_use |= _used(beside)
                 self._second = config_id if beside.done else self._second
                 found.append(calls.separate(training, alone, beside, back))
                 if found[-1].status is not Status.PASS or len(found) == len(nearest):
@@ -151,8 +145,12 @@ class Course:
         beside = self.runs.bench.run_beside(workspace.folder, asked)
         self.runs.runs += beside
         self.runs.discard(workspace)
-        alone = [training.long, self.runs.alone(asked[1])]
+        alone = [training.long, self._alone(self._second, epochs)]
         return calls.at_once(list(zip(beside, alone, strict=True)), training)
+
+    def _alone(self, config_id: str, epochs: int) -> ScriptRun:
+        """Where no config was trained yet."""
+        return self.runs.in_turn(self.runs.untrained(config_id), epochs)[0]
 
     def _bad_ids(self, workspace: Workspace) -> Finding:
         """Ids that no sampler gave; the second only where the first did not end it."""
@@ -208,3 +206,48 @@ class Course:
             Workspace(after_first, self.runs.config_id), Call(self.runs.config_id, 2)
         )
         return checkpoints.half_written(run, training, frozenset(own))
+
+
+# --- which configs, and which files are whose ----------------------------------------------------
+
+
+def _worth_trying(runs: list[ScriptRun]) -> bool:
+    """Whether to try another config after these, for one that runs and is new here."""
+    if any(run.timed_out or _from_nothing(run) for run in runs):
+        return False
+    if len(runs) < CANDIDATES:
+        return True
+    none_runs = not any(run.done for run in runs)
+    spent = sum(run.seconds for run in runs)
+    return none_runs and len(runs) < MOST_CANDIDATES and spent < PATIENCE
+
+
+def _alike(config_id: str, ids: list[str]) -> list[str]:
+    """The ids that begin most like this one, and that end most like it."""
+    if not ids:
+        return []
+    begins = max(ids, key=lambda other: _common(config_id, other))
+    ends = max(ids, key=lambda other: _common(config_id[::-1], other[::-1]))
+    return list(dict.fromkeys([begins, ends]))
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _from_nothing(run: ScriptRun) -> bool:
+    """Whether the config runs and had no checkpoint, as far as its files tell."""
+    return run.done and bool(run.touched.created) and not run.touched.changed
+
+
+def _used_by_one(run: ScriptRun, runs: list[ScriptRun]) -> frozenset[str]:
+    """The files that this run read or changed, and no other."""
+    others = [one for one in runs if one is not run]
+    return _used(run).difference(*map(_used, others)) if others else frozenset()
+
+
+def _used(run: ScriptRun) -> frozenset[str]:
+    """The files of before that it read or changed, as far as that was seen."""
+    return run.touched.changed | (run.touched.read or frozenset())

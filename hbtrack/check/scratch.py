@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -123,33 +123,6 @@ def states(folder: Path) -> dict[str, FileState]:
                 state = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
                 found[os.path.relpath(path, folder)] = state
     return found
-
-
-def changed_since(moment: float, folders: Iterable[Path], apart: Path) -> str:
-    """A file below these folders that was changed after `moment`, in seconds; empty if none is.
-
-    Of each folder MOST_FILES are looked at; nothing in the folder `apart` counts.
-    """
-    for folder in folders:
-        seen = 0
-        for place, names, files in os.walk(folder):
-            names[:] = [
-                name
-                for name in names
-                if name not in LEFT_OUT
-                and not name.startswith(PREFIX)  # another check
-                and Path(place, name) != apart
-            ]
-            for name in files:
-                path = os.path.join(place, name)  # noqa: PTH118 - many files
-                with contextlib.suppress(OSError):
-                    stat = os.lstat(path)
-                    if S_ISREG(stat.st_mode) and stat.st_mtime > moment:
-                        return path
-            seen += len(files)
-            if seen > MOST_FILES:
-                break
-    return ""
 
 
 class Watch:

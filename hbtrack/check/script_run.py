@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 import select
 import shlex
 import signal
@@ -57,7 +56,7 @@ class ScriptRun:
     seconds: float
     last_line: str
     touched: Touched
-    cpu_seconds: float = 0.0  # of processors, its children's included
+    lines: int  # that it printed
     left: tuple[str, ...] = ()  # commands of the processes that it left running
     timed_out: bool = False
     flooded: bool = False  # it had printed too much when its time was up, or before
@@ -120,14 +119,11 @@ class Bench:
         watch = Watch(folder, reading)
         with self._process(argv, folder) as running:
             running.end(self.timeout, stop)
-            run = self._trial(call, running, watch.touched())  # what it leaves says no more
+            run = self._run_of(call, running, watch.touched())  # what it leaves says no more
             return replace(run, left=running.left())
 
     def run_beside(self, folder: Path, calls: Sequence[Call]) -> list[ScriptRun]:
-        """Call the script several times at once, in one folder.
-
-        Files and processors' time that they share are not told apart.
-        """
+        """Call the script several times at once, in one folder, whose files are not told apart."""
         benches = [replace(self, logs=self.logs / str(number)) for number in range(len(calls))]
         for bench in benches:
             bench.logs.mkdir(exist_ok=True)
@@ -166,7 +162,7 @@ class Bench:
         finally:
             running.kill()
 
-    def _trial(self, call: Call, running: "_Running", touched: Touched) -> ScriptRun:
+    def _run_of(self, call: Call, running: "_Running", touched: Touched) -> ScriptRun:
         line, status = last_line(running.out), running.process.returncode
         ending = Ending(
             Record(pid=running.process.pid, exit_status=status, seconds=running.seconds),
@@ -183,7 +179,7 @@ class Bench:
             seconds=running.seconds,
             last_line=line.decode("utf-8", "replace"),
             touched=touched,
-            cpu_seconds=running.cpu_seconds,
+            lines=_lines_of(running.out),
             timed_out=running.timed_out,
             flooded=running.timed_out and running.floods(),
             stopped=running.stopped,
@@ -202,7 +198,6 @@ class _Running:
     def __init__(self, argv: list[str], folder: Path, logs: Path) -> None:
         self.out, self.err, lock = logs / "out", logs / "err", logs / "lock"
         self.seconds, self.timed_out, self.stopped, self.stubborn = 0.0, False, False, False
-        self.cpu_seconds = -_cpu_of_children()
         name = _name(logs)
         with self.out.open("wb") as out, self.err.open("wb") as err, lock.open("wb") as held:
             self._started = time.monotonic()
@@ -221,7 +216,7 @@ class _Running:
                 raise ScriptError(
                     f"{argv[0]} could not be started: {error.strerror}.", see="no-interpreter"
                 ) from error
-        self._traces = ProcessMarks(name, self.process.pid, lock)
+        self._marks = ProcessMarks(name, self.process.pid, lock)
 
     def end(self, timeout: float, stop: Stop | None) -> None:
         """Wait until it has ended; signal it and kill it when it is time to."""
@@ -232,7 +227,6 @@ class _Running:
         elif not stop:
             self.timed_out = not self._ends_within(timeout)
         self.seconds = time.monotonic() - self._started
-        self.cpu_seconds += _cpu_of_children()
         if self.stubborn or self.timed_out:
             self.kill()
 
@@ -241,7 +235,7 @@ class _Running:
         if self.timed_out or self.stopped:
             return ()
         deadline = time.monotonic() + LEAVING
-        while (found := belonging(self._traces)) and time.monotonic() < deadline:
+        while (found := belonging(self._marks)) and time.monotonic() < deadline:
             time.sleep(TICK)
         return tuple(_command_of(pid) for pid in found)
 
@@ -250,7 +244,7 @@ class _Running:
         if self.process.returncode is None:
             self._signal(signal.SIGKILL)
             self.process.wait()
-        kill_all(self._traces)
+        kill_all(self._marks)
 
     def floods(self) -> bool:
         """Whether it has printed more than any search allows."""
@@ -287,10 +281,10 @@ def _name(logs: Path) -> str:
     return f"check:{logs}"
 
 
-def _cpu_of_children() -> float:
-    """Seconds of processors that ended children of this process, one at a time, have taken."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _lines_of(path: Path) -> int:
+    """How many lines a file has, which may be a large one."""
+    with path.open("rb") as file:
+        return sum(part.count(b"\n") for part in iter(lambda: file.read(2**20), b""))
 
 
 def _environment(folder: Path, name: str) -> Mapping[str, str]:

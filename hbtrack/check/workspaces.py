@@ -19,7 +19,7 @@ class OutOfConfigs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A folder, and a config that was never trained there."""
+    """A folder, and the config that is trained there."""
 
     folder: Path
     config_id: str
@@ -46,12 +46,15 @@ class Runs:
         """The config of this check where it was never trained; if that is nowhere, another."""
         if not self.comparable and not self.ids:
             raise OutOfConfigs
-        config_id = self.config_id if self.comparable else self.ids.pop(0)
+        return self.untrained(self.config_id if self.comparable else self.ids.pop(0))
+
+    def untrained(self, config_id: str) -> Workspace:
+        """Where nothing was trained yet, unless it is in place."""
         return Workspace(self.copy_of(self.pristine), config_id)
 
     def copy_of(self, folder: Path | None) -> Path:
-        """A new copy of a folder; without one, the working directory itself."""
-        if folder is None:
+        """A new copy of a folder; in place, the working directory itself."""
+        if folder is None or self.pristine is None:
             return Path(self.bench.command.cwd)
         self._copies += 1
         copy = self.work / str(self._copies)
@@ -70,21 +73,22 @@ class Runs:
         self.runs.append(run)
         return run
 
-    def fresh(self, epochs: int) -> ScriptRun:
-        """Train from nothing, and leave no copy."""
-        workspace = self.nowhere()
-        run = self.run(workspace, Call(workspace.config_id, epochs))
+    def in_turn(self, workspace: Workspace, *epochs: int) -> list[ScriptRun]:
+        """Train for each of these numbers of epochs, one after the other, and leave no copy."""
+        runs = [self.run(workspace, Call(workspace.config_id, number)) for number in epochs]
         self.discard(workspace)
-        return run
+        return runs
+
+    def fresh(self, *epochs: int) -> list[ScriptRun]:
+        """Train from nothing, and leave no copy."""
+        return self.in_turn(self.nowhere(), *epochs)
+
+    def onward(self, workspace: Workspace, *epochs: int) -> list[ScriptRun]:
+        """Train on what is there, and leave that as it is, unless it is in place."""
+        copy = Workspace(self.copy_of(workspace.folder), workspace.config_id)
+        return self.in_turn(copy, *epochs)
 
     def discard(self, workspace: Workspace) -> None:
         """Remove its copy, if it is one."""
         if self.pristine:
             remove(workspace.folder)
-
-    def alone(self, call: Call) -> ScriptRun:
-        """This call where no config was trained yet, and leave no copy."""
-        workspace = Workspace(self.copy_of(self.pristine), call.config_id)
-        run = self.run(workspace, call)
-        self.discard(workspace)
-        return run

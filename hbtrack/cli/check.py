@@ -78,9 +78,9 @@ def _lines(finding: Finding) -> Iterator[str]:
         return
     for part in finding.evidence:
         yield from (" " * 15 + printable(line) for line in part.split("\n")[-12:] if line.strip())
-    if finding.change:
-        yield from (" " * 13 + line for line in textwrap.wrap(f"-> {finding.change}", room))
-    yield from (" " * 17 + line for line in finding.example.split("\n") if line)
+    if finding.advice.change:
+        yield from (" " * 13 + line for line in textwrap.wrap(f"-> {finding.advice.change}", room))
+    yield from (" " * 17 + line for line in finding.advice.example.split("\n") if line)
 
 
 def _room() -> int:
@@ -141,8 +141,8 @@ def _document(check: Check, found: list[Finding]) -> str:
                 "status": finding.status.value,
                 "says": finding.says,
                 "evidence": [part for part in finding.evidence if part],
-                "change": finding.change or None,
-                "example": finding.example or None,
+                "change": finding.advice.change or None,
+                "example": finding.advice.example or None,
             }
             for finding in found
         ],
