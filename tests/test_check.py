@@ -418,9 +418,13 @@ def checked(
     env: dict[str, str] | None = None,
     timeout: int = 100,
 ) -> dict[str, Any]:
-    """What `check` says, by the name of the check."""
-    words = ("--timeout", timeout, *words)
-    result = hbtrack("check", "--format", "json", *words, code=code, env=env)
+    """What `check` says, by the name of the check. Nothing of it stays, in the folder or beside."""
+    before = scratch.states(hbtrack.folder)
+    words = ("--format", "json", "--timeout", timeout, *words)
+    with tempfile.TemporaryDirectory() as temporary:
+        result = hbtrack("check", *words, code=code, env={"TMPDIR": temporary, **(env or {})})
+        assert os.listdir(temporary) == []
+    assert "--in-place" in words or scratch.states(hbtrack.folder) == before
     document = json.loads(result.stdout)
     assert document["schema"] == "hbtrack.check/1"
     assert sorted(one["check"] for one in document["checks"]) == sorted(POINTS)
@@ -617,16 +621,6 @@ def test_a_signal_finds_training_also_on_a_machine_that_is_faster_by_then(
     path = good(hbtrack.folder, (PARSE, PARSE + busy))
     found = checked(hbtrack, path, code=0, env={"HOME": str(home)})
     assert {found[name]["status"] for name in ("sigterm", "sigkill")} == {"pass"}
-
-
-def test_nothing_of_a_check_stays_in_the_folder_or_beside_it(
-    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path, temporary = good(hbtrack.folder), tmp_path_factory.mktemp("temporary")
-    before = scratch.states(hbtrack.folder)
-    hbtrack("check", path, env={"TMPDIR": str(temporary)})
-    assert scratch.states(hbtrack.folder) == before
-    assert list(temporary.iterdir()) == []
 
 
 def test_a_stopped_check_ends_the_script_and_removes_its_copies(

@@ -38,6 +38,11 @@ def called(runs: Sequence[ScriptRun]) -> Iterator[Finding]:
         yield failed("call", says, *run.shown(), advice=_to_change(run))
 
 
+def refused(run: ScriptRun) -> bool:
+    """Whether it does not take what hbtrack passes: that is no config's fault."""
+    return advice.why(run.verdict.error or "") is advice.ARGUMENTS
+
+
 def _to_change(run: ScriptRun) -> Advice:
     """What to do about a run that failed."""
     error = run.verdict.error or ""

@@ -10,7 +10,7 @@ from hbtrack.check.finding import POINTS, Finding, Status, skipped
 from hbtrack.check.functions import ask
 from hbtrack.check.procedure import Procedure
 from hbtrack.check.scratch import copy_folder, scratch_folder
-from hbtrack.check.script_run import Bench
+from hbtrack.check.script_run import Bench, in_copy
 from hbtrack.check.workspaces import OutOfConfigs, Runs
 from hbtrack.core.records import Command
 
@@ -58,7 +58,7 @@ def _in(
     scratch: Path, pristine: Path | None, check: Check, tell: Callable[[str], None]
 ) -> Iterator[Finding]:
     command = check.command
-    imports = _moved(command, pristine) if pristine else command
+    imports = in_copy(command, pristine) if pristine else command
     ids = yield from ask(imports, check.import_timeout, tell)
     if not ids:
         return
@@ -70,14 +70,6 @@ def _in(
         yield from Procedure(Runs(bench, list(ids), pristine, work), tell).findings()
     finally:
         bench.end()
-
-
-def _moved(command: Command, copy: Path) -> Command:
-    """The script in a copy of its working directory, if it lies in that at all."""
-    script, cwd = Path(command.script), Path(command.cwd)
-    if script.is_relative_to(cwd):
-        script = copy / script.relative_to(cwd)
-    return replace(command, script=str(script), cwd=str(copy))
 
 
 def _where_it_was(finding: Finding, scratch: Path, command: Command) -> Finding:

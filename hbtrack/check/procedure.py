@@ -213,7 +213,7 @@ class Procedure:
 
 def _worth_trying(runs: list[ScriptRun]) -> bool:
     """Whether to try another config after these, for one that runs and is new here."""
-    if any(run.timed_out or _from_nothing(run) for run in runs):
+    if any(run.timed_out or _from_nothing(run) or calls.refused(run) for run in runs):
         return False
     if len(runs) < CANDIDATES:
         return True

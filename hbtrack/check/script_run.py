@@ -115,7 +115,7 @@ class Bench:
 
         `reading` names files of which it is to be seen whether they are read.
         """
-        argv = self._argv(call, self._script_in(folder))
+        argv = self._argv(call, in_copy(self.command, folder).script)
         watch = Watch(folder, reading)
         with self._process(argv, folder) as running:
             running.end(self.timeout, stop)
@@ -138,11 +138,6 @@ class Bench:
     def end(self) -> None:
         """Kill what any run has left, should a signal have come before it was taken care of."""
         kill_all(ProcessMarks(_name(self.logs), None, self.logs / "lock"))
-
-    def _script_in(self, folder: Path) -> str:
-        """The script in this copy of the working directory, if it lies in that at all."""
-        script, cwd = Path(self.command.script), Path(self.command.cwd)
-        return str(folder / script.relative_to(cwd)) if script.is_relative_to(cwd) else str(script)
 
     def _argv(self, call: Call, script: str) -> list[str]:
         return attempt_argv(
@@ -185,6 +180,14 @@ class Bench:
             stopped=running.stopped,
             stubborn=running.stubborn,
         )
+
+
+def in_copy(command: Command, copy: Path) -> Command:
+    """The script in a copy of its working directory, if it lies in that at all."""
+    script, cwd = Path(command.script), Path(command.cwd)
+    if script.is_relative_to(cwd):
+        script = copy / script.relative_to(cwd)
+    return replace(command, script=str(script), cwd=str(copy))
 
 
 def _near(command: Command) -> str:
