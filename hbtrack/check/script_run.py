@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,10 +117,13 @@ class Bench:
         """
         argv = self._argv(call, in_copy(self.command, folder).script)
         watch = Watch(folder, reading)
-        with self._process(argv, folder) as running:
+        running = _Running(argv, folder, self.logs)
+        try:
             running.end(self.timeout, stop)
             run = self._run_of(call, running, watch.touched())  # what it leaves says no more
             return replace(run, left=running.left())
+        finally:
+            running.kill()
 
     def run_beside(self, folder: Path, calls: Sequence[Call]) -> list[ScriptRun]:
         """Call the script several times at once, in one folder, whose files are not told apart."""
@@ -148,14 +151,6 @@ class Bench:
             gpus=["0", "1"] if call.multi_gpu else ["0"],
             script_args=self.command.script_args,
         )
-
-    @contextlib.contextmanager
-    def _process(self, argv: list[str], folder: Path) -> Iterator["_Running"]:
-        running = _Running(argv, folder, self.logs)
-        try:
-            yield running
-        finally:
-            running.kill()
 
     def _run_of(self, call: Call, running: "_Running", touched: Touched) -> ScriptRun:
         line, status = last_line(running.out), running.process.returncode
@@ -201,6 +196,7 @@ class _Running:
     def __init__(self, argv: list[str], folder: Path, logs: Path) -> None:
         self.out, self.err, lock = logs / "out", logs / "err", logs / "lock"
         self.seconds, self.timed_out, self.stopped, self.stubborn = 0.0, False, False, False
+        self._gone = False  # with all that it has started
         name = _name(logs)
         with self.out.open("wb") as out, self.err.open("wb") as err, lock.open("wb") as held:
             self._started = time.monotonic()
@@ -240,6 +236,7 @@ class _Running:
         deadline = time.monotonic() + LEAVING
         while (found := belonging(self._marks)) and time.monotonic() < deadline:
             time.sleep(TICK)
+        self._gone = not found
         return tuple(_command_of(pid) for pid in found)
 
     def kill(self) -> None:
@@ -247,7 +244,8 @@ class _Running:
         if self.process.returncode is None:
             self._signal(signal.SIGKILL)
             self.process.wait()
-        kill_all(self._marks)
+        if not self._gone:
+            kill_all(self._marks)
 
     def floods(self) -> bool:
         """Whether it has printed more than any search allows."""

@@ -73,12 +73,14 @@ class Training:
         """
         if files_tell(self.long, self.long_again):
             return False
-        one, fewer, two = self.first.loss, self.fewer and self.fewer.loss, self.second.loss
+        one, two = self.first.loss, self.second.loss
+        fewer = self.fewer.loss if self.fewer else None
         if fewer == two != one:
             return False
         if self.lines_tell:
             return self.long_again.lines - self.again.lines >= self._further
-        return True if fewer == one != two and not self.checkpoint else None
+        keeps_nothing = fewer == one != two and not self.checkpoint
+        return True if keeps_nothing else None
 
     @property
     def lines_tell(self) -> bool:
@@ -87,6 +89,7 @@ class Training:
 
     @property
     def _further(self) -> int:
+        """How many epochs `long` has more than `again`, and than `fresh`."""
         return self.long.call.epochs - self.again.call.epochs
 
     @property
