@@ -574,7 +574,7 @@ def test_a_good_script_of_other_habits_raises_no_alarm(
 
 @pytest.mark.slow
 def test_a_loss_off_by_a_noise_that_shows_only_in_many_runs_is_no_alarm(
-    hbtrack: Hbtrack, tmp_path: Path
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The first runs from nothing are close by chance: here by their number."""
     count = "    with open(os.environ['RUNS'], 'a+') as runs:\n        runs.write('x')\n"
@@ -586,7 +586,7 @@ def test_a_loss_off_by_a_noise_that_shows_only_in_many_runs_is_no_alarm(
         (LOSS, '    print(state["weight"])\n'),
     ]
     script = good(hbtrack.folder, *edits)
-    runs = tmp_path / "runs"
+    runs = tmp_path_factory.mktemp("counted") / "runs"
     found = checked(hbtrack, script, env={"RUNS": str(runs)})
     assert [found[name]["status"] for name in ("sigterm", "sigkill")] == ["pass", "pass"]
     assert "within the noise" in found["sigkill"]["says"]
