@@ -248,7 +248,8 @@ BROKEN = [
         (LOSS, '    print(round(0.999 - state["epoch"] / 1000, 3))\n'),
         status="warn",
     ),
-    broken("saves nothing", "checkpoint", "no file", (SAVE, "")),
+    broken("saves nothing, silently", "checkpoint", "no file", (SAVE, ""), status="warn"),
+    broken("shows that it saves nothing, and where", "checkpoint", "no file", (SAVE, ""), LINES),
     broken(
         "cannot go on",
         "resume",
@@ -835,9 +836,8 @@ def test_losses_that_are_equal_by_chance_do_not_say_that_epochs_were_added(
         pytest.param("pt", "pt", "0.4", (0, 0), False, id="the loss of the checkpoint"),
         pytest.param("pt", "pt", "0.5", (9, 0), False, id="no line of an epoch"),
         pytest.param("pt", "pt", "0.5", (9, 9), True, id="a line of each epoch"),
-        pytest.param("", "", "0.5", (0, 0), True, id="no file, and the loss of fewer epochs"),
+        pytest.param("", "", "0.5", (0, 0), None, id="only time, and no file"),
         pytest.param("pt", "pt", "0.5", (0, 0), None, id="only time"),
-        pytest.param("", "", "0.6", (0, 0), None, id="only time, and no file"),
     ],
 )
 def test_what_tells_that_equal_epochs_are_trained_again(

@@ -69,7 +69,7 @@ class Training:
 
         Asked for fewer epochs than it was trained for, a config may have the loss of all of them:
         the checkpoint's. And if each epoch has its line, there are no more where none is trained.
-        A script of which no file is seen, and that has the loss of fewer epochs, keeps nothing.
+        One that shows neither may save elsewhere as well as nothing.
         """
         if files_tell(self.long, self.long_again):
             return False
@@ -79,8 +79,7 @@ class Training:
             return False
         if self.lines_tell:
             return self.long_again.lines - self.again.lines >= self._further
-        keeps_nothing = fewer == one != two and not self.checkpoint
-        return True if keeps_nothing else None
+        return None
 
     @property
     def lines_tell(self) -> bool:
