@@ -3,8 +3,8 @@
 In Python, `connect` and `read` give what was found. Both need nothing but the standard library,
 change nothing, and refuse with the errors of `hbtrack.errors`.
 
-Read in this order: version, errors, text, faults, core, database, store, script, executors, driver,
-searches, check, report, cli.
+Read in this order: version, errors, text, faults, core, database, store, script, executors,
+driver, searches, check, report, cli.
 """
 
 from hbtrack.version import __version__

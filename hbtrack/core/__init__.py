@@ -1,5 +1,6 @@
 """Decides; no clock, file, process or library in sight.
 
 Read in this order: records, contract, schedule, gc_paused, decisions, plan_state, plan, rebuild,
-simulation, estimate, summary, execution, failure_causes, verdict, gpu, gpu_health, limits.
+simulation, estimate, summary, execution, attempt_states, failure_causes, verdict, gpu,
+gpu_health, limits.
 """

@@ -7,6 +7,7 @@ out, a GPU that has gone. An illegal access or a failed assertion on the GPU is 
 import re
 from enum import StrEnum
 
+from hbtrack.core.attempt_states import FAILURES, ended
 from hbtrack.core.records import AttemptStatus, Verdict
 
 
@@ -72,7 +73,7 @@ def fingerprint_of(verdict: Verdict) -> str | None:
     The kind, the exit status or signal, the exception's type and the place of its traceback's last
     line, but not the message: that often names the config.
     """
-    if verdict.status not in (AttemptStatus.FAILED, AttemptStatus.TIMEOUT):
+    if ended(verdict.status) not in FAILURES:
         return None
     words = [verdict.error_type or "failed", verdict.signal or f"exit {verdict.exit_code}"]
     places = _PLACE.findall(verdict.error or "")

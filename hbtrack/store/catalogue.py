@@ -5,6 +5,7 @@ import secrets
 from sqlite3 import Connection
 from typing import Any
 
+from hbtrack.core.attempt_states import FAILURES
 from hbtrack.core.records import (
     Command,
     Limits,
@@ -20,6 +21,7 @@ from hbtrack.core.records import (
 from hbtrack.core.schedule import Schedule
 from hbtrack.database.connection import Database
 from hbtrack.errors import HbtrackError
+from hbtrack.store.states import is_in
 
 # Many rows at once, handed to the database driver as they are: a pass may have a million configs.
 _ADD_BRACKET = """
@@ -38,15 +40,14 @@ _ADD_PARAM = """
 INSERT INTO param (config_pk, name, value)
 SELECT pk, ?, ? FROM config WHERE search_pk = ? AND config_id = ?"""
 
-_FAILURES = """
+_FAILURES = f"""
 SELECT c.config_id, e.epochs,
     coalesce(a.error_type, '') || ': ' || coalesce(a.error_message, '') || char(10)
         || coalesce(a.error, '')
 FROM config c
     JOIN evaluation e ON e.config_pk = c.pk
     JOIN attempt a ON a.pk = e.attempt_pk
-WHERE c.search_pk = ? AND a.status IN ('failed', 'timeout') AND a.finished_at IS NOT NULL
-    AND a.retried IS NULL
+WHERE c.search_pk = ? AND {is_in(FAILURES, "a.")}
 ORDER BY a.pk"""
 
 

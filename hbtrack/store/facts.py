@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from hbtrack.core.attempt_states import RESULTS
 from hbtrack.core.gc_paused import gc_paused
 from hbtrack.core.records import AttemptStatus, Facts, OpenAttempt, RungKey, unix
+from hbtrack.store.states import is_in
 
 _CONFIGS = "SELECT pk, config_id FROM config WHERE search_pk = ?"
 
@@ -20,12 +22,11 @@ _PLACES = "SELECT slot, config_pk FROM place WHERE rung_pk = ? ORDER BY slot"
 
 # IN goes through the configs in the order of their keys, as they and their evaluations were
 # written: much faster than in the order of the index, which is that of the ids.
-_RESULTS = """
+_RESULTS = f"""
 SELECT e.config_pk, e.epochs, a.loss
 FROM evaluation e JOIN attempt a ON a.pk = e.attempt_pk
 WHERE e.config_pk IN (SELECT pk FROM config WHERE search_pk = ?)
-    AND a.status IN ('done', 'failed', 'timeout')
-    AND a.finished_at IS NOT NULL AND a.retried IS NULL"""
+    AND {is_in(RESULTS, "a.")}"""
 
 _MEASURED = """
 SELECT e.epochs - coalesce((SELECT max(below.epochs) FROM evaluation below

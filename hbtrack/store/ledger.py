@@ -187,7 +187,7 @@ class Writer:
     def ending(self, attempts: Iterable[int], status: AttemptStatus) -> None:
         """Nothing that these attempts print or return counts from here on."""
         for attempt in attempts:
-            self.change("ending", {"attempt": attempt, "status": status})
+            self.change("ending", {"attempt": attempt, "status": status, "retried": None})
 
     def times_lost(self, attempt: int) -> int:
         """How often this attempt's evaluation was lost under a driver's eyes."""

@@ -1,6 +1,8 @@
 """The statements with which a driver writes: plain SQL by name, for it is what costs time."""
 
+from hbtrack.core.attempt_states import FAILURES, OPEN, RESULTS, RETRIED, RUN_AGAIN
 from hbtrack.database.views import RANKED_BY
+from hbtrack.store.states import is_in, may_become
 
 _CONFIG = "(SELECT pk FROM config WHERE search_pk = :search AND config_id = :config_id)"
 _EVALUATION = f"(SELECT pk FROM evaluation WHERE config_pk = {_CONFIG} AND epochs = :epochs)"
@@ -21,12 +23,12 @@ SQL = {
     ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now) RETURNING pk",
     "last_attempt": "UPDATE evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
     "claim": "UPDATE place SET evaluation_pk = :evaluation WHERE rung_pk = :rung AND slot = :slot",
-    "ending": "UPDATE attempt SET status = :status WHERE pk = :attempt AND finished_at IS NULL",
+    "ending": f"UPDATE attempt SET status = :status WHERE pk = :attempt AND {may_become(OPEN)}",
     "end": "UPDATE attempt SET status = :status, watched = :watched, pid = :pid, "
     "exit_code = :exit_code, signal = :signal, loss = :loss, error_type = :error_type, "
     "error_message = :error_message, error = :error, fingerprint = :fingerprint, "
     "retried = :retried, finished_at = :finished_at, seconds = :seconds "
-    "WHERE pk = :attempt AND finished_at IS NULL",
+    f"WHERE pk = :attempt AND {may_become(RESULTS | RUN_AGAIN)}",
     "output": "INSERT INTO output (attempt_pk, stdout, stderr, log) "
     "VALUES (:attempt, :stdout, :stderr, :log)",
     "config": f"UPDATE config SET seconds = seconds + :seconds, epochs_reached = CASE "
@@ -91,7 +93,7 @@ SQL = {
     "WHERE b.evaluation_pk = own.evaluation_pk AND b.retried = 'asked'), 0)",
     # Not where the config has been trained for more since: it is never asked for less.
     "withdraw": f"UPDATE attempt SET retried = :why WHERE pk = (SELECT attempt_pk FROM evaluation "
-    f"WHERE pk = {_EVALUATION}) AND status IN ('failed', 'timeout') AND finished_at IS NOT NULL "
+    f"WHERE pk = {_EVALUATION}) AND {is_in(FAILURES)} "
     f"AND NOT EXISTS (SELECT * FROM evaluation WHERE config_pk = {_CONFIG} AND epochs > :epochs)",
     "fingerprint": f"SELECT a.fingerprint, a.error FROM evaluation e "
     f"JOIN attempt a ON a.pk = e.attempt_pk WHERE e.pk = {_EVALUATION}",
@@ -99,8 +101,8 @@ SQL = {
     "ends": "SELECT a.finished_at, a.driver_pk, a.gpu, c.config_id, e.epochs, a.status, "
     "a.error_type, a.error_message, a.error FROM attempt a JOIN driver d ON d.pk = a.driver_pk "
     "JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk "
-    "WHERE d.search_pk = :search AND d.host = :host AND a.finished_at IS NOT NULL "
-    "AND a.status IN ('done', 'failed', 'timeout') ORDER BY a.pk DESC LIMIT 200",
+    "WHERE d.search_pk = :search AND d.host = :host AND "
+    f"{is_in(RESULTS | RETRIED, 'a.')} ORDER BY a.pk DESC LIMIT 200",
     "rungs": "SELECT b.pass, b.first_epochs, r.rung, r.pk FROM rung r "
     "JOIN bracket b ON b.pk = r.bracket_pk WHERE b.search_pk = :search",
 }
