@@ -18,12 +18,12 @@ from pathlib import Path
 from random import Random
 from sqlite3 import Connection
 
+from hbtrack.core.derived import derive
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Closed, Command, Facts, Limits, Resources, Sampled, Terms, Verdict
 from hbtrack.core.schedule import schedule_of
-from hbtrack.core.summary import summarise_search
 from hbtrack.database.upgrade import prepare_for_writing, writable
 from hbtrack.driver.interfaces import Edges, Observer, Running, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
@@ -168,8 +168,7 @@ def create(
         command=COMMAND,
         resources=Resources(workers=workers, gpus="all"),
         limits=Limits(),
-        schedule=schedule,
-        summary=summarise_search(Plan(schedule, terms.passes)),
+        derived=derive(Plan(schedule, terms.passes), {}),
         now=now,
     )
 

@@ -15,6 +15,7 @@ import pytest
 from in_process import InProcess
 from made_up import Killed, Machine, Process, open_slots
 
+from hbtrack.core.derived import derive
 from hbtrack.core.execution import Seen
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.plan import Plan
@@ -32,7 +33,6 @@ from hbtrack.core.records import (
     iso,
 )
 from hbtrack.core.schedule import make_schedule, parse_eta
-from hbtrack.core.summary import summarise_search
 from hbtrack.database.backup import copy_database
 from hbtrack.database.connection import Database
 from hbtrack.database.upgrade import prepare_for_writing
@@ -158,8 +158,7 @@ class Stage:
                 command=COMMAND,
                 resources=RESOURCES,
                 limits=self.limits,
-                schedule=self.schedule,
-                summary=summarise_search(Plan(self.schedule, self.shape.passes)),
+                derived=derive(Plan(self.schedule, self.shape.passes), {}),
                 now=self.machine.now,
             )
         database.close()

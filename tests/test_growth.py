@@ -111,7 +111,8 @@ def grow_life(life: Life, larger: Case) -> Life:
     after.passes = [tuple(larger.ids(pass_)) for pass_ in range(1, len(life.passes) + 1)]
     after.results = list(life.results)
     facts = after.facts()
-    after.plan = recompute(larger.schedule, larger.passes, facts, after.settled)
+    after.plan = recompute(larger.schedule, larger.passes, facts)
+    after.settled = {one.place: one for one in after.plan.settled()}
     after.entered = set(after.plan.places())
     return after
 
@@ -200,12 +201,11 @@ def test_with_repeated_ids_growing_again_and_again_asks_no_config_for_less_than_
 
 
 def assert_rebuilt_is_the_same(life: Life) -> None:
-    settled: dict[Place, Settled] = {}
-    plan = rebuild(life.case.schedule, life.case.passes, life.facts(), settled)
+    plan = rebuild(life.case.schedule, life.case.passes, life.facts())
     for _, start in life.running:
         plan.start(plan.place_of(start.config_id, start.epochs))
     assert known_state(plan) == known_state(life.plan)
-    assert settled == life.settled
+    assert {one.place: one for one in plan.settled()} == life.settled
 
 
 # max_epochs 3, eta 3: three configs for 1 epoch, the best for 3; then two configs for 3 epochs.

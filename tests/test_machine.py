@@ -29,6 +29,7 @@ from test_driver import COMMAND, DUMP, RESOURCES, Row
 from test_plan import Case, known_state, one_after_another
 
 from hbtrack.core.decisions import Done, OpenPass, Start, Wait
+from hbtrack.core.derived import derive
 from hbtrack.core.execution import Output, Record
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
@@ -41,7 +42,6 @@ from hbtrack.core.records import (
     Verdict,
     rung_of,
 )
-from hbtrack.core.summary import summarise_search
 from hbtrack.core.verdict import Ending, judge
 from hbtrack.database.backup import copy_database
 from hbtrack.database.connection import Database
@@ -373,8 +373,7 @@ class Folder:
                 command=COMMAND,
                 resources=RESOURCES,
                 limits=Limits(),
-                schedule=case.schedule,
-                summary=summarise_search(Plan(case.schedule, case.passes)),
+                derived=derive(Plan(case.schedule, case.passes), {}),
                 now=0.0,
             )
         database.close()

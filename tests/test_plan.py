@@ -274,13 +274,12 @@ def test_a_plan_rebuilt_at_any_moment_is_the_plan_that_lived(case: Case, workers
     while life.step():
         if life.chance.random() > 0.1:
             continue
-        settled: dict[Place, Settled] = {}
-        rebuilt = rebuild(case.schedule, case.passes, life.facts(), settled)
+        rebuilt = rebuild(case.schedule, case.passes, life.facts())
         for _, start in life.running:
             assert rebuilt.place_of(start.config_id, start.epochs) == start.place
             rebuilt.start(start.place)
         assert known_state(rebuilt) == known_state(life.plan)
-        assert settled == life.settled
+        assert {one.place: one for one in rebuilt.settled()} == life.settled
 
 
 @given(CASES, st.booleans())

@@ -172,6 +172,16 @@ class Plan:
             for epochs, loss in zip(config.budgets, config.losses, strict=True):
                 yield config_id, epochs, loss
 
+    def settled(self) -> Iterator[Settled]:
+        """Every place that has a result, and which."""
+        for key, rung in self.rungs.items():
+            for slot in rung.losses:
+                place, config_id = Place(*key, slot), rung.members[slot]
+                config = self._configs[config_id]
+                source = config.source_for(rung.epochs)
+                owner = (config.owners or {}).get(source, place)
+                yield Settled(place, config_id, source, (source, owner) != (rung.epochs, place))
+
     def facts(self) -> Facts:
         """The facts that this plan follows from; what is running is no part of them."""
         sampled: dict[int, list[str]] = {}

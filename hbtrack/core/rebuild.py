@@ -4,40 +4,29 @@ from hbtrack.core.gc_paused import gc_paused
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import (
     Facts,
-    Place,
     RungKey,
-    Settled,
 )
 from hbtrack.core.schedule import Schedule
 from hbtrack.errors import HbtrackError
 
 
-def recompute(
-    schedule: Schedule, passes: int, facts: Facts, settled: dict[Place, Settled] | None = None
-) -> Plan:
-    """The plan that lived through `facts`, whatever places are stored above the first rungs.
-
-    What follows for each place goes into `settled`.
-    """
+def recompute(schedule: Schedule, passes: int, facts: Facts) -> Plan:
+    """The plan that lived through `facts`, whatever places are stored above the first rungs."""
     plan = Plan(schedule, passes)
     with gc_paused():
         for config_id, epochs, loss in facts.results:
             plan.record(config_id, epochs, loss)
         for pass_, config_ids in enumerate(facts.passes, 1):
-            consequences = plan.open_pass(pass_, config_ids)
-            if settled is not None:
-                settled |= {taken.place: taken for taken in consequences.settled}
+            plan.open_pass(pass_, config_ids)
     return plan
 
 
-def rebuild(
-    schedule: Schedule, passes: int, facts: Facts, settled: dict[Place, Settled] | None = None
-) -> Plan:
+def rebuild(schedule: Schedule, passes: int, facts: Facts) -> Plan:
     """The plan of a start: recomputed, and the same as what is stored.
 
     Raises HbtrackError when the places it arrives at are not the stored ones.
     """
-    plan = recompute(schedule, passes, facts, settled)
+    plan = recompute(schedule, passes, facts)
     for key in sorted(plan.rungs.keys() | facts.entered.keys()):
         _compare(key, plan.rungs[key].members if key in plan.rungs else {}, facts)
     return plan

@@ -95,6 +95,11 @@ def slot_of(place: Place) -> SlotKey:
     return SlotKey(place.pass_, place.first_epochs, place.slot)
 
 
+def position(place: Place, order: int) -> int:
+    """A place as one number that sorts canonically; its bracket is the order-th of a pass."""
+    return ((place.pass_ * 64 + order) * 64 + place.rung) << 32 | place.slot
+
+
 # --- consequences of a fact ----------------------------------------------------------------------
 
 

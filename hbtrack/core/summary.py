@@ -1,24 +1,26 @@
 """What the views show of a plan's progress: pure, recomputed by `hbtrack db check`."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from hbtrack.core.plan import Plan
 from hbtrack.core.records import BracketSummary, RungKey, RungSummary, SearchSummary, Summary
 
+if TYPE_CHECKING:
+    from hbtrack.core.plan import Plan
 
-def summarise(plan: Plan, touched: Iterable[RungKey]) -> Summary:
+
+def summarise(plan: "Plan", touched: Iterable[RungKey]) -> Summary:
     """The summary rows of the search, and of the touched rungs and their brackets."""
     rungs = sorted(set(touched))
     brackets = sorted({(key.pass_, key.first_epochs) for key in rungs})
     return Summary(
-        search=summarise_search(plan),
+        search=_search(plan),
         brackets=tuple(_bracket(plan, *key) for key in brackets),
         rungs=tuple(_rung(plan, key) for key in rungs),
     )
 
 
-def summarise_search(plan: Plan) -> SearchSummary:
-    """The progress and the best of the whole search."""
+def _search(plan: "Plan") -> SearchSummary:
     loss, _, config_id, epochs = plan.best or (None, None, None, None)
     return SearchSummary(
         evaluations_planned=plan.places_expected,
@@ -32,7 +34,7 @@ def summarise_search(plan: Plan) -> SearchSummary:
     )
 
 
-def _bracket(plan: Plan, pass_: int, first_epochs: int) -> BracketSummary:
+def _bracket(plan: "Plan", pass_: int, first_epochs: int) -> BracketSummary:
     bracket = next(b for b in plan.schedule.brackets if b.first_epochs == first_epochs)
     rungs = plan.bracket_rungs(pass_, bracket)
     return BracketSummary(
@@ -45,7 +47,7 @@ def _bracket(plan: Plan, pass_: int, first_epochs: int) -> BracketSummary:
     )
 
 
-def _rung(plan: Plan, key: RungKey) -> RungSummary:
+def _rung(plan: "Plan", key: RungKey) -> RungSummary:
     rung = plan.rungs[key]
     return RungSummary(
         key,

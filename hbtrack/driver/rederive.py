@@ -4,19 +4,19 @@ The facts change first. Then the plan is recomputed from them, and every row tha
 them is made what the plan says, all in one transaction: the caller's.
 """
 
+from dataclasses import replace
 from sqlite3 import Connection
 from typing import TYPE_CHECKING
 
+from hbtrack.core.derived import derive
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import recompute
-from hbtrack.core.records import Facts, Place, Sampled, Settled
+from hbtrack.core.records import Facts, Place, Sampled, rung_of
 from hbtrack.core.schedule import Schedule
-from hbtrack.core.summary import summarise
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.store import derived
 from hbtrack.store.catalogue import add_configs
-from hbtrack.store.facts import load_facts
-from hbtrack.store.ledger import position
+from hbtrack.store.facts import load_facts, passes_of
 from hbtrack.text import budget
 
 if TYPE_CHECKING:
@@ -40,49 +40,37 @@ def grow(
         raise UsageError(
             f"The search has {before} passes already; {passes} would be fewer.", see="would-shrink"
         )
-    derived.write_schedule(connection, search_pk, schedule, passes)
+    facts = load_facts(connection.execute, search_pk)
+    connection.execute(
+        "UPDATE search SET max_epochs = ?, passes = ? WHERE pk = ?",
+        (schedule.max_epochs, passes, search_pk),
+    )
     if added:
         add_configs(connection, search_pk, Sampled(0, (), dict(added.params)))
-        where = _positions(schedule, added.slots)
-        derived.add_slots(connection, search_pk, added.slots, where)
-    return rederive(connection, search_pk, schedule, passes)
+        facts = _with_slots(facts, added.slots)
+    return _reconcile(connection, search_pk, recompute(schedule, passes, facts), facts)
 
 
 def rederive(connection: Connection, search_pk: int, schedule: Schedule, passes: int) -> Plan:
     """After the facts have changed: make what follows from them follow again; the plan."""
     facts = load_facts(connection.execute, search_pk)
-    settled: dict[Place, Settled] = {}
-    plan = recompute(schedule, passes, facts, settled)
+    return _reconcile(connection, search_pk, recompute(schedule, passes, facts), facts)
+
+
+def _reconcile(connection: Connection, search_pk: int, plan: Plan, facts: Facts) -> Plan:
+    """Make every derived row what this plan of these facts says, with what is running."""
     _take_over(plan, facts)
-    reconcile(connection, search_pk, plan, settled)
+    begun = derived.begun(connection.execute, search_pk)
+    derived.write(connection, search_pk, derive(plan, begun))
     return plan
 
 
-def reconcile(
-    connection: Connection, search_pk: int, plan: Plan, settled: dict[Place, Settled]
-) -> None:
-    """Make every derived row what this plan, recomputed from the stored facts, says.
-
-    The rows of the schedule and the places of first rungs are there already.
-    """
-    places = dict(plan.places())
-    found = derived.Derived(
-        places=places,
-        positions=_positions(plan.schedule, places),
-        promoted={
-            key: frozenset(rung.closed.promoted) for key, rung in plan.rungs.items() if rung.closed
-        },
-        settled=settled,
-        callable=plan.callable(),
-        recorded=tuple(plan.recorded()),
-        summary=summarise(plan, plan.rungs),
-    )
-    derived.write(connection, search_pk, found)
-
-
-def _positions(schedule: Schedule, places: dict[Place, str]) -> dict[Place, int]:
-    order = {bracket.first_epochs: number for number, bracket in enumerate(schedule.brackets)}
-    return {place: position(place, order[place.first_epochs]) for place in places}
+def _with_slots(facts: Facts, slots: dict[Place, str]) -> Facts:
+    """The facts with these configs in first rungs of opened passes, too."""
+    entered = {key: dict(members) for key, members in facts.entered.items()}
+    for place, config_id in slots.items():
+        entered.setdefault(rung_of(place), {})[place.slot] = config_id
+    return replace(facts, passes=passes_of(entered), entered=entered)
 
 
 def _take_over(plan: Plan, facts: Facts) -> None:

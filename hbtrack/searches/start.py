@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import IntegrityError
 
+from hbtrack.core.derived import derive
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import (
     Command,
@@ -24,7 +25,6 @@ from hbtrack.core.records import (
     Terms,
 )
 from hbtrack.core.schedule import schedule_of
-from hbtrack.core.summary import summarise_search
 from hbtrack.database.connection import Database
 from hbtrack.database.location import make_search_folder, search_folder
 from hbtrack.database.revision import REVISION, peek
@@ -243,8 +243,7 @@ def _create(
                 command=new.command,
                 resources=new.resources,
                 limits=new.limits,
-                schedule=schedule,
-                summary=summarise_search(Plan(schedule, new.terms.passes)),
+                derived=derive(Plan(schedule, new.terms.passes), {}),
                 now=time.time(),
             )
             fault_point("create.before")

@@ -5,49 +5,27 @@ losses (who was promoted, whose result counts where, every summary row) must be 
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import isclose
-from typing import Any
 
+from hbtrack.core.attempt_states import RESULTS
 from hbtrack.core.decisions import Done
-from hbtrack.core.plan import Plan
+from hbtrack.core.derived import TABLES, derive
 from hbtrack.core.rebuild import rebuild
-from hbtrack.core.records import Facts, Place, RungKey, Settled, rung_of
-from hbtrack.core.schedule import Schedule, make_schedule, parse_eta
-from hbtrack.core.summary import summarise
+from hbtrack.core.records import Facts
+from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.database.views import RANKED_BY
 from hbtrack.errors import HbtrackError
-from hbtrack.store.derived import ORPHAN
+from hbtrack.store.derived import Difference, begun, differences
 from hbtrack.store.facts import load_facts
 from hbtrack.store.reading import Row, connected, match_identity, rows
+from hbtrack.store.states import is_in
 from hbtrack.text import budget
 
-_BRACKETS = """
-SELECT pass, first_epochs, configs, rungs, status, evaluations_planned, evaluations_done, best_loss
-FROM bracket WHERE search_pk = ?"""
-
-_RUNGS = """
-SELECT b.pass, b.first_epochs, r.rung, r.epochs, r.configs_planned, r.configs_entered, r.done,
-    r.failed, r.promoted, r.best_loss, r.cutoff_loss
-FROM rung r JOIN bracket b ON b.pk = r.bracket_pk WHERE b.search_pk = ?"""
-
-_PLACES = """
-SELECT b.pass, b.first_epochs, r.rung, p.slot, p.promoted, e.epochs AS source_epochs,
-    e.config_pk IS p.config_pk AS own_config, e.place_pk IS p.pk AS called,
-    CASE WHEN a.finished_at IS NULL OR a.retried IS NOT NULL THEN 'open' ELSE a.status END AS status
-FROM place p
-    JOIN rung r ON r.pk = p.rung_pk
-    JOIN bracket b ON b.pk = r.bracket_pk
-    LEFT JOIN evaluation e ON e.pk = p.evaluation_pk
-    LEFT JOIN attempt a ON a.pk = e.attempt_pk
-WHERE b.search_pk = ?"""
-
-_ATTEMPTS = """
+_ATTEMPTS = f"""
 SELECT c.config_id, e.epochs, e.attempts, count(*) AS counted, max(a.attempt) AS largest,
     max(a.pk) AS last, e.attempt_pk,
-    sum(a.status IN ('done', 'failed', 'timeout') AND a.finished_at IS NOT NULL
-        AND a.retried IS NULL) AS settled,
-    sum(a.finished_at IS NULL) AS open
+    sum(a.finished_at IS NULL OR {is_in(RESULTS, "a.")}) AS standing
 FROM attempt a
     JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk
 WHERE c.search_pk = ? GROUP BY e.pk"""
@@ -58,22 +36,11 @@ SELECT config_id FROM (
     FROM config c WHERE c.search_pk = ? AND c.best_loss IS NOT NULL
 ) WHERE rank IS NOT counted"""
 
-_CONFIGS = f"""
-SELECT c.config_id, c.best_loss, c.best_epochs, c.best_position, c.epochs_reached, c.seconds,
-    b.loss, b.epochs, b.position, b.reached,
-    (SELECT total(t.seconds) FROM attempt t JOIN evaluation f ON f.pk = t.evaluation_pk
-        WHERE f.config_pk = c.pk) AS spent
-FROM config c LEFT JOIN (
-    SELECT e.config_pk, a.loss, e.epochs, coalesce(p.position, {ORPHAN}) AS position,
-        max(e.epochs) OVER (PARTITION BY e.config_pk) AS reached,
-        row_number() OVER (
-            PARTITION BY e.config_pk ORDER BY a.loss, coalesce(p.position, {ORPHAN}), e.epochs
-        ) AS number
-    FROM evaluation e
-        JOIN attempt a ON a.pk = e.attempt_pk AND a.status = 'done'
-        LEFT JOIN place p ON p.pk = e.place_pk
-) b ON b.config_pk = c.pk AND b.number = 1
-WHERE c.search_pk = ?"""
+_SECONDS = """
+SELECT c.config_id, c.seconds, total(a.seconds) AS spent
+FROM config c
+    LEFT JOIN evaluation e ON e.config_pk = c.pk LEFT JOIN attempt a ON a.evaluation_pk = e.pk
+WHERE c.search_pk = ? GROUP BY c.pk"""
 
 _INCUMBENTS = """
 SELECT i.loss, i.epochs_spent, i.finished_at, a.loss AS measured, a.finished_at AS ended,
@@ -105,10 +72,9 @@ def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
     cursor = connection.cursor()
     cursor.row_factory = None
     facts = load_facts(cursor.execute, search["pk"])
-    settled: dict[Place, Settled] = {}
     try:
         schedule = make_schedule(search["max_epochs"], parse_eta(search["eta"]))
-        plan = rebuild(schedule, search["passes"], facts, settled)
+        plan = rebuild(schedule, search["passes"], facts)
         for attempt in facts.open_attempts:
             plan.start(plan.place_of(attempt.config_id, attempt.epochs))
     except (HbtrackError, ValueError, LookupError) as error:
@@ -118,59 +84,29 @@ def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
     def of(sql: str) -> list[Row]:
         return rows(connection, sql, [search["pk"]])
 
-    yield from _check_summaries(plan, schedule, search, of(_BRACKETS), of(_RUNGS))
-    yield from _check_places(plan, settled, of(_PLACES))
+    finished = isinstance(plan.next(), Done)
+    if (search["status"] == "finished") != finished:
+        yield f"its status is {search['status']}, but it is {'' if finished else 'not '}finished"
+    follows = derive(plan, begun(cursor.execute, search["pk"]))
+    for difference in differences(cursor.execute, search["pk"], follows):
+        yield from _told(difference)
     yield from _check_attempts(of(_ATTEMPTS), facts)
-    yield from _check_configs(of(_CONFIGS))
+    yield from _check_seconds(of(_SECONDS))
     if search["ranked"] and (misplaced := of(_MISPLACED)):
         yield f"the rank of config {misplaced[0]['config_id']!r} is not that of its loss"
     yield from _check_incumbents(of(_INCUMBENTS), search)
 
 
-def _check_summaries(
-    plan: Plan, schedule: Schedule, search: Row, brackets: list[Row], rungs: list[Row]
-) -> Iterator[str]:
-    """The schedule and the summary rows of search, brackets and rungs."""
-    summary = summarise(plan, plan.rungs)
-    planned = {bracket.first_epochs: bracket for bracket in schedule.brackets}
-    if sorted((row["pass"], row["first_epochs"], row["rung"]) for row in rungs) != sorted(
-        plan.rungs
-    ):
-        yield "its brackets and rungs are not those of its schedule"
+def _told(one: Difference) -> Iterator[str]:
+    """A row that is not what follows from the facts, a sentence for each column."""
+    name = f"{one.table} {one.key}" if one.key else one.table
+    if one.stored is None or one.must is None:
+        yield f"{name} is {'missing' if one.must else 'there, but does not follow from the facts'}"
         return
-    yield from _differences("search", search, _fields(summary.search))
-    finished = isinstance(plan.next(), Done)
-    if (search["status"] == "finished") != finished:
-        yield f"its status is {search['status']}, but it is {'' if finished else 'not '}finished"
-    for bracket in summary.brackets:
-        key = (bracket.pass_, bracket.first_epochs)
-        stored = next(row for row in brackets if (row["pass"], row["first_epochs"]) == key)
-        fixed = {"configs": planned[key[1]].configs, "rungs": len(planned[key[1]].rungs)}
-        yield from _differences(f"bracket {key}", stored, {**_fields(bracket), **fixed})
-    by_key = {RungKey(row["pass"], row["first_epochs"], row["rung"]): row for row in rungs}
-    for rung in summary.rungs:
-        level = planned[rung.key.first_epochs].rungs[rung.key.rung]
-        fixed = {"epochs": level.epochs, "configs_planned": level.configs}
-        stored = by_key[rung.key]
-        yield from _differences(f"rung {tuple(rung.key)}", stored, {**_fields(rung), **fixed})
-
-
-def _check_places(plan: Plan, expected: dict[Place, Settled], places: list[Row]) -> Iterator[str]:
-    """Promotions, and whose result counts at each place."""
-    for row in places:
-        place = Place(row["pass"], row["first_epochs"], row["rung"], row["slot"])
-        rung = plan.rungs[rung_of(place)]
-        promoted = int(place.slot in rung.closed.promoted) if rung.closed else None
-        if row["promoted"] != promoted:
-            yield f"{place} has promoted {row['promoted']}, but its losses say {promoted}"
-        settled = expected.get(place)
-        if settled is None:
-            if row["status"] in ("done", "failed", "timeout"):
-                yield f"{place} has a result, but none follows from what is recorded"
-        elif (row["source_epochs"], row["called"]) != (settled.source_epochs, not settled.reused):
-            yield f"{place} does not take the result that the rules give it"
-        if row["source_epochs"] is not None and not row["own_config"]:
-            yield f"{place} takes the result of another config"
+    columns = TABLES[one.table].columns
+    for column, stored, must in zip(columns, one.stored, one.must, strict=True):
+        if stored != must:
+            yield f"{name} has {column} {stored!r}, but {must!r} follows from the facts"
 
 
 def _check_attempts(attempts: list[Row], facts: Facts) -> Iterator[str]:
@@ -180,19 +116,16 @@ def _check_attempts(attempts: list[Row], facts: Facts) -> Iterator[str]:
         numbered = row["attempts"] == row["counted"] == row["largest"]
         if not (numbered and row["last"] == row["attempt_pk"]):
             yield f"the attempts of {evaluation} are not in order"
-        if row["open"] + row["settled"] > 1:
+        if row["standing"] > 1:
             yield f"{evaluation} was accepted twice"
     if len({attempt.config_id for attempt in facts.open_attempts}) < len(facts.open_attempts):
         yield "two attempts of one config are open at once"
 
 
-def _check_configs(configs: list[Row]) -> Iterator[str]:
+def _check_seconds(configs: list[Row]) -> Iterator[str]:
     for row in configs:
-        pairs = {"best_loss": "loss", "best_epochs": "epochs", "best_position": "position"}
-        pairs["epochs_reached"] = "reached"
-        same = all(row[stored] == row[measured] for stored, measured in pairs.items())
-        if not same or not isclose(row["seconds"], row["spent"], abs_tol=1e-6):
-            yield f"the summary of config {row['config_id']!r} is not that of its evaluations"
+        if not isclose(row["seconds"], row["spent"], abs_tol=1e-6):
+            yield f"the seconds of config {row['config_id']!r} are not those of its attempts"
 
 
 def _check_incumbents(incumbents: list[Row], search: Row) -> Iterator[str]:
@@ -208,14 +141,3 @@ def _check_incumbents(incumbents: list[Row], search: Row) -> Iterator[str]:
         best, spent = row["loss"], row["epochs_spent"]
     if (best if incumbents else None) != search["best_loss"]:
         yield "the last incumbent is not the best of the search"
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    names = [name for name in record.__dataclass_fields__ if name not in ("key", "pass_")]
-    return {name: getattr(record, name) for name in names}
-
-
-def _differences(what: str, stored: Mapping[str, Any], expected: dict[str, Any]) -> Iterator[str]:
-    for name, value in expected.items():
-        if stored[name] != value:
-            yield f"{what} has {name} {stored[name]!r}, but {value!r} follows from the facts"

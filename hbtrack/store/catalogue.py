@@ -6,6 +6,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from hbtrack.core.attempt_states import FAILURES
+from hbtrack.core.derived import TABLES, Derived
 from hbtrack.core.records import (
     Command,
     Limits,
@@ -13,27 +14,16 @@ from hbtrack.core.records import (
     Sampled,
     Search,
     SearchStatus,
-    SearchSummary,
     Terms,
     facts_of,
     iso,
 )
-from hbtrack.core.schedule import Schedule
 from hbtrack.database.connection import Database
 from hbtrack.errors import HbtrackError
+from hbtrack.store.derived import write
 from hbtrack.store.states import is_in
 
 # Many rows at once, handed to the database driver as they are: a pass may have a million configs.
-_ADD_BRACKET = """
-INSERT INTO bracket (search_pk, pass, first_epochs, configs, rungs, status,
-    evaluations_planned, evaluations_done)
-VALUES (?, ?, ?, ?, ?, 'waiting', ?, 0)"""
-
-_ADD_RUNG = """
-INSERT INTO rung (bracket_pk, rung, epochs, configs_planned, configs_entered, done, failed)
-SELECT pk, ?, ?, ?, 0, 0, 0 FROM bracket
-WHERE search_pk = ? AND pass = ? AND first_epochs = ?"""
-
 _ADD_CONFIG = "INSERT INTO config (search_pk, config_id, seconds) VALUES (?, ?, 0)"
 
 _ADD_PARAM = """
@@ -59,11 +49,10 @@ def create_search(
     command: Command,
     resources: Resources,
     limits: Limits,
-    schedule: Schedule,
-    summary: SearchSummary,
+    derived: Derived,
     now: float,
 ) -> int:
-    """Write a new search with its whole schedule; its private key.
+    """Write a new search, and what follows when nothing of it has happened yet; its private key.
 
     Raises sqlite3's IntegrityError when a search of that identity was created meanwhile.
     """
@@ -74,7 +63,7 @@ def create_search(
         **facts_of(command),
         **facts_of(resources),
         **facts_of(limits),
-        **facts_of(summary),
+        **dict(zip(TABLES["search"].columns, derived["search"][()], strict=True)),
         "configs": json.dumps(terms.configs),
         "script_args": json.dumps(command.script_args),
         "status": SearchStatus.UNFINISHED,
@@ -84,7 +73,7 @@ def create_search(
     values = ", ".join(f":{name}" for name in row)
     insert = f"INSERT INTO search ({', '.join(row)}) VALUES ({values}) RETURNING pk"
     search_pk: int = connection.execute(insert, row).fetchone()[0]
-    _create_schedule(connection, search_pk, schedule, terms.passes)
+    write(connection, search_pk, derived)
     return search_pk
 
 
@@ -101,23 +90,6 @@ def failures(connection: Connection, search_pk: int) -> list[tuple[str, int, str
     """The failed evaluations, in the order of their attempts: config_id, epochs, error."""
     rows = connection.execute(_FAILURES, (search_pk,))
     return [(config_id, epochs, error) for config_id, epochs, error in rows]
-
-
-def _create_schedule(
-    connection: Connection, search_pk: int, schedule: Schedule, passes: int
-) -> None:
-    brackets, rungs = [], []
-    for pass_ in range(1, passes + 1):
-        for bracket in schedule.brackets:
-            key = (search_pk, pass_, bracket.first_epochs)
-            planned = sum(rung.configs for rung in bracket.rungs)
-            brackets.append((*key, bracket.configs, len(bracket.rungs), planned))
-            rungs += [
-                (number, rung.epochs, rung.configs, *key)
-                for number, rung in enumerate(bracket.rungs)
-            ]
-    connection.executemany(_ADD_BRACKET, brackets)
-    connection.executemany(_ADD_RUNG, rungs)
 
 
 def add_configs(connection: Connection, search_pk: int, sampled: Sampled) -> None:

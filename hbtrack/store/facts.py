@@ -1,6 +1,6 @@
 """Read back all that is recorded of a search."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hbtrack.core.attempt_states import RESULTS
@@ -83,7 +83,7 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
                 entered[RungKey(*key)] = members
         results = tuple((ids[row[0]], row[1], row[2]) for row in rows(_RESULTS))
     return Facts(
-        passes=_passes(entered),
+        passes=passes_of(entered),
         results=results,
         entered=entered,
         open_attempts=tuple(open_attempts(query, search_pk)),
@@ -97,10 +97,10 @@ def sampled_so_far(query: Rows, search_pk: int) -> tuple[int, list[str]]:
     return opened, [config_id for _, config_id in query(_CONFIGS, (search_pk,))]
 
 
-def _passes(entered: dict[RungKey, dict[int, str]]) -> tuple[tuple[str, ...], ...]:
-    """What was sampled is what stands in the first rungs."""
+def passes_of(entered: Mapping[RungKey, Mapping[int, str]]) -> tuple[tuple[str, ...], ...]:
+    """The sampled ids of each opened pass, in canonical order: what stands in the first rungs."""
     sampled: dict[int, list[str]] = {}
-    for key, members in entered.items():
-        if key.rung == 0:
-            sampled.setdefault(key.pass_, []).extend(members.values())
+    for key in sorted(key for key in entered if key.rung == 0):
+        members = entered[key]
+        sampled.setdefault(key.pass_, []).extend(members[slot] for slot in sorted(members))
     return tuple(map(tuple, sampled.values()))

@@ -25,6 +25,7 @@ from hbtrack.core.records import (
     Verdict,
     facts_of,
     iso,
+    position,
     rung_of,
 )
 from hbtrack.database.connection import Database
@@ -33,11 +34,6 @@ from hbtrack.faults import fault_point
 from hbtrack.store.catalogue import add_configs
 from hbtrack.store.facts import load_facts
 from hbtrack.store.statements import SQL
-
-
-def position(place: Place, order: int) -> int:
-    """A place as one number that sorts canonically; its bracket is the order-th of a pass."""
-    return ((place.pass_ * 64 + order) * 64 + place.rung) << 32 | place.slot
 
 
 class Ledger:

@@ -4,14 +4,14 @@ from hbtrack.core.attempt_states import FAILURES, OPEN, RESULTS, RETRIED, RUN_AG
 from hbtrack.database.views import RANKED_BY
 from hbtrack.store.states import is_in, may_become
 
-_CONFIG = "(SELECT pk FROM config WHERE search_pk = :search AND config_id = :config_id)"
-_EVALUATION = f"(SELECT pk FROM evaluation WHERE config_pk = {_CONFIG} AND epochs = :epochs)"
+CONFIG = "(SELECT pk FROM config WHERE search_pk = :search AND config_id = :config_id)"
+EVALUATION = f"(SELECT pk FROM evaluation WHERE config_pk = {CONFIG} AND epochs = :epochs)"
 
 SQL = {
     "enter": f"INSERT INTO place (rung_pk, slot, config_pk, position) "
-    f"VALUES (:rung, :slot, {_CONFIG}, :position)",
+    f"VALUES (:rung, :slot, {CONFIG}, :position)",
     "evaluation": f"INSERT INTO evaluation (config_pk, epochs, place_pk, attempts) "
-    f"VALUES ({_CONFIG}, :epochs, (SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot), 1)"
+    f"VALUES ({CONFIG}, :epochs, (SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot), 1)"
     " ON CONFLICT (config_pk, epochs) DO UPDATE SET attempts = attempts + 1, "
     "place_pk = excluded.place_pk"
     " RETURNING pk, attempts",
@@ -33,18 +33,18 @@ SQL = {
     "VALUES (:attempt, :stdout, :stderr, :log)",
     "config": f"UPDATE config SET seconds = seconds + :seconds, epochs_reached = CASE "
     f"WHEN :loss IS NULL THEN epochs_reached ELSE max(coalesce(epochs_reached, 0), :epochs) END "
-    f"WHERE pk = {_CONFIG}",
+    f"WHERE pk = {CONFIG}",
     "config_best": f"UPDATE config SET best_loss = :loss, best_epochs = :epochs, "
-    f"best_position = :position WHERE pk = {_CONFIG} "
+    f"best_position = :position WHERE pk = {CONFIG} "
     f"AND (best_loss IS NULL OR (:loss, :position) < (best_loss, best_position))",
-    "settle": f"UPDATE place SET evaluation_pk = {_EVALUATION} "
+    "settle": f"UPDATE place SET evaluation_pk = {EVALUATION} "
     f"WHERE rung_pk = :rung AND slot = :slot",
     # After a search was extended a place may find its result measured, but nobody's.
     "owner": f"UPDATE evaluation SET place_pk = "
-    f"(SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = {_EVALUATION}",
+    f"(SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = {EVALUATION}",
     "owner_best": "UPDATE config SET best_loss = a.loss, best_epochs = e.epochs, "
     "best_position = :position FROM evaluation e JOIN attempt a ON a.pk = e.attempt_pk "
-    f"WHERE e.pk = {_EVALUATION} AND config.pk = e.config_pk AND a.status = 'done' "
+    f"WHERE e.pk = {EVALUATION} AND config.pk = e.config_pk AND a.status = 'done' "
     "AND (config.best_loss IS NULL "
     "OR (a.loss, :position) <= (config.best_loss, config.best_position))",
     "drop": "UPDATE place SET promoted = 0 WHERE rung_pk = :rung",
@@ -52,7 +52,7 @@ SQL = {
     "incumbent": "INSERT INTO incumbent "
     "(search_pk, evaluation_pk, finished_at, epochs_spent, loss) "
     # What was taken back since was spent all the same.
-    f"VALUES (:search, {_EVALUATION}, :finished_at, max(:epochs_spent, "
+    f"VALUES (:search, {EVALUATION}, :finished_at, max(:epochs_spent, "
     "coalesce((SELECT max(epochs_spent) FROM incumbent WHERE search_pk = :search), 0)), :loss)",
     "rung_summary": "UPDATE rung SET configs_entered = :configs_entered, done = :done, "
     "failed = :failed, promoted = :promoted, best_loss = :best_loss, cutoff_loss = :cutoff_loss "
@@ -93,10 +93,10 @@ SQL = {
     "WHERE b.evaluation_pk = own.evaluation_pk AND b.retried = 'asked'), 0)",
     # Not where the config has been trained for more since: it is never asked for less.
     "withdraw": f"UPDATE attempt SET retried = :why WHERE pk = (SELECT attempt_pk FROM evaluation "
-    f"WHERE pk = {_EVALUATION}) AND {is_in(FAILURES)} "
-    f"AND NOT EXISTS (SELECT * FROM evaluation WHERE config_pk = {_CONFIG} AND epochs > :epochs)",
+    f"WHERE pk = {EVALUATION}) AND {is_in(FAILURES)} "
+    f"AND NOT EXISTS (SELECT * FROM evaluation WHERE config_pk = {CONFIG} AND epochs > :epochs)",
     "fingerprint": f"SELECT a.fingerprint, a.error FROM evaluation e "
-    f"JOIN attempt a ON a.pk = e.attempt_pk WHERE e.pk = {_EVALUATION}",
+    f"JOIN attempt a ON a.pk = e.attempt_pk WHERE e.pk = {EVALUATION}",
     "fence": "SELECT fence FROM search WHERE pk = :search",
     "ends": "SELECT a.finished_at, a.driver_pk, a.gpu, c.config_id, e.epochs, a.status, "
     "a.error_type, a.error_message, a.error FROM attempt a JOIN driver d ON d.pk = a.driver_pk "
