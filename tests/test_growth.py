@@ -14,7 +14,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_machine import SEARCH, Driver, Folder, World, dump, query
+from test_machine import DISTINCT, SEARCH, Driver, Folder, World, dump, query
 from test_plan import Case, Life, examples, known_state, one_after_another
 
 from hbtrack.core.decisions import Done, Start
@@ -30,7 +30,6 @@ from hbtrack.script.probe import ScriptProbe, check_given
 from hbtrack.searches.verify import check_database
 from hbtrack.store.facts import Rows, load_facts
 
-DISTINCT = 10**15  # so many ids that none is sampled twice
 UNTIL_THE_END = 10**6  # steps
 
 
@@ -295,35 +294,27 @@ def run_for(path: Path, world: World, commits: int) -> None:
     driver = Driver(path, world)
     driver.take_over()
     while commits and driver.plan.next() != Done():
-        for attempt in list(world.alive)[:2]:
-            world.end(attempt)
+        for process in list(world.alive.values())[:2]:
+            world.end(process)
         driver.commit(driver.ended(), 3)
         assert query(path, "SELECT * FROM results WHERE status = 'running' AND reused") == []
         commits -= 1
     assert problems(path) == []
-    assert known_state(driver.plan) == known_state(running_plan(path, driver))
+    with closing(sqlite3.connect(path)) as connection:
+        assert known_state(driver.plan) == known_state(plan_now(connection.execute))
     driver.stop(list(driver.running))
     for attempt in list(world.alive):
         world.kill(attempt, saved=False)
     driver.commit(driver.ended(), 0)
-    driver.ledger.release(world.now())
+    driver.ledger.release(world.tick())
     driver.forget()
-
-
-def running_plan(path: Path, driver: Driver) -> Plan:
-    """The plan that a driver would have that came now."""
-    with closing(sqlite3.connect(path)) as connection:
-        plan = rebuilt(connection.execute)
-    for watched in driver.running.values():
-        plan.start(plan.place_of(watched.config_id, watched.epochs))
-    return plan
 
 
 def change(path: Path, act: Callable[..., object]) -> None:
     """A command that changes facts; the search is unfinished after."""
     with closing(Database(path)) as database, database.transaction() as connection:
         act(connection)
-        plan = rebuilt(connection.execute)
+        plan = plan_now(connection.execute)
         status = "finished" if plan.next() == Done() else "unfinished"
         connection.execute("UPDATE search SET status = ?, finished_at = NULL", (status,))
     assert problems(path) == []
@@ -335,11 +326,15 @@ def problems(path: Path) -> list[str]:
     return [text for text in found if "the incumbent with loss" not in text]
 
 
-def rebuilt(query: Rows) -> Plan:
+def plan_now(query: Rows) -> Plan:
+    """The plan that a driver would have that came now."""
     sql = "SELECT max_epochs, eta, passes FROM search WHERE pk = ?"
     [(max_epochs, eta, passes)] = query(sql, (SEARCH,))
     facts = load_facts(query, SEARCH)
-    return rebuild(make_schedule(max_epochs, Fraction(eta)), passes, facts)
+    plan = rebuild(make_schedule(max_epochs, Fraction(eta)), passes, facts)
+    for attempt in facts.open_attempts:
+        plan.start(plan.place_of(attempt.config_id, attempt.epochs))
+    return plan
 
 
 def grow_file(path: Path, before: SlotCase, after: SlotCase) -> None:
@@ -367,7 +362,7 @@ SMALL_SIZES = [(1, 3, 2), (3, 3, 1), (9, 3, 1), (4, 2, 1), (4, 2.5, 1)]
 def test_the_file_of_a_search_that_grew_says_what_that_of_a_fresh_one_does(
     folder: Folder, case: SlotCase, commits: int
 ) -> None:
-    path, world = folder.new_search(case), World(case)
+    path, world = folder.new_search(case), World(case=case)
     run_for(path, world, commits)
     incumbents = query(path, "SELECT * FROM incumbent")
     grow_file(path, case, case.larger)
@@ -390,7 +385,7 @@ def test_the_file_of_a_search_that_grew_says_what_that_of_a_fresh_one_does(
 def test_the_file_stays_whole_when_ids_repeat_and_the_search_grows_twice(
     folder: Folder, case: SlotCase, commits: int
 ) -> None:
-    path, world = folder.new_search(case), World(case)
+    path, world = folder.new_search(case), World(case=case)
     run_for(path, world, commits)
     sizes = [case.larger]
     if (larger := sizes[0].max_epochs * Fraction(str(case.eta))).denominator == 1:
@@ -409,7 +404,7 @@ def test_the_file_stays_whole_when_ids_repeat_and_the_search_grows_twice(
 
 def test_a_search_that_trains_what_would_not_be_next_does_not_grow(folder: Folder) -> None:
     case = SlotCase(3, 3, 1, space=DISTINCT, fail=0.0, digits=9, seed=1, powers=1)
-    path, world = folder.new_search(case), World(case)
+    path, world = folder.new_search(case), World(case=case)
     run_for(path, world, UNTIL_THE_END)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
@@ -425,12 +420,12 @@ def test_a_search_that_trains_what_would_not_be_next_does_not_grow(folder: Folde
 
 def test_a_search_gets_further_passes_while_its_scripts_go_on(folder: Folder) -> None:
     case = SlotCase(9, 3, 1, space=12, fail=0.1, digits=1, seed=5, more_passes=2)
-    path, world = folder.new_search(case), World(case)
+    path, world = folder.new_search(case), World(case=case)
     driver = Driver(path, world)
     driver.take_over()
     for _ in range(4):
         driver.commit(driver.ended(), 3)
-        world.end(next(iter(world.alive)))
+        world.end(next(iter(world.alive.values())))
     driver.forget()
     assert world.alive
     grow_file(path, case, case.larger)
@@ -440,8 +435,6 @@ def test_a_search_gets_further_passes_while_its_scripts_go_on(folder: Folder) ->
     driver.go_on(workers=8)
     driver.forget()
     assert dump(path) == folder.undisturbed(case.larger)
-    with pytest.raises(UsageError, match="has 3 passes already"):
-        grow_file(path, case.larger, case)
 
 
 # --- failures that are taken back ----------------------------------------------------------------
@@ -457,7 +450,7 @@ def withdraw(path: Path, case: Case) -> list[tuple[str, int]]:
 
     def act(connection: object) -> None:
         execute = connection.execute  # type: ignore[attr-defined]
-        plan = rebuilt(execute)
+        plan = plan_now(execute)
         failed = [(one, epochs) for one, epochs, loss in plan.recorded() if loss is None]
         taken.extend(one for one in failed if plan.withdrawal_problem(*one) is None)
         for one in taken:
@@ -473,14 +466,13 @@ def test_where_all_failed_what_is_taken_back_opens_the_rungs_again(
     folder: Folder, space: int
 ) -> None:
     case = SlotCase(9, 3, 2, space=space, fail=1.0, digits=9, seed=3)
-    path, world = folder.new_search(case), World(case)
+    path, world = folder.new_search(case), World(case=case)
     run_for(path, world, UNTIL_THE_END)
     assert query(path, "SELECT status FROM searches") == [("finished",)]
     while query(path, "SELECT 1 FROM results WHERE status = 'failed'"):
         assert withdraw(path, case)  # what a config did higher up stands in the way at first
     assert query(path, "SELECT DISTINCT status FROM brackets") == [("waiting",)]
     world.case = replace(case, fail=0.0)
-    world.trained.clear()
     run_for(path, world, UNTIL_THE_END)
     assert dump(path)["results"] == folder.undisturbed(world.case)["results"]
 
@@ -491,11 +483,9 @@ def test_where_all_failed_what_is_taken_back_opens_the_rungs_again(
 def test_a_file_stays_whole_when_failures_are_taken_back(
     folder: Folder, case: SlotCase, commits: int
 ) -> None:
-    path, world = folder.new_search(case), World(case)
+    path, world = folder.new_search(case), World(case=case)
     run_for(path, world, commits)
-    for config_id, epochs in withdraw(path, case):
-        assert world.trained[config_id] == epochs
-        world.trained[config_id] = 0  # a script that fails has not saved
+    withdraw(path, case)
     world.case = replace(case, fail=0.0)
     run_for(path, world, UNTIL_THE_END)
     shutil.rmtree(path.parent)

@@ -63,18 +63,3 @@ def test_a_seed_names_a_sample_and_another_seed_another(
         )
 
     assert sampled(1) == sampled(1) != sampled(2)
-
-
-def test_a_small_space_is_searched_to_the_end_with_shared_losses(
-    hbtrack: Hbtrack, another: Callable[[], Hbtrack]
-) -> None:
-    small = (TOY, "--space", 4)
-    hbtrack("run", "--max-epochs", 9, "--passes", 2, *small)
-    other = another()
-    other("run", "--max-epochs", 9, "--passes", 2, "--workers", 8, *small)
-    assert hbtrack.dump() == other.dump()
-    calls = hbtrack.rows(
-        "SELECT count(*), count(DISTINCT config_id || ' ' || epochs) FROM attempts"
-    )
-    assert calls[0][0] == calls[0][1]
-    assert hbtrack.rows("SELECT count(*) FROM results WHERE reused")[0][0] > 20

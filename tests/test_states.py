@@ -23,7 +23,7 @@ class Attempt:
     def __init__(self, folder: Folder) -> None:
         case = Case(1, 3, passes=1, space=1, fail=0.0, digits=1, seed=1)
         self.path = folder.new_search(case)
-        self.driver = Driver(self.path, World(case))
+        self.driver = Driver(self.path, World(case=case))
         self.driver.take_over()
         self.driver.commit([], 2)
         ((self.pk, started),) = self.driver.running.items()

@@ -5,10 +5,10 @@ changed, the whole set is made to hold (`driver/rederive.py`), and `hbtrack db c
 with what is stored (`searches/verify.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hbtrack.core.records import Place, SearchSummary, facts_of, position
+from hbtrack.core.records import BracketSummary, Place, RungSummary, SearchSummary, position
 from hbtrack.core.summary import summarise
 
 if TYPE_CHECKING:  # the store knows the tables, but not the plan
@@ -22,19 +22,15 @@ class Table(NamedTuple):
     columns: tuple[str, ...]
 
 
-TABLES = {
-    "search": Table((), tuple(SearchSummary.__dataclass_fields__)),
-    "bracket": Table(
-        ("pass", "first_epochs"),
-        ("configs", "rungs", "status", "evaluations_planned", "evaluations_done", "best_loss"),
-    ),
-    "rung": Table(
-        ("pass", "first_epochs", "rung"),
-        (
-            *("epochs", "configs_planned", "configs_entered", "done", "failed", "promoted"),
-            *("best_loss", "cutoff_loss"),
-        ),
-    ),
+def _fields(record: type[Any]) -> tuple[str, ...]:
+    keys = ("key", "pass_", "first_epochs")
+    return tuple(name for name in record.__dataclass_fields__ if name not in keys)
+
+
+DERIVED_TABLES = {
+    "search": Table((), _fields(SearchSummary)),
+    "bracket": Table(("pass", "first_epochs"), _fields(BracketSummary)),
+    "rung": Table(("pass", "first_epochs", "rung"), _fields(RungSummary)),
     # The evaluation whose result counts at a place, or that the script is called for there.
     "place": Table(
         ("pass", "first_epochs", "rung", "slot"),
@@ -74,47 +70,37 @@ def derive(plan: "Plan", begun: Mapping[Evaluation, Place | None]) -> Derived:
         sources[place] = source
         if not reused:
             owners[config_id, source] = place
-    order = {bracket.first_epochs: number for number, bracket in enumerate(plan.schedule.brackets)}
-    places = {
-        place: (config_id, position(place, order[place.first_epochs]), promoted, sources.get(place))
-        for place, config_id, promoted in _places(plan)
-    }
+    places = _places(plan, sources)
     positions = {one: places[place][1] if place else ORPHAN for one, place in owners.items()}
+    summary = summarise(plan, plan.rungs)
     return {
-        **_summaries(plan),
-        "place": places,  # type: ignore[dict-item] # a Place is a Key, but keys are invariant
+        "search": {(): _row("search", summary.search)},
+        "bracket": {
+            (one.pass_, one.first_epochs): _row("bracket", one) for one in summary.brackets
+        },
+        "rung": {one.key: _row("rung", one) for one in summary.rungs},
+        "place": places,
         "evaluation": {one: place or (None,) * 4 for one, place in owners.items()},
         "config": _configs(plan, positions),
     }
 
 
-def _summaries(plan: "Plan") -> Derived:
-    """The search, its brackets and its rungs."""
-    summary = summarise(plan, plan.rungs)
-    brackets = {bracket.first_epochs: bracket for bracket in plan.schedule.brackets}
-    found: Derived = {"search": {(): _row("search", summary.search)}, "bracket": {}, "rung": {}}
-    for one in summary.brackets:
-        planned = brackets[one.first_epochs]
-        row = _row("bracket", one, configs=planned.configs, rungs=len(planned.rungs))
-        found["bracket"][one.pass_, one.first_epochs] = row
-    for rung in summary.rungs:
-        level = brackets[rung.key.first_epochs].rungs[rung.key.rung]
-        row = _row("rung", rung, epochs=level.epochs, configs_planned=level.configs)
-        found["rung"][rung.key] = row
-    return found
+def _row(table: str, record: object) -> Row:
+    return tuple(getattr(record, name) for name in DERIVED_TABLES[table].columns)
 
 
-def _row(table: str, record: object, **more: int) -> Row:
-    facts = facts_of(record) | more
-    return tuple(facts[name] for name in TABLES[table].columns)
-
-
-def _places(plan: "Plan") -> Iterator[tuple[Place, str, int | None]]:
-    """Every place with its config_id and, where the rung is settled, whether it is promoted."""
+def _places(plan: "Plan", sources: Mapping[Place, int]) -> dict[Key, Row]:
+    """Who stands where, who goes on, and with the result of which budget."""
+    order = {bracket.first_epochs: number for number, bracket in enumerate(plan.schedule.brackets)}
+    rows: dict[Key, Row] = {}
     for key, rung in plan.rungs.items():
         promoted = frozenset(rung.closed.promoted if rung.closed else ())
         for slot, config_id in rung.members.items():
-            yield Place(*key, slot), config_id, int(slot in promoted) if rung.closed else None
+            place = Place(*key, slot)
+            at = position(place, order[key.first_epochs])
+            goes_on = int(slot in promoted) if rung.closed else None
+            rows[place] = (config_id, at, goes_on, sources.get(place))
+    return rows
 
 
 def _configs(plan: "Plan", positions: Mapping[Evaluation, int]) -> dict[Key, Row]:

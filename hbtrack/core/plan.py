@@ -40,6 +40,7 @@ from hbtrack.core.records import (
     RungKey,
     Settled,
     SlotKey,
+    passes_of,
     rung_of,
     slot_of,
 )
@@ -184,11 +185,8 @@ class Plan:
 
     def facts(self) -> Facts:
         """The facts that this plan follows from; what is running is no part of them."""
-        sampled: dict[int, list[str]] = {}
-        for place, config_id in self.places():
-            if place.rung == 0:
-                sampled.setdefault(place.pass_, []).append(config_id)
-        return Facts(tuple(map(tuple, sampled.values())), tuple(self.recorded()), {}, ())
+        entered = {key: rung.members for key, rung in self.rungs.items() if rung.members}
+        return Facts(passes_of(entered), tuple(self.recorded()), {}, ())
 
     def bracket_rungs(self, pass_: int, bracket: Bracket) -> list[RungState]:
         """The rungs of a bracket, the cheapest first."""
@@ -255,7 +253,7 @@ class Plan:
         ]
         for key in using:
             if (closed := self.rungs[key].closed) and closed.promoted:
-                s = next(b.s for b in self.schedule.brackets if b.first_epochs == key.first_epochs)
+                s = self.schedule.bracket(key.first_epochs).s
                 return f"pass {key.pass_}, bracket {s}, rung {key.rung} has promoted configs"
         if config.budgets[-1] > epochs:
             return f"it has a result at {budget(config.budgets[-1])}"

@@ -3,6 +3,7 @@
 The words are those of the database's views, too: one word per thing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -162,9 +163,11 @@ class Consequences:
 
 @dataclass(frozen=True, slots=True)
 class RungSummary:
-    """One row of `rungs`, but for what is fixed."""
+    """A rung as it is planned, and how far it is."""
 
     key: RungKey
+    epochs: int
+    configs_planned: int
     configs_entered: int
     done: int
     failed: int
@@ -175,10 +178,12 @@ class RungSummary:
 
 @dataclass(frozen=True, slots=True)
 class BracketSummary:
-    """One row of `brackets`, but for what is fixed."""
+    """A bracket as it is planned, and how far it is."""
 
     pass_: int
     first_epochs: int
+    configs: int
+    rungs: int
     status: BracketStatus
     evaluations_planned: int
     evaluations_done: int
@@ -306,6 +311,15 @@ class Facts:
     entered: dict[RungKey, dict[int, str]]  # of each rung that was entered: slot -> config_id
     open_attempts: tuple[OpenAttempt, ...]
     earlier_seconds: float = 0.0  # seconds in which drivers that have ended lived
+
+
+def passes_of(entered: Mapping[RungKey, Mapping[int, str]]) -> tuple[tuple[str, ...], ...]:
+    """The sampled ids of each opened pass, in canonical order: what stands in the first rungs."""
+    sampled: dict[int, list[str]] = {}
+    for key in sorted(key for key in entered if key.rung == 0):
+        members = entered[key]
+        sampled.setdefault(key.pass_, []).extend(members[slot] for slot in sorted(members))
+    return tuple(map(tuple, sampled.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,10 @@ class Schedule:
     eta: Fraction
     brackets: tuple[Bracket, ...]
 
+    def bracket(self, first_epochs: int) -> Bracket:
+        """The bracket with this first budget."""
+        return next(one for one in self.brackets if one.first_epochs == first_epochs)
+
     @property
     def configs(self) -> int:
         """Configs sampled in one pass."""

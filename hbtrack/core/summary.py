@@ -35,11 +35,13 @@ def _search(plan: "Plan") -> SearchSummary:
 
 
 def _bracket(plan: "Plan", pass_: int, first_epochs: int) -> BracketSummary:
-    bracket = next(b for b in plan.schedule.brackets if b.first_epochs == first_epochs)
+    bracket = plan.schedule.bracket(first_epochs)
     rungs = plan.bracket_rungs(pass_, bracket)
     return BracketSummary(
         pass_,
         first_epochs,
+        configs=bracket.configs,
+        rungs=len(rungs),
         status=plan.bracket_status(pass_, bracket),
         evaluations_planned=sum(rung.expected for rung in rungs),
         evaluations_done=sum(rung.done for rung in rungs),
@@ -51,6 +53,8 @@ def _rung(plan: "Plan", key: RungKey) -> RungSummary:
     rung = plan.rungs[key]
     return RungSummary(
         key,
+        epochs=rung.epochs,
+        configs_planned=plan.schedule.bracket(key.first_epochs).rungs[key.rung].configs,
         configs_entered=len(rung.members),
         done=rung.done,
         failed=rung.failed,

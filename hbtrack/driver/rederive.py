@@ -4,23 +4,21 @@ The facts change first. Then the plan is recomputed from them, and every row tha
 them is made what the plan says, all in one transaction: the caller's.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from sqlite3 import Connection
-from typing import TYPE_CHECKING
+from types import MappingProxyType
 
 from hbtrack.core.derived import derive
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import recompute
-from hbtrack.core.records import Facts, Place, Sampled, rung_of
+from hbtrack.core.records import Facts, Grown, Place, Sampled, passes_of, rung_of
 from hbtrack.core.schedule import Schedule
-from hbtrack.errors import Conflict, UsageError
+from hbtrack.errors import Conflict
 from hbtrack.store import derived
 from hbtrack.store.catalogue import add_configs
-from hbtrack.store.facts import load_facts, passes_of
+from hbtrack.store.facts import load_facts
 from hbtrack.text import budget
-
-if TYPE_CHECKING:
-    from hbtrack.core.records import Grown
 
 
 def grow(
@@ -28,49 +26,41 @@ def grow(
     search_pk: int,
     schedule: Schedule,
     passes: int,
-    added: "Grown | None" = None,
+    added: Grown | None = None,
 ) -> Plan:
     """The search has this schedule and so many passes from now on; its plan.
 
     `added` are the new slots of the passes that are open, if the schedule is a larger one. Raises
     Conflict when an attempt is open that would have no place any more.
     """
-    stored = connection.execute("SELECT passes FROM search WHERE pk = ?", (search_pk,))
-    if passes < (before := stored.fetchone()[0]):
-        raise UsageError(
-            f"The search has {before} passes already; {passes} would be fewer.", see="would-shrink"
-        )
-    facts = load_facts(connection.execute, search_pk)
     connection.execute(
         "UPDATE search SET max_epochs = ?, passes = ? WHERE pk = ?",
         (schedule.max_epochs, passes, search_pk),
     )
     if added:
         add_configs(connection, search_pk, Sampled(0, (), dict(added.params)))
-        facts = _with_slots(facts, added.slots)
-    return _reconcile(connection, search_pk, recompute(schedule, passes, facts), facts)
+    return rederive(connection, search_pk, schedule, passes, added.slots if added else {})
 
 
-def rederive(connection: Connection, search_pk: int, schedule: Schedule, passes: int) -> Plan:
-    """After the facts have changed: make what follows from them follow again; the plan."""
+def rederive(
+    connection: Connection,
+    search_pk: int,
+    schedule: Schedule,
+    passes: int,
+    slots: Mapping[Place, str] = MappingProxyType({}),
+) -> Plan:
+    """After the facts have changed: make what follows from them follow again; the plan.
+
+    `slots` are configs of opened passes that have no place yet.
+    """
     facts = load_facts(connection.execute, search_pk)
-    return _reconcile(connection, search_pk, recompute(schedule, passes, facts), facts)
-
-
-def _reconcile(connection: Connection, search_pk: int, plan: Plan, facts: Facts) -> Plan:
-    """Make every derived row what this plan of these facts says, with what is running."""
+    for place, config_id in slots.items():
+        facts.entered.setdefault(rung_of(place), {})[place.slot] = config_id
+    plan = recompute(schedule, passes, replace(facts, passes=passes_of(facts.entered)))
     _take_over(plan, facts)
     begun = derived.begun(connection.execute, search_pk)
     derived.write(connection, search_pk, derive(plan, begun))
     return plan
-
-
-def _with_slots(facts: Facts, slots: dict[Place, str]) -> Facts:
-    """The facts with these configs in first rungs of opened passes, too."""
-    entered = {key: dict(members) for key, members in facts.entered.items()}
-    for place, config_id in slots.items():
-        entered.setdefault(rung_of(place), {})[place.slot] = config_id
-    return replace(facts, passes=passes_of(entered), entered=entered)
 
 
 def _take_over(plan: Plan, facts: Facts) -> None:

@@ -10,7 +10,7 @@ from math import isclose
 
 from hbtrack.core.attempt_states import RESULTS
 from hbtrack.core.decisions import Done
-from hbtrack.core.derived import TABLES, derive
+from hbtrack.core.derived import DERIVED_TABLES, derive
 from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Facts
 from hbtrack.core.schedule import make_schedule, parse_eta
@@ -103,7 +103,7 @@ def _told(one: Difference) -> Iterator[str]:
     if one.stored is None or one.must is None:
         yield f"{name} is {'missing' if one.must else 'there, but does not follow from the facts'}"
         return
-    columns = TABLES[one.table].columns
+    columns = DERIVED_TABLES[one.table].columns
     for column, stored, must in zip(columns, one.stored, one.must, strict=True):
         if stored != must:
             yield f"{name} has {column} {stored!r}, but {must!r} follows from the facts"

@@ -6,7 +6,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from hbtrack.core.attempt_states import FAILURES
-from hbtrack.core.derived import TABLES, Derived
+from hbtrack.core.derived import DERIVED_TABLES, Derived
 from hbtrack.core.records import (
     Command,
     Limits,
@@ -63,7 +63,7 @@ def create_search(
         **facts_of(command),
         **facts_of(resources),
         **facts_of(limits),
-        **dict(zip(TABLES["search"].columns, derived["search"][()], strict=True)),
+        **dict(zip(DERIVED_TABLES["search"].columns, derived["search"][()], strict=True)),
         "configs": json.dumps(terms.configs),
         "script_args": json.dumps(command.script_args),
         "status": SearchStatus.UNFINISHED,
@@ -106,11 +106,6 @@ def add_configs(connection: Connection, search_pk: int, sampled: Sampled) -> Non
         connection.executemany(_ADD_PARAM, params)
 
 
-def load_searches(connection: Connection) -> list[Search]:
-    """All searches, the oldest first."""
-    return _searches(connection, "ORDER BY pk")
-
-
 def load_search(connection: Connection, run_identity: str) -> Search | None:
     """The search of exactly that identity, if there is one."""
     found = _searches(connection, "WHERE run_identity = ?", run_identity)
@@ -120,7 +115,7 @@ def load_search(connection: Connection, run_identity: str) -> Search | None:
 def read_searches(database: Database) -> list[Search]:
     """All searches, the oldest first, in a transaction of its own."""
     with database.transaction() as connection:
-        return load_searches(connection)
+        return _searches(connection, "ORDER BY pk")
 
 
 def _searches(connection: Connection, which: str, *values: str) -> list[Search]:

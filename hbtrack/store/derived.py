@@ -10,10 +10,10 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from hbtrack.core.attempt_states import RESULTS
-from hbtrack.core.derived import TABLES, Derived, Evaluation, Key, Row
+from hbtrack.core.derived import DERIVED_TABLES, Derived, Evaluation, Key, Row
 from hbtrack.core.records import Place
 from hbtrack.store.facts import Rows
-from hbtrack.store.statements import CONFIG, EVALUATION
+from hbtrack.store.statements import CONFIG, EVALUATION, SQL, assign
 from hbtrack.store.states import is_in
 
 # The rows of a search.
@@ -50,11 +50,7 @@ def _put(table: str, key: dict[str, str], columns: dict[str, str]) -> str:
 
 
 def _named(table: str) -> dict[str, str]:
-    return {name: f":{name}" for name in TABLES[table].columns}
-
-
-def _set(table: str) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in _named(table).items())
+    return {name: f":{name}" for name in DERIVED_TABLES[table].columns}
 
 
 _BRACKET = (
@@ -65,7 +61,7 @@ _RUNG = f"(SELECT pk FROM rung WHERE bracket_pk = {_BRACKET} AND rung = :rung)"
 _PLACE = f"(SELECT pk FROM place WHERE rung_pk = {_RUNG} AND slot = :slot)"
 
 _PUT = {
-    "search": f"UPDATE search SET {_set('search')} WHERE pk = :search",
+    "search": SQL["search_summary"],
     "bracket": _put(
         "bracket",
         {"search_pk": ":search", "pass": ":pass", "first_epochs": ":first_epochs"},
@@ -84,7 +80,7 @@ _PUT = {
         },
     ),
     "evaluation": f"UPDATE evaluation SET place_pk = {_PLACE} WHERE pk = {EVALUATION}",
-    "config": f"UPDATE config SET {_set('config')} WHERE pk = {CONFIG}",
+    "config": f"UPDATE config SET {assign(*DERIVED_TABLES['config'].columns)} WHERE pk = {CONFIG}",
 }
 
 _REMOVE_PLACE = f"DELETE FROM place WHERE pk = {_PLACE}"
@@ -110,7 +106,7 @@ def begun(query: Rows, search_pk: int) -> dict[Evaluation, Place | None]:
 def differences(query: Rows, search_pk: int, derived: Derived) -> Iterator[Difference]:
     """Where the stored rows of a search are not those that follow."""
     for name, rows in derived.items():
-        table, missing = TABLES[name], dict(rows)
+        table, missing = DERIVED_TABLES[name], dict(rows)
         columns, width = ", ".join(table.key + table.columns), len(table.key)
         for found in query(f"SELECT {columns} FROM ({_STORED[name]})", (search_pk,)):
             key, stored = tuple(found[:width]), tuple(found[width:])
@@ -142,6 +138,6 @@ def write(connection: Connection, search_pk: int, derived: Derived) -> None:
 
 
 def _values(search_pk: int, one: Difference) -> dict[str, object]:
-    table = TABLES[one.table]
+    table = DERIVED_TABLES[one.table]
     names, values = table.key + table.columns, one.key + (one.must or ())
     return {"search": search_pk, **dict(zip(names, values, strict=False))}

@@ -1,11 +1,11 @@
 """Read back all that is recorded of a search."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from hbtrack.core.attempt_states import RESULTS
 from hbtrack.core.gc_paused import gc_paused
-from hbtrack.core.records import AttemptStatus, Facts, OpenAttempt, RungKey, unix
+from hbtrack.core.records import AttemptStatus, Facts, OpenAttempt, RungKey, passes_of, unix
 from hbtrack.store.states import is_in
 
 _CONFIGS = "SELECT pk, config_id FROM config WHERE search_pk = ?"
@@ -54,6 +54,11 @@ Rows = Callable[[str, tuple[int]], Iterable[Sequence[Any]]]
 """Runs a query with one value, as sqlite3's execute does."""
 
 
+def rung_pks(query: Rows, search_pk: int) -> dict[RungKey, int]:
+    """The private keys of the rungs, in canonical order."""
+    return {RungKey(*key): pk for *key, pk in query(_RUNGS, (search_pk,))}
+
+
 def open_attempts(query: Rows, search_pk: int) -> list[OpenAttempt]:
     """The attempts that nobody has settled yet, in the order of their starts."""
     return [
@@ -78,9 +83,9 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
         # A row that names its config by a number costs half of one with the text.
         ids: dict[int, str] = {row[0]: row[1] for row in rows(_CONFIGS)}
         entered = {}
-        for *key, rung_pk in list(rows(_RUNGS)):
+        for key, rung_pk in rung_pks(query, search_pk).items():
             if members := {row[0]: ids[row[1]] for row in query(_PLACES, (rung_pk,))}:
-                entered[RungKey(*key)] = members
+                entered[key] = members
         results = tuple((ids[row[0]], row[1], row[2]) for row in rows(_RESULTS))
     return Facts(
         passes=passes_of(entered),
@@ -95,12 +100,3 @@ def sampled_so_far(query: Rows, search_pk: int) -> tuple[int, list[str]]:
     """How many passes are open, and all their config_ids."""
     ((opened,),) = query(_OPENED, (search_pk,))
     return opened, [config_id for _, config_id in query(_CONFIGS, (search_pk,))]
-
-
-def passes_of(entered: Mapping[RungKey, Mapping[int, str]]) -> tuple[tuple[str, ...], ...]:
-    """The sampled ids of each opened pass, in canonical order: what stands in the first rungs."""
-    sampled: dict[int, list[str]] = {}
-    for key in sorted(key for key in entered if key.rung == 0):
-        members = entered[key]
-        sampled.setdefault(key.pass_, []).extend(members[slot] for slot in sorted(members))
-    return tuple(map(tuple, sampled.values()))

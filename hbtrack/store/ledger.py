@@ -32,7 +32,7 @@ from hbtrack.database.connection import Database
 from hbtrack.errors import HbtrackError, Superseded
 from hbtrack.faults import fault_point
 from hbtrack.store.catalogue import add_configs
-from hbtrack.store.facts import load_facts
+from hbtrack.store.facts import load_facts, rung_pks
 from hbtrack.store.statements import SQL
 
 
@@ -41,11 +41,11 @@ class Ledger:
 
     def __init__(self, database: Database, search_pk: int) -> None:
         self.search_pk = search_pk
+        self.fence = -1  # the number of this driver
+        self.driver_pk = -1
+        self.rung_pks: dict[RungKey, int] = {}
         self._database = database
-        self._fence = -1
-        self._driver_pk = -1
         self._host = ""
-        self._rungs: dict[RungKey, int] = {}
         self._order: dict[int, int] = {}  # a bracket's first budget -> its number in the pass
 
     def own(
@@ -72,18 +72,16 @@ class Ledger:
         """
         facts = facts_of(command) | facts_of(resources) | facts_of(limits)
         facts |= {"search": self.search_pk, "driver_workers": workers, "isolated": isolated}
-        facts["script_args"] = json.dumps(command.script_args)
+        facts |= {"script_args": json.dumps(command.script_args), "host": host, "pid": pid}
+        facts |= {"command_head": command_text[0], "command_tail": command_text[1], "now": iso(now)}
         self._host = host
-        facts |= {"host": host, "pid": pid, "now": iso(now)}
-        facts |= {"command_head": command_text[0], "command_tail": command_text[1]}
         with self._database.transaction() as connection:
             if before is not None:
                 self._require(connection, before)
-            self._fence = _one(connection, "own", facts)[0]
-            self._driver_pk = _one(connection, "driver", {**facts, "fence": self._fence})[0]
-            for *key, pk in _run(connection, "rungs", {"search": self.search_pk}):
-                self._rungs[RungKey(*key)] = pk
-            budgets = sorted({key.first_epochs for key in self._rungs})
+            self.fence = _one(connection, "own", facts)[0]
+            self.driver_pk = _one(connection, "driver", {**facts, "fence": self.fence})[0]
+            self.rung_pks = rung_pks(connection.execute, self.search_pk)
+            budgets = sorted({key.first_epochs for key in self.rung_pks})
             self._order = {first_epochs: number for number, first_epochs in enumerate(budgets)}
             found = load_facts(connection.execute, self.search_pk)
             fault_point("own.before")
@@ -94,7 +92,7 @@ class Ledger:
     def transaction(self) -> "Iterator[Writer]":
         """One commit. Raises Superseded, with nothing written, when a newer driver took over."""
         with self._database.transaction() as connection:
-            self._require(connection, self._fence)
+            self._require(connection, self.fence)
             yield Writer(connection, self)
             fault_point("commit.before")
         fault_point("commit.after")
@@ -114,13 +112,13 @@ class Ledger:
         """
         with self._database.transaction() as connection:
             facts = {"search": self.search_pk, "host": self._host}
-            rows = sorted(tuple(row) for row in _run(connection, "ends", facts))
+            ends = sorted(_run(connection, "ends", facts))
         return [
             (
                 *where,
                 Verdict(AttemptStatus(status), error_type=kind, error_message=message, error=error),
             )
-            for _, *where, status, kind, message, error in rows
+            for _, *where, status, kind, message, error in ends
         ]
 
     def wal_bytes(self) -> int:
@@ -138,21 +136,7 @@ class Ledger:
             if stopped_by:
                 writer.status(SearchStatus.STOPPED, now, stopped_by)
             writer.rank()
-            writer.change("release", {"driver": self._driver_pk, "now": iso(now)})
-
-    @property
-    def fence(self) -> int:
-        """The number of this driver."""
-        return self._fence
-
-    @property
-    def driver_pk(self) -> int:
-        """The private key of this driver's row."""
-        return self._driver_pk
-
-    def rung_pk(self, key: RungKey) -> int:
-        """The private key of a rung."""
-        return self._rungs[key]
+            writer.change("release", {"driver": self.driver_pk, "now": iso(now)})
 
     def position(self, place: Place) -> int:
         """A place as one number that sorts in canonical order."""
@@ -170,14 +154,14 @@ class Writer:
         self, place: Place, config_id: str, epochs: int, *, worker: int, gpu: str, now: float
     ) -> int:
         """An attempt is about to start; its private key."""
-        where = {**self._place(place), "config_id": config_id, "epochs": epochs}
+        where = self._place(place, config_id=config_id, epochs=epochs)
         evaluation, number = _one(self.connection, "evaluation", where)
         facts = {"evaluation": evaluation, "attempt": number, "worker": worker, "gpu": gpu}
         facts |= {"driver": self._ledger.driver_pk, "now": iso(now)}
         facts["microseconds"] = int(now * 1e6)
         attempt = _one(self.connection, "attempt", facts)[0]
         self.change("last_attempt", {"attempt": attempt, "evaluation": evaluation})
-        self.change("claim", {**where, "evaluation": evaluation})
+        self.change("settle", where)
         return int(attempt)
 
     def ending(self, attempts: Iterable[int], status: AttemptStatus) -> None:
@@ -221,12 +205,11 @@ class Writer:
         seconds: float | None,
     ) -> None:
         """The summary of a config whose attempt has ended (loss None if it has no loss)."""
-        facts = {"search": self._ledger.search_pk, "config_id": config_id, "epochs": epochs}
+        facts = self._place(place, config_id=config_id, epochs=epochs)
         facts |= {"loss": loss, "seconds": seconds or 0.0}
         self.change("config", facts)
         if loss is not None:
-            position = self._ledger.position(place)
-            _run(self.connection, "config_best", {**facts, "position": position})
+            _run(self.connection, "best", facts)
 
     def open_pass(self, sampled: Sampled) -> None:
         """The configs of a pass; `apply` writes their places."""
@@ -235,42 +218,18 @@ class Writer:
 
     def apply(self, consequences: Consequences, now: float, called: Place | None = None) -> None:
         """What followed from a fact: from the end of the attempt that was `called` for a place."""
-        self._many(
-            "enter",
-            [
-                {
-                    **self._place(entered.place),
-                    "config_id": entered.config_id,
-                    "position": self._ledger.position(entered.place),
-                }
-                for entered in consequences.entered
-            ],
-        )
-        self._many(
-            "settle",
-            [
-                {
-                    **self._place(settled.place),
-                    "config_id": settled.config_id,
-                    "epochs": settled.source_epochs,
-                }
-                for settled in consequences.settled
-            ],
-        )
-        owners = [
-            {
-                **self._place(settled.place),
-                "config_id": settled.config_id,
-                "epochs": settled.source_epochs,
-                "position": self._ledger.position(settled.place),
-            }
-            for settled in consequences.settled
-            if not settled.reused and settled.place != called
+        entered = consequences.entered
+        self._many("enter", [self._place(new.place, config_id=new.config_id) for new in entered])
+        settled = [
+            (one, self._place(one.place, config_id=one.config_id, epochs=one.source_epochs))
+            for one in consequences.settled
         ]
+        self._many("settle", [facts for _, facts in settled])
+        owners = [facts for one, facts in settled if not one.reused and one.place != called]
         self._many("owner", owners)
-        self._many("owner_best", owners)
+        self._many("best", owners)
         for closed in consequences.closed:
-            rung = self._ledger.rung_pk(closed.rung)
+            rung = self._ledger.rung_pks[closed.rung]
             _run(self.connection, "drop", {"rung": rung})
             fault_point("promote.inside")
             self._many("promote", [{"rung": rung, "slot": slot} for slot in closed.promoted])
@@ -289,8 +248,7 @@ class Writer:
         for bracket in summary.brackets:
             self.change("bracket_summary", {**facts_of(bracket), **search})
         for rung in summary.rungs:
-            facts = {**facts_of(rung), "rung": self._ledger.rung_pk(rung.key)}
-            del facts["key"]
+            facts = {**facts_of(rung), "rung": self._ledger.rung_pks[rung.key]}
             self.change("rung_summary", facts)
 
     def status(self, status: SearchStatus, now: float, reason: str | None = None) -> None:
@@ -324,9 +282,10 @@ class Writer:
         if rows:
             self.connection.executemany(SQL[name], rows)
 
-    def _place(self, place: Place) -> dict[str, Any]:
-        rung = self._ledger.rung_pk(rung_of(place))
-        return {"search": self._ledger.search_pk, "rung": rung, "slot": place.slot}
+    def _place(self, place: Place, **more: str | int) -> dict[str, Any]:
+        """A place as statements name it, and what else they need."""
+        where = {"search": self._ledger.search_pk, "rung": self._ledger.rung_pks[rung_of(place)]}
+        return {**where, "slot": place.slot, "position": self._ledger.position(place), **more}
 
 
 def withdraw(connection: Connection, search_pk: int, config_id: str, epochs: int, why: str) -> bool:

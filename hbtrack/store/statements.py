@@ -1,11 +1,21 @@
 """The statements with which a driver writes: plain SQL by name, for it is what costs time."""
 
 from hbtrack.core.attempt_states import FAILURES, OPEN, RESULTS, RETRIED, RUN_AGAIN
+from hbtrack.core.derived import DERIVED_TABLES
+from hbtrack.core.records import Limits, Resources
 from hbtrack.database.views import RANKED_BY
 from hbtrack.store.states import is_in, may_become
 
 CONFIG = "(SELECT pk FROM config WHERE search_pk = :search AND config_id = :config_id)"
 EVALUATION = f"(SELECT pk FROM evaluation WHERE config_pk = {CONFIG} AND epochs = :epochs)"
+
+
+def assign(*columns: str) -> str:
+    """Columns set to the values of the same names."""
+    return ", ".join(f"{name} = :{name}" for name in columns)
+
+
+_RESOURCES = (*Resources.__dataclass_fields__, *Limits.__dataclass_fields__)
 
 SQL = {
     "enter": f"INSERT INTO place (rung_pk, slot, config_pk, position) "
@@ -22,27 +32,23 @@ SQL = {
     "VALUES (max(:microseconds, (SELECT coalesce(max(pk), 0) + 1 FROM attempt)), "
     ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now) RETURNING pk",
     "last_attempt": "UPDATE evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
-    "claim": "UPDATE place SET evaluation_pk = :evaluation WHERE rung_pk = :rung AND slot = :slot",
     "ending": f"UPDATE attempt SET status = :status WHERE pk = :attempt AND {may_become(OPEN)}",
-    "end": "UPDATE attempt SET status = :status, watched = :watched, pid = :pid, "
-    "exit_code = :exit_code, signal = :signal, loss = :loss, error_type = :error_type, "
-    "error_message = :error_message, error = :error, fingerprint = :fingerprint, "
-    "retried = :retried, finished_at = :finished_at, seconds = :seconds "
-    f"WHERE pk = :attempt AND {may_become(RESULTS | RUN_AGAIN)}",
+    "end": "UPDATE attempt SET "
+    + assign("status", "watched", "pid", "exit_code", "signal", "loss", "error_type")
+    + ", "
+    + assign("error_message", "error", "fingerprint", "retried", "finished_at", "seconds")
+    + f" WHERE pk = :attempt AND {may_become(RESULTS | RUN_AGAIN)}",
     "output": "INSERT INTO output (attempt_pk, stdout, stderr, log) "
     "VALUES (:attempt, :stdout, :stderr, :log)",
     "config": f"UPDATE config SET seconds = seconds + :seconds, epochs_reached = CASE "
     f"WHEN :loss IS NULL THEN epochs_reached ELSE max(coalesce(epochs_reached, 0), :epochs) END "
     f"WHERE pk = {CONFIG}",
-    "config_best": f"UPDATE config SET best_loss = :loss, best_epochs = :epochs, "
-    f"best_position = :position WHERE pk = {CONFIG} "
-    f"AND (best_loss IS NULL OR (:loss, :position) < (best_loss, best_position))",
     "settle": f"UPDATE place SET evaluation_pk = {EVALUATION} "
     f"WHERE rung_pk = :rung AND slot = :slot",
     # After a search was extended a place may find its result measured, but nobody's.
     "owner": f"UPDATE evaluation SET place_pk = "
     f"(SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = {EVALUATION}",
-    "owner_best": "UPDATE config SET best_loss = a.loss, best_epochs = e.epochs, "
+    "best": "UPDATE config SET best_loss = a.loss, best_epochs = e.epochs, "
     "best_position = :position FROM evaluation e JOIN attempt a ON a.pk = e.attempt_pk "
     f"WHERE e.pk = {EVALUATION} AND config.pk = e.config_pk AND a.status = 'done' "
     "AND (config.best_loss IS NULL "
@@ -54,28 +60,20 @@ SQL = {
     # What was taken back since was spent all the same.
     f"VALUES (:search, {EVALUATION}, :finished_at, max(:epochs_spent, "
     "coalesce((SELECT max(epochs_spent) FROM incumbent WHERE search_pk = :search), 0)), :loss)",
-    "rung_summary": "UPDATE rung SET configs_entered = :configs_entered, done = :done, "
-    "failed = :failed, promoted = :promoted, best_loss = :best_loss, cutoff_loss = :cutoff_loss "
-    "WHERE pk = :rung",
-    "bracket_summary": "UPDATE bracket SET status = :status, evaluations_done = :evaluations_done, "
-    "evaluations_planned = :evaluations_planned, best_loss = :best_loss "
+    "rung_summary": f"UPDATE rung SET {assign(*DERIVED_TABLES['rung'].columns)} WHERE pk = :rung",
+    "bracket_summary": f"UPDATE bracket SET {assign(*DERIVED_TABLES['bracket'].columns)} "
     "WHERE search_pk = :search AND pass = :pass_ AND first_epochs = :first_epochs",
-    "search_summary": "UPDATE search SET evaluations_planned = :evaluations_planned, "
-    "evaluations_done = :evaluations_done, evaluations_failed = :evaluations_failed, "
-    "epochs_planned = :epochs_planned, epochs_done = :epochs_done, best_loss = :best_loss, "
-    "best_config_id = :best_config_id, best_epochs = :best_epochs WHERE pk = :search",
+    "search_summary": f"UPDATE search SET {assign(*DERIVED_TABLES['search'].columns)} WHERE pk = :search",
     "driver": "INSERT INTO driver (search_pk, fence, host, pid, python, script, script_args, "
     "script_sha256, command_head, command_tail, started_at, workers, isolated) VALUES (:search, "
     ":fence, :host, :pid, :python, :script, :script_args, :script_sha256, :command_head, "
     ":command_tail, :now, :driver_workers, :isolated) RETURNING pk",
     "heartbeat": "UPDATE driver SET seen_at = :now WHERE pk = :driver",
     "judged": "UPDATE search SET judged = 1 WHERE pk = :search",
-    "own": "UPDATE search SET fence = fence + 1, script = :script, script_sha256 = :script_sha256, "
-    "python = :python, cwd = :cwd, workers = :workers, gpus = :gpus, "
-    "per_gpu = :per_gpu, isolate_gpus = :isolate_gpus, multi_gpu = :multi_gpu, "
-    "timeout = :timeout, retries = :retries, retry_timeouts = :retry_timeouts, "
-    "max_failures = :max_failures, max_time = :max_time, target_loss = :target_loss, "
-    "status = CASE status WHEN 'stopped' THEN 'unfinished' ELSE status END, stop_reason = NULL "
+    "own": "UPDATE search SET fence = fence + 1, "
+    + assign("script", "script_sha256", "python", "cwd", *_RESOURCES)
+    + ", "
+    + "status = CASE status WHEN 'stopped' THEN 'unfinished' ELSE status END, stop_reason = NULL "
     "WHERE pk = :search RETURNING fence",
     "release": "UPDATE driver SET ended_at = :now WHERE pk = :driver",
     "ranked": "UPDATE search SET ranked = 1 WHERE pk = :search AND NOT ranked",
@@ -84,8 +82,8 @@ SQL = {
     "AND c.best_loss IS NOT NULL) r WHERE config.pk = r.pk AND config.rank IS NOT r.rank",
     "status": "UPDATE search SET status = :status, stop_reason = :reason, "
     "finished_at = :finished_at WHERE pk = :search",
-    "lost": "SELECT count(*) FROM attempt a JOIN evaluation e ON e.pk = a.evaluation_pk "
-    "JOIN attempt own ON own.evaluation_pk = e.pk "
+    "lost": "SELECT count(*) FROM attempt a JOIN attempt own "
+    "ON own.evaluation_pk = a.evaluation_pk "
     "WHERE own.pk = :attempt AND a.status = 'lost' AND a.watched",
     "retried": "SELECT count(*) FROM attempt a JOIN attempt own "
     "ON own.evaluation_pk = a.evaluation_pk WHERE own.pk = :attempt AND a.retried = 'automatic' "
@@ -103,6 +101,4 @@ SQL = {
     "JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk "
     "WHERE d.search_pk = :search AND d.host = :host AND "
     f"{is_in(RESULTS | RETRIED, 'a.')} ORDER BY a.pk DESC LIMIT 200",
-    "rungs": "SELECT b.pass, b.first_epochs, r.rung, r.pk FROM rung r "
-    "JOIN bracket b ON b.pk = r.bracket_pk WHERE b.search_pk = :search",
 }
