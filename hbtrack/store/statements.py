@@ -63,7 +63,8 @@ SQL = {
     "rung_summary": f"UPDATE rung SET {assign(*DERIVED_TABLES['rung'].columns)} WHERE pk = :rung",
     "bracket_summary": f"UPDATE bracket SET {assign(*DERIVED_TABLES['bracket'].columns)} "
     "WHERE search_pk = :search AND pass = :pass_ AND first_epochs = :first_epochs",
-    "search_summary": f"UPDATE search SET {assign(*DERIVED_TABLES['search'].columns)} WHERE pk = :search",
+    "search_summary": f"UPDATE search SET {assign(*DERIVED_TABLES['search'].columns)} "
+    "WHERE pk = :search",
     "driver": "INSERT INTO driver (search_pk, fence, host, pid, python, script, script_args, "
     "script_sha256, command_head, command_tail, started_at, workers, isolated) VALUES (:search, "
     ":fence, :host, :pid, :python, :script, :script_args, :script_sha256, :command_head, "
