@@ -20,7 +20,7 @@ WALLS: dict[str, list[str]] = {
     "store": ["core", "database"],
     "script": ["core"],
     "executors": ["core"],
-    "driver": ["core", "store", "executors.processes"],
+    "driver": ["core", "store", "executors.flock", "executors.processes"],
     "searches": ["core", "database", "store", "script", "executors", "driver"],
     "check": ["core", "script", "executors.processes", "executors.worker_files"],
     "report": [

@@ -4,18 +4,20 @@ No heartbeat and no expiry: the lock falls free at the driver's death, whatever 
 library only; status looks through `owner_of`.
 """
 
-import fcntl
+import contextlib
 import json
 import os
 import random
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 from hbtrack.errors import Conflict, HbtrackError
+from hbtrack.executors import flock
 from hbtrack.executors.processes import has_open, signal_if
 
 PATIENCE = 0.5
@@ -48,18 +50,7 @@ class DriverLock:
 
     def __init__(self, folder: Path, run_identity: str) -> None:
         self.folder, self._kept = folder, False
-        path = _lock_path(folder)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._lock = os.open(path, flags, 0o600)
-        deadline = time.monotonic() + PATIENCE
-        while not _try(self._lock, fcntl.LOCK_EX, folder):
-            # However many readers look just now, as long as they can, no driver holds it.
-            if _try(self._lock, fcntl.LOCK_SH, folder):
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
-            elif time.monotonic() > deadline and (owner := owner_of(folder)):
-                os.close(self._lock)
-                raise owned(run_identity, owner)
-            time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - two that start at once part
+        self._lock = _take(folder, run_identity)
         self.owner = Owner(socket.gethostname(), os.getpid(), time.time())
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, json.dumps(asdict(self.owner)).encode(), 0)
@@ -89,14 +80,10 @@ def owned(run_identity: str, owner: Owner) -> Conflict:
 
 
 def owner_of(folder: Path) -> Owner | None:
-    """The live owner of a search, if it has one: UNNAMED if it does not say who it is for long.
-
-    Looks with a shared lock and lets go at once.
-    """
-    path = _lock_path(folder)
+    """The live owner of a search, if it has one: UNNAMED if it does not say who it is for long."""
     deadline = time.monotonic() + NAMING
-    while not _is_free(path):
-        if owner := _read(path):
+    while _is_held(folder):
+        if owner := _read(_lock_path(folder)):
             return owner
         if time.monotonic() > deadline:
             return UNNAMED
@@ -109,14 +96,8 @@ def wait_for_owner(folder: Path) -> None:
 
     Those who look do not notice, nor does a driver that comes next.
     """
-    try:
-        lock = os.open(_lock_path(folder), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-    finally:
-        os.close(lock)
+    with contextlib.suppress(OSError):
+        flock.wait_until_free(_lock_path(folder))
 
 
 def signal_owner(folder: Path, number: signal.Signals) -> bool:
@@ -139,29 +120,36 @@ def signal_owner(folder: Path, number: signal.Signals) -> bool:
     return False
 
 
-def _is_free(path: Path) -> bool:
-    try:
-        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return True
-    try:
-        return _try(lock, fcntl.LOCK_SH, path.parent)
-    finally:
-        os.close(lock)
+def _take(folder: Path, run_identity: str) -> int:
+    """The locked lock file, soon. Raises Conflict when another driver has it for longer."""
+    deadline = time.monotonic() + PATIENCE
+    with _no_locks_explained(folder):
+        while (lock := flock.take(_lock_path(folder))) is None:
+            # However many readers look just now, as long as they can, no driver holds it.
+            is_owned = flock.is_held(_lock_path(folder)) and time.monotonic() > deadline
+            if is_owned and (owner := owner_of(folder)):
+                raise owned(run_identity, owner)
+            time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - two that start at once part
+    return lock
 
 
-def _try(lock: int, kind: int, folder: Path) -> bool:
+def _is_held(folder: Path) -> bool:
+    """Whether a search has a driver; not if its lock file cannot be opened."""
+    with contextlib.suppress(OSError), _no_locks_explained(folder):
+        return flock.is_held(_lock_path(folder))
+    return False
+
+
+@contextlib.contextmanager
+def _no_locks_explained(folder: Path) -> Iterator[None]:
     try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
+        yield
+    except flock.NoLocks as error:
         raise HbtrackError(
             f"The file system of {folder} has no locks ({error.strerror}), so hbtrack cannot know "
             "whether it is alone. Nothing was started; put the database on a local disk with --db.",
             see="no-locks",
         ) from error
-    return True
 
 
 def _lock_path(folder: Path) -> Path:

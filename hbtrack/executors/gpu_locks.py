@@ -7,7 +7,6 @@ beside one that is held would let a GPU be taken twice.
 """
 
 import contextlib
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from hbtrack.errors import HbtrackError
+from hbtrack.executors import flock
 
 _KEY_LENGTH = 150
 """Characters of a key that count; a file's name has room for 255."""
@@ -28,7 +28,7 @@ def take(key: str, per_gpu: int, holder: str) -> int | None:
     """
     folder = _folder()
     for slot in range(per_gpu):
-        lock = _lock(_file(folder, key, slot))
+        lock = flock.take(folder / f"{_stem(key)}{slot}")
         if lock is not None:
             break
     else:
@@ -36,7 +36,7 @@ def take(key: str, per_gpu: int, holder: str) -> int | None:
     with contextlib.ExitStack() as undo:
         undo.callback(os.close, lock)
         # Counted after locking: of two that come at the same moment at least one sees the other.
-        if sum(_is_held(file) for file in _files(folder, key)) > per_gpu:
+        if sum(map(flock.is_held, _files(folder, key))) > per_gpu:
             return None
         _sign(lock, holder)
         undo.pop_all()
@@ -46,7 +46,7 @@ def take(key: str, per_gpu: int, holder: str) -> int | None:
 def holder_of(key: str) -> str | None:
     """Who uses a GPU, as far as hbtrack knows; one of them, if there are several."""
     for file in _files(_folder(), key):
-        if _is_held(file):
+        if flock.is_held(file):
             return file.read_text("utf-8", "replace").strip() or "somebody"
     return None
 
@@ -78,10 +78,6 @@ def _folder() -> Path:
     return folder
 
 
-def _file(folder: Path, key: str, slot: int) -> Path:
-    return folder / f"{_stem(key)}{slot}"
-
-
 def _files(folder: Path, key: str) -> Iterator[Path]:
     """All files of a GPU, also those of searches that allow more evaluations on it."""
     for file in sorted(folder.iterdir()):
@@ -91,35 +87,6 @@ def _files(folder: Path, key: str) -> Iterator[Path]:
 
 def _stem(key: str) -> str:
     return f"gpu-{quote(key, safe='')[:_KEY_LENGTH]}."
-
-
-def _lock(file: Path) -> int | None:
-    """The file, open and locked, or None when somebody holds it."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    lock = os.open(file, flags, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(lock), file.stat()):
-            return lock
-    except (BlockingIOError, FileNotFoundError):  # held; or removed by a cleaner just now
-        pass
-    os.close(lock)
-    return None
-
-
-def _is_held(file: Path) -> bool:
-    """Whether somebody holds the lock. Looks with a shared lock and lets go at once."""
-    try:
-        lock = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def _sign(lock: int, holder: str) -> None:

@@ -6,7 +6,6 @@ lines are described in warden.py.
 """
 
 import contextlib
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hbtrack.core.execution import Output, Record
+from hbtrack.executors import flock
 
 KEPT = 64 * 1024
 """Bytes of each stream that go into the database."""
@@ -40,13 +40,7 @@ class WorkerFiles:
 
         What it says stays: the end of the attempt before may not be committed yet.
         """
-        lock = _open(self.lock, os.O_RDWR | os.O_APPEND)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            return None
-        return lock
+        return flock.take(self.lock, os.O_APPEND)
 
     def begin(self, lock: int, name: str) -> tuple[int, int]:
         """Begin the files for the attempt of that name; stdout and stderr, open for writing."""
@@ -55,27 +49,12 @@ class WorkerFiles:
         return _new(self.out), _new(self.err)
 
     def held(self) -> bool:
-        """Whether an attempt holds the lock. Looks with a shared lock and lets go at once."""
-        try:
-            lock = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
+        """Whether an attempt holds the lock."""
+        return flock.is_held(self.lock)
 
     def wait(self) -> None:
         """Return when no attempt holds the lock: sleeps in the kernel until then."""
-        with contextlib.suppress(FileNotFoundError):
-            lock = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH)
-            finally:
-                os.close(lock)
+        flock.wait_until_free(self.lock)
 
     def record(self, name: str) -> Record:
         """What the lock file says of the attempt of that name; empty if it speaks of another."""

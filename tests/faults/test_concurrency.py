@@ -293,8 +293,8 @@ def test_fault_71_a_script_that_outlived_its_driver_is_waited_for_and_never_over
 def test_fault_68_searches_that_share_a_file_all_finish_and_none_sees_a_locked_database(
     hbtrack: Hbtrack, script: Script, start: Start
 ) -> None:
-    # A writer that needs more than that is told, and is no fault of the others.
-    script("import hbtrack.session\nhbtrack.session.BUSY_SECONDS = 60.0\n", "sitecustomize.py")
+    patient = "from hbtrack.searches import session\nsession.BUSY_SECONDS = 60.0\n"
+    script(patient, "sitecustomize.py")  # a writer that needs more is told, and is no others' fault
     path = script(
         "def run_identity(argv): return argv[0]\n"
         "def get_random_config_id(rng): return f'x:{rng.randint(10**9)}'\n"
