@@ -54,6 +54,7 @@ LIBRARIES: dict[str, list[str]] = {
     "alembic": ["hbtrack.database.upgrade"],
     "numpy": ["hbtrack.script.inside"],
     "jinja2": ["hbtrack.report.page.page"],
+    "psutil": ["hbtrack.executors.processes"],
     "rich": [
         *("hbtrack.report.live.canvas", "hbtrack.report.live.picture"),
         *("hbtrack.report.live.screen", "hbtrack.report.width"),
@@ -62,7 +63,7 @@ LIBRARIES: dict[str, list[str]] = {
     "tabulate": ["hbtrack.cli.tables"],
     "sqlalchemy": ["hbtrack.database.upgrade"],
 }
-LAZY = ["alembic", "jinja2", "numpy", "rich", "shtab", "tabulate"]
+LAZY = ["alembic", "jinja2", "numpy", "psutil", "rich", "shtab", "tabulate"]
 
 # Imported only inside functions themselves, so that they may import at their top what they draw
 # with.
@@ -75,6 +76,7 @@ LATE = [
 ALONE = ["hbtrack.script.inside", "hbtrack.executors.warden"]
 
 HEAVY = {"sqlalchemy", "alembic", "jinja2", "numpy", "rich"}
+HEAVY |= {"psutil"} if sys.platform == "linux" else set()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from hbtrack.core.execution import Output, Record
 from hbtrack.core.records import AttemptStatus, Command, Verdict
 from hbtrack.core.verdict import Ending, judge
 from hbtrack.errors import ScriptError
-from hbtrack.executors.processes import ProcessMarks, belonging, kill_all
+from hbtrack.executors.processes import ProcessMarks, belonging, command_of, kill_all
 from hbtrack.executors.worker_files import last_line, tail
 
 GRACE = 10.0  # seconds between asking a script to end and killing it: the default of --grace
@@ -296,6 +296,5 @@ def _environment(folder: Path, name: str) -> Mapping[str, str]:
 
 def _command_of(pid: int) -> str:
     with contextlib.suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        return shlex.join(word.decode("utf-8", "replace") for word in words)
+        return shlex.join(command_of(pid))
     return f"process {pid}"

@@ -159,13 +159,13 @@ def _ask(*words: str) -> str | None:
     try:
         said, _ = asked.communicate(timeout=SMI_SECONDS)
     except subprocess.TimeoutExpired:
-        _give_up(asked)
+        _abandon(asked)
         return None
     return said if asked.returncode == 0 else ""
 
 
-def _give_up(asked: subprocess.Popen[str]) -> None:
-    """Kill it. Stuck in the kernel it does not even die, so that is not waited for very long."""
+def _abandon(asked: subprocess.Popen[str]) -> None:
+    """Kill nvidia-smi. Stuck in the kernel it does not even die: that is not waited for long."""
     asked.kill()
     if asked.stdout:
         asked.stdout.close()

@@ -222,14 +222,16 @@ class Warden:
 
     def reap(self) -> None:
         """Settle everything that has ended."""
-        while (pid := _ended()) is not None:
+        while (ended := _ended()) is not None:
+            pid, status = ended
             self.heed_signals()  # one that came before the script ended must not be noted after
             fault_point("warden.reap.before")
             child = self.children.pop(pid, None)
             now, monotonic = time.time(), time.monotonic()
             if child:
                 self.end_rest(pid, child.token)
-            _, status = os.waitpid(pid, 0)
+            if status is None:
+                _, status = os.waitpid(pid, 0)
             if child:
                 code, seconds = os.waitstatus_to_exitcode(status), monotonic - child.started
                 notes = self.circumstances(child, code)
@@ -323,7 +325,7 @@ class Warden:
 def where() -> str:
     """In which process table our numbers stand: of which boot of which machine or container.
 
-    Here because carriers.py, which compares, may import this file, but not the other way round.
+    Here because local.py, which compares, may import this file, but not the other way round.
     """
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
@@ -343,13 +345,19 @@ def append(lock: int, line: str) -> None:
         os.write(lock, line.encode())
 
 
-def _ended() -> int | None:
-    """A child that has ended, not yet reaped: until then its number cannot be reused."""
+def _ended() -> tuple[int, int | None] | None:
+    """A child that has ended, not yet reaped: until then its number cannot be reused.
+
+    On macOS before Python 3.13 it is, and this is its status; a group keeps its number to its end.
+    """
     try:
-        info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if hasattr(os, "waitid"):
+            info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            return (info.si_pid, None) if info else None
+        pid, status = os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:
         return None
-    return info.si_pid if info else None
+    return (pid, status) if pid else None
 
 
 def _killed(pid: int) -> bool:

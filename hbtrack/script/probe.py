@@ -292,13 +292,25 @@ class ScriptProbe:
         return f"{self._step} of {self._command.script}"
 
     def _ending(self) -> str | None:
-        """How the process ended, if it has. It is not reaped: `close` kills its group by number."""
+        """How the process ended, if it has."""
+        status = self._exit_status()
+        if status is None:
+            return None
+        if status < 0:
+            return f"was ended by {signal_name(-status)}"
+        return f"ended the whole process with exit code {status}, without an answer"
+
+    def _exit_status(self) -> int | None:
+        """As in subprocess. It is not reaped where that can be: `close` kills its group by number.
+
+        It cannot on macOS before Python 3.13.
+        """
+        if not hasattr(os, "waitid"):
+            return self._process.poll()
         ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
         if ended is None:
             return None
-        if ended.si_code != os.CLD_EXITED:
-            return f"was ended by {signal_name(ended.si_status)}"
-        return f"ended the whole process with exit code {ended.si_status}, without an answer"
+        return int(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
 
     def _refusal(self, step: str, problem: str, **facts: str) -> ScriptError:
         self._step = step
