@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,6 +149,12 @@ def process_state(pid: int) -> str:
         return ""
 
 
+def children(pid: int) -> list[int]:
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
 def tear(path: Path) -> None:
     """Leave the file as a writer leaves it that is killed, without a -wal, as it commits."""
     result = subprocess.run([sys.executable, TOY.with_name("tear.py"), path])
@@ -165,10 +171,11 @@ def hbtrack(tmp_path: Path) -> Iterator[Hbtrack]:
     """hbtrack in an empty folder. Whatever a test did, the database must follow from its facts."""
     place = Hbtrack(tmp_path)
     yield place
-    for process in place.started:  # which a test that failed has left
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    for process in place.started:
+        process.kill()
+        process.wait()
+        assert process.stderr
+        process.stderr.close()
     database = place.database
     if database.exists() and database.stat().st_size:
         assert check_database(str(database), None) == []

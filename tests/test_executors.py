@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import wait_for
+from conftest import process_state, wait_for
 from local import Local
 
 from hbtrack.core.execution import Record, Slot
@@ -28,6 +28,14 @@ def executor(tmp_path: Path) -> Iterator[Local]:
     made = Local(tmp_path, tmp_path, token=secrets.token_hex(6))
     yield made
     made.end_all()
+
+
+@pytest.fixture(params=["/proc", "psutil"])
+def told_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where processes are found, and sent signals with or without handles of them."""
+    if request.param == "psutil":
+        monkeypatch.setattr(processes, "LINUX", False)
+        monkeypatch.delattr(os, "pidfd_open")
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -255,6 +263,7 @@ def test_an_attempt_of_another_executor_is_adopted_and_harvested_at_its_end(
     other.close()
 
 
+@pytest.mark.usefixtures("told_by")
 def test_an_adopted_attempt_whose_processes_are_gone_does_not_wait_for_a_forgotten_lock(
     executor: Local, tmp_path: Path
 ) -> None:
@@ -280,6 +289,7 @@ def test_what_a_script_writes_into_the_lock_file_says_nothing(tmp_path: Path, li
     assert files.record("a-1") == Record(True, 5, "x", exit_status=3, finished_at=1.5, seconds=2.5)
 
 
+@pytest.mark.usefixtures("told_by")
 def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
     executor: Local, tmp_path: Path
 ) -> None:
@@ -297,6 +307,54 @@ def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
     assert other.next_end().record.exit_status == -signal.SIGTERM
     assert processes.all_gone(marks)
     other.close()
+
+
+@pytest.mark.usefixtures("told_by")
+def test_a_parent_of_scripts_is_known_and_has_nothing_to_say_when_it_is_stopped(
+    executor: Local, tmp_path: Path
+) -> None:
+    executor.python("import time; time.sleep(1000)")
+    lock = WorkerFiles(tmp_path, 0).lock
+    assert processes.is_wardens(lock)
+    assert not processes.is_wardens(tmp_path / "warden.err")
+    warden = executor._link.process
+    assert warden
+    warden.send_signal(signal.SIGSTOP)
+    wait_for(lambda: process_state(warden.pid) == "T")
+    assert not processes.is_wardens(lock)
+    warden.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("told_by")
+def test_scripts_are_known_by_their_name_and_a_file_of_their_folder(
+    executor: Local, tmp_path: Path
+) -> None:
+    executor.python("import time; time.sleep(1000)")
+    wait_for(lambda: WorkerFiles(tmp_path, 0).record(executor.name_of(1)).pid)
+    assert processes.names_at_work(executor.token, tmp_path) == {executor.name_of(1)}
+    assert not processes.names_at_work("other", tmp_path)
+    assert not processes.names_at_work(executor.token, tmp_path / "elsewhere")
+    other = Local(tmp_path, tmp_path, token=executor.token)
+    other.end_unknown(executor.token)
+    assert executor.next_end().record.exit_status == -signal.SIGKILL
+    other.close()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM])
+def test_without_handles_of_processes_a_signal_goes_to_the_one_that_is_meant(
+    monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """An older kernel has none, and a container may forbid them."""
+
+    def refuse(_pid: int) -> int:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    child = subprocess.Popen(["sleep", "1000"])
+    assert not processes.signal_if(child.pid, signal.SIGTERM, lambda _: False)
+    assert processes.signal_if(child.pid, signal.SIGKILL, lambda pid: pid == child.pid)
+    assert child.wait() == -signal.SIGKILL
+    assert not processes.signal_if(child.pid, signal.SIGKILL, lambda _: True)
 
 
 @pytest.mark.slow
@@ -384,8 +442,7 @@ def test_fault_111_without_a_driver_an_answer_to_a_signal_that_comes_to_the_pare
     assert executor._link.connection
     executor._link.connection.close()  # as at the driver's death
     os.kill(pid, signal.SIGTERM)
-    stat = Path(f"/proc/{warden.pid}/stat")
-    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")  # the script has ended
+    wait_for(lambda: process_state(warden.pid) == "T")  # the script has ended
     warden.send_signal(signal.SIGTERM)
     warden.send_signal(signal.SIGCONT)
     wait_for(lambda: files.record(executor.name_of(1)).ended)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLER, TOY, Hbtrack, wait_for
+from conftest import SAMPLER, TOY, Hbtrack, process_state, wait_for
 
 from hbtrack.core.failure_causes import Cause, cause_of, fingerprint_of
 from hbtrack.core.limits import broken, reached
@@ -177,8 +177,7 @@ print(number)
     words = ("--max-epochs", 1, "--timeout", "0.3", "--grace", "0.3", "script.py")
     driver = hbtrack.start("run", *words, env={"HBTRACK_FAULT": "stop.before:1:freeze"})
     wait_for((hbtrack.folder / "ignores").exists)
-    stat = Path(f"/proc/{driver.pid}/stat")
-    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+    wait_for(lambda: process_state(driver.pid) == "T")
     driver.send_signal(signal.SIGCONT)
     assert driver.communicate()[1]
     assert driver.returncode == 0

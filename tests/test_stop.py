@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TOY, Hbtrack, process_state, wait_for
+from conftest import TOY, Hbtrack, children, process_state, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1)
 CONTRACT = """
@@ -245,10 +245,10 @@ def test_a_stopped_warden_does_not_keep_the_driver_from_ending(
     hbtrack: Hbtrack, script: Script
 ) -> None:
     driver = begin(hbtrack, *SEARCH, "--grace", 0.1, script(STUBBORN))
-    (warden,) = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
-    os.kill(int(warden), signal.SIGSTOP)
+    (warden,) = children(driver.pid)
+    os.kill(warden, signal.SIGSTOP)
     assert end(driver, signal.SIGTERM)[0] == 75
-    assert not alive(int(warden))
+    assert not alive(warden)
     assert hbtrack.rows("SELECT status FROM attempts") == [("interrupted",)]
 
 

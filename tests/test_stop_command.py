@@ -3,11 +3,11 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TOY, Hbtrack, wait_for
+from conftest import TOY, Hbtrack, children, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1, "--workers", 2)
 # Where a driver that lives shall end by itself: how long `stop` waits before it kills that.
@@ -53,15 +53,11 @@ def state(hbtrack: Hbtrack) -> str:
 
 
 @pytest.fixture
-def stubborn(hbtrack: Hbtrack, script: Callable[[str], Path]) -> Iterator[subprocess.Popen[str]]:
+def stubborn(hbtrack: Hbtrack, script: Callable[[str], Path]) -> subprocess.Popen[str]:
     """A driver with two scripts at work that ignore SIGTERM and have started more processes."""
     driver = hbtrack.start(*SEARCH, "--grace", 0.2, script(STUBBORN))
     wait_for(lambda: len(list(hbtrack.folder.glob("ready *"))) == 2)
-    yield driver
-    driver.kill()
-    driver.wait()
-    assert driver.stderr
-    driver.stderr.close()
+    return driver
 
 
 def go_on(hbtrack: Hbtrack) -> None:
@@ -79,15 +75,14 @@ def test_stop_ends_a_search_and_everything_its_scripts_started(
     hbtrack: Hbtrack, stubborn: subprocess.Popen[str], driver_is: str
 ) -> None:
     wait_for(lambda: len(processes_of(hbtrack)) == 8)
-    children = Path(f"/proc/{stubborn.pid}/task/{stubborn.pid}/children").read_text().split()
+    wardens = children(stubborn.pid) if driver_is.endswith("warden") else []
     if driver_is == "frozen":
         stubborn.send_signal(signal.SIGSTOP)
     if driver_is.startswith("dead"):
         stubborn.kill()
         stubborn.communicate()
-    if driver_is.endswith("warden"):
-        for pid in children:
-            os.kill(int(pid), signal.SIGKILL)
+    for pid in wardens:
+        os.kill(pid, signal.SIGKILL)
     said = hbtrack("stop", *(PATIENTLY if driver_is == "alive" else ("--grace", 0.2))).stderr
     assert "To go on: hbtrack resume --identity stubborn" in said
     assert processes_of(hbtrack) == []
@@ -135,8 +130,6 @@ def test_stop_ends_only_the_search_that_it_names(
     states = {row["run_identity"]: row["state"] for row in hbtrack.json("status")["searches"]}  # type: ignore[attr-defined]
     assert states == {"stubborn": "running", "toy": "stopped"}
     hbtrack("stop", "--grace", 0)
-    assert other.stderr
-    other.stderr.close()
 
 
 def test_stop_of_a_driver_elsewhere_is_refused_with_where_it_is(hbtrack: Hbtrack) -> None:
@@ -164,8 +157,6 @@ def test_stop_during_the_import_of_a_resume_ends_that_too(
         hbtrack("stop", *PATIENTLY)
         assert driver.wait(120) == 75
         assert state(hbtrack) == "stopped"
-        assert driver.stderr
-        driver.stderr.close()
         (hbtrack.folder / "imports").unlink()
         driver = hbtrack.start("resume")
         wait_for((hbtrack.folder / "imports").exists)
@@ -202,5 +193,3 @@ def test_one_search_that_cannot_be_stopped_leaves_no_other_running(
     lock.write_text(owner)
     hbtrack("stop", "--grace", 0.2)
     assert processes_of(hbtrack) == []
-    assert other.stderr
-    other.stderr.close()

@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TOY, Hbtrack, wait_for
+from conftest import ROOT, TOY, Hbtrack, children, wait_for
 
 from hbtrack.driver import lock
 from hbtrack.driver.lock import PATIENCE, DriverLock, Owner, owner_of, signal_owner
@@ -43,21 +43,10 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def start(hbtrack: Hbtrack) -> Iterator[Start]:
-    """Start commands; what still runs at the end of the test is ended."""
-    begun: list[subprocess.Popen[str]] = []
-
-    def command(*words: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        begun.append(hbtrack.start(*words, env=env))
-        return begun[-1]
-
-    yield command
+    """Start commands; their scripts go on at the end of the test."""
+    yield hbtrack.start
     for name in ("start", "gate", "again"):
         (hbtrack.folder / name).touch()
-    for process in begun:
-        process.kill()
-        process.wait()
-        if process.stderr:
-            process.stderr.close()
 
 
 def files(hbtrack: Hbtrack) -> Path:
@@ -402,8 +391,7 @@ def test_fault_73_a_recorded_process_number_that_is_now_somebody_elses_is_left_a
     hbtrack: Hbtrack, script: Script, start: Start, status: str
 ) -> None:
     driver = begin(hbtrack, script(GATED), start)
-    (warden,) = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
-    for pid in (driver.pid, int(warden), script_of(hbtrack)):
+    for pid in (driver.pid, *children(driver.pid), script_of(hbtrack)):
         os.kill(pid, signal.SIGKILL)
     driver.wait()
     bystander = subprocess.Popen(["sleep", "1000"], start_new_session=True)

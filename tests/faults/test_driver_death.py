@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TOY, Hbtrack, wait_for
+from conftest import ROOT, TOY, Hbtrack, children, process_state, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1, TOY)
 
@@ -57,12 +57,8 @@ def die(driver: subprocess.Popen[str]) -> None:
 
 def warden_of(driver: subprocess.Popen[str]) -> int:
     """The pid of the scripts' parent."""
-    (child,) = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
-    return int(child)
-
-
-def is_frozen(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    (warden,) = children(driver.pid)
+    return warden
 
 
 # A parent that is stopped is given up after a while, so as not to be waited for for ever.
@@ -76,7 +72,7 @@ def test_fault_7_an_exit_record_that_comes_late_is_waited_for(
     driver = hbtrack.start(*SEARCH, env={"HBTRACK_FAULT": "warden.record.before:2:freeze"})
     running(hbtrack)
     warden = warden_of(driver)
-    wait_for(lambda: is_frozen(warden))
+    wait_for(lambda: process_state(warden) == "T")
     die(driver)
     (hbtrack.folder / "sitecustomize.py").write_text(PATIENT)
     env = {"PYTHONPATH": f"{hbtrack.folder}{os.pathsep}{ROOT}"}

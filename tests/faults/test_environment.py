@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TOY, Hbtrack, wait_for
+from conftest import ROOT, TOY, Hbtrack, children, process_state, wait_for
 
 Script = Callable[[str], Path]
 Environment = dict[str, str]
@@ -107,37 +107,16 @@ def diary(hbtrack: Hbtrack) -> str:
     return file.read_text() if file.exists() else ""
 
 
-def children(pid: int) -> list[int]:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
 def everybody(pid: int) -> list[int]:
     """A process and all that descend from it, as a scheduler ends them."""
     return [pid, *(further for child in children(pid) for further in everybody(child))]
 
 
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 @pytest.fixture
 def start(hbtrack: Hbtrack) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start commands; what still runs at the end of the test is ended."""
-    begun: list[subprocess.Popen[str]] = []
-
-    def command(*words: object, env: Environment | None = None) -> subprocess.Popen[str]:
-        begun.append(hbtrack.start(*words, env=env))
-        return begun[-1]
-
-    yield command
+    """Start commands; their scripts go on at the end of the test."""
+    yield hbtrack.start
     (hbtrack.folder / "gate").touch()
-    for process in begun:
-        process.kill()
-        process.wait()
-        if process.stderr:
-            process.stderr.close()
 
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -666,7 +645,7 @@ def test_fault_112_ctrl_z_stops_hbtrack_but_no_script_and_fg_takes_what_ended(
     shown.wait_for(lambda: ready(hbtrack))
     (driver,) = children(shown.process.pid)
     shown.press(CTRL_Z)
-    shown.wait_for(lambda: state(driver) == "T")
+    shown.wait_for(lambda: process_state(driver) == "T")
     (hbtrack.folder / "gate").touch()
     lock = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"
     shown.wait_for(lambda: "exit 0" in lock.read_text())
