@@ -32,6 +32,15 @@ if __name__ == "__main__":
     print(0.5)
 """
 
+SYSTEMS = pytest.mark.parametrize("hbtrack", ["linux", "macos"], indirect=True)
+"""For tests of what is done in another way where there is no /proc."""
+
+MACOS = {
+    "PYTHONPATH": f"{ROOT / 'tests' / 'macos'}{os.pathsep}{ROOT}",
+    "HBTRACK_TEST_PYTHON": sys.executable,
+}
+"""The environment in which hbtrack and its scripts find what they would on macOS."""
+
 REFUSAL = r"hbtrack: [^\n\x1b]+\nMore: hbtrack --explain [\w-]+\n"
 """What stderr has of a refusal: a sentence, and where it is explained."""
 
@@ -76,6 +85,7 @@ class Hbtrack:
     """hbtrack in a folder of its own, with the database ./hbtrack.db."""
 
     folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -119,7 +129,7 @@ class Hbtrack:
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name != "HBTRACK_DB"}
         own = {"PYTHONPATH": str(ROOT), "HBTRACK_LOCKS": str(self.folder / "locks")}
-        return {**kept, **own, **(extra or {})}
+        return {**kept, **own, **self.variables, **(extra or {})}
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.database, timeout=60)) as connection:
@@ -167,9 +177,9 @@ def tear(path: Path) -> None:
 
 
 @pytest.fixture
-def hbtrack(tmp_path: Path) -> Iterator[Hbtrack]:
+def hbtrack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hbtrack]:
     """hbtrack in an empty folder. Whatever a test did, the database must follow from its facts."""
-    place = Hbtrack(tmp_path)
+    place = Hbtrack(tmp_path, MACOS if getattr(request, "param", "") == "macos" else {})
     yield place
     for process in place.started:
         process.kill()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import process_state, wait_for
+from conftest import MACOS, ROOT, process_state, wait_for
 from local import Local
 
 from hbtrack.core.execution import Record, Slot
@@ -315,8 +315,9 @@ def test_a_parent_of_scripts_is_known_and_has_nothing_to_say_when_it_is_stopped(
 ) -> None:
     executor.python("import time; time.sleep(1000)")
     lock = WorkerFiles(tmp_path, 0).lock
-    assert processes.is_wardens(lock)
-    assert not processes.is_wardens(tmp_path / "warden.err")
+    wait_for(lambda: processes.is_wardens(lock))
+    (tmp_path / "other").touch()
+    assert not processes.is_wardens(tmp_path / "other")
     warden = executor._link.process
     assert warden
     warden.send_signal(signal.SIGSTOP)
@@ -447,3 +448,17 @@ def test_fault_111_without_a_driver_an_answer_to_a_signal_that_comes_to_the_pare
     warden.send_signal(signal.SIGCONT)
     wait_for(lambda: files.record(executor.name_of(1)).ended)
     assert files.record(executor.name_of(1)).signalled
+
+
+def test_what_macos_lacks_is_missing_in_the_tests_of_it_also_for_the_parent_of_scripts(
+    tmp_path: Path,
+) -> None:
+    look = tmp_path / "look.py"
+    look.write_text("import os; print(hasattr(os, 'waitid'), flush=True); open('/proc/stat')")
+    parents = [ROOT / "tests" / "macos" / "python", "-S", "-I"]
+    for words in ([sys.executable], parents):
+        said = subprocess.run(
+            [*words, look], env={**os.environ, **MACOS}, capture_output=True, text=True
+        )
+        assert said.stdout == "False\n"
+        assert "No such file or directory: '/proc/stat'" in said.stderr

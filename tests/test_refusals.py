@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DUMMY, MAIN, ROOT, SAMPLER, Hbtrack, wait_for
+from conftest import DUMMY, MAIN, ROOT, SAMPLER, SYSTEMS, Hbtrack, wait_for
 
 from hbtrack.cli import main
 
@@ -180,6 +180,7 @@ def test_fault_53_leaving_at_import_is_refused_with_the_way_out(
     refused(hbtrack, "run", path, says=says)
 
 
+@SYSTEMS
 @pytest.mark.parametrize(
     ("end", "says"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TOY, Hbtrack, children, wait_for
+from conftest import SYSTEMS, TOY, Hbtrack, children, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1, "--workers", 2)
 # Where a driver that lives shall end by itself: how long `stop` waits before it kills that.
@@ -67,6 +67,7 @@ def go_on(hbtrack: Hbtrack) -> None:
     assert hbtrack.rows("SELECT max(attempt), count(*) FROM attempts WHERE status = 'interrupted'")
 
 
+@SYSTEMS
 @pytest.mark.parametrize(
     "driver_is",
     ["alive", "dead", pytest.param("frozen", marks=pytest.mark.slow), "dead with its warden"],
@@ -132,18 +133,6 @@ def test_stop_ends_only_the_search_that_it_names(
     hbtrack("stop", "--grace", 0)
 
 
-def test_stop_of_a_driver_elsewhere_is_refused_with_where_it_is(hbtrack: Hbtrack) -> None:
-    driver = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)
-    lock = hbtrack.folder / "hbtrack.db.d" / "1" / "driver.lock"
-    wait_for(lambda: hbtrack.database.exists() and lock.exists() and "pid" in lock.read_text())
-    lock.write_text(lock.read_text().replace(os.uname().nodename, "elsewhere"))
-    assert "on elsewhere" in hbtrack("stop", code=4).stderr
-    assert driver.poll() is None
-    lock.write_text(lock.read_text().replace("elsewhere", os.uname().nodename))
-    hbtrack("stop", "--grace", 0)
-    driver.communicate()
-
-
 def test_stop_during_the_import_of_a_resume_ends_that_too(
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:
@@ -178,7 +167,7 @@ def test_stop_ends_a_script_that_only_starts_after_it_was_killed(
     assert state(hbtrack) == "stopped"
 
 
-def test_one_search_that_cannot_be_stopped_leaves_no_other_running(
+def test_stop_of_a_driver_elsewhere_is_refused_with_where_it_is_and_ends_the_others(
     hbtrack: Hbtrack, stubborn: subprocess.Popen[str]
 ) -> None:
     other = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,13 @@ def belonging(marks: ProcessMarks) -> list[int]:
 
 def names_at_work(prefix: str, folder: Path) -> set[str]:
     """The names, of those with that prefix, of processes with a file of that folder open."""
+    folder = folder.resolve()
     found = {pid: name for pid in _pids() if (name := _name_of(pid)).startswith(prefix)}
-    return {name for pid, name in found.items() if _has_open_in(pid, folder.resolve())}
+    return {
+        name
+        for pid, name in found.items()
+        if any(file.resolve().is_relative_to(folder) for file in _open_files(pid))
+    }
 
 
 def signal_all(marks: ProcessMarks, number: signal.Signals) -> None:
@@ -131,12 +136,6 @@ def has_open(pid: int, file: Path) -> bool:
     return False
 
 
-def _has_open_in(pid: int, folder: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return any(one.resolve().is_relative_to(folder) for one in _open_files(pid))
-    return False
-
-
 # --- what the system tells -----------------------------------------------------------------------
 
 
@@ -174,11 +173,13 @@ def command_of(pid: int) -> list[str]:
     return _read(pid, "cmdline").decode("utf-8", "replace").rstrip("\0").split("\0")
 
 
-def _open_files(pid: int) -> Iterable[Path]:
-    """The open files of a process, by paths that lead to them. Raises OSError if it is gone."""
-    if not LINUX:
-        return [Path(file.path) for file in _ask(pid, "open_files")]
-    return [entry for entry in (_PROC / str(pid) / "fd").iterdir() if entry.exists()]
+def _open_files(pid: int) -> list[Path]:
+    """The open files of a process, by paths that lead to them, as far as we may look."""
+    with contextlib.suppress(OSError):
+        if not LINUX:
+            return [Path(file.path) for file in _ask(pid, "open_files")]
+        return [entry for entry in (_PROC / str(pid) / "fd").iterdir() if entry.exists()]
+    return []
 
 
 def _handle(pid: int) -> int | None:

@@ -142,18 +142,14 @@ def _blocks_backwards(path: Path) -> Iterator[bytes]:
             end = start
 
 
-def _open(path: Path, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
 def _new(path: Path) -> int:
     """An empty file of that name, open for writing: often it is empty still."""
-    flags = os.O_WRONLY | os.O_APPEND
-    file = _open(path, flags)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    file = os.open(path, flags, 0o600)
     if os.fstat(file).st_size:
         os.close(file)
         path.unlink()
-        file = _open(path, flags | os.O_EXCL)
+        file = os.open(path, flags | os.O_EXCL, 0o600)
     return file
 
 

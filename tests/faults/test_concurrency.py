@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TOY, Hbtrack, children, wait_for
+from conftest import ROOT, SYSTEMS, TOY, Hbtrack, children, wait_for
 
 from hbtrack.driver import lock
 from hbtrack.driver.lock import PATIENCE, DriverLock, Owner, owner_of, signal_owner
@@ -257,6 +257,7 @@ def test_fault_72_a_driver_that_wakes_after_another_took_over_writes_nothing_and
     assert hbtrack.rows(started) == [(1, 1), (5, 0)]
 
 
+@SYSTEMS
 def test_fault_71_a_script_that_outlived_its_driver_is_waited_for_and_never_overlapped(
     hbtrack: Hbtrack, script: Script, start: Start
 ) -> None:
