@@ -31,7 +31,7 @@ from hbtrack.core.schedule import make_schedule
 from hbtrack.driver.interfaces import Running, StopRequest, Tolerances
 from hbtrack.report.live.progress import Progress
 from hbtrack.script.command import make_command
-from hbtrack.searches.session import Settings
+from hbtrack.searches.file import Settings
 from hbtrack.searches.start import start_search
 
 SCRIPT = """

@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     with ended_by_signals("The check was stopped; what it ran is ended, its copies are removed."):
         found = list(_shown(check, args))
     if args.format == "json":
-        tables.write(_document(check, found))
+        _write_document(check, found)
     else:
         tables.write("\n".join(_conclusion(found, args)))
     fails = any(finding.status is Status.FAIL for finding in found)
@@ -126,8 +126,8 @@ def _conclusion(found: list[Finding], args: argparse.Namespace) -> Iterator[str]
         yield f"{numbers}. It fits: hbtrack run {printable(words)}"
 
 
-def _document(check: Check, found: list[Finding]) -> str:
-    return tables.document(
+def _write_document(check: Check, found: list[Finding]) -> None:
+    tables.write_document(
         "hbtrack.check/1",
         script=check.command.script,
         script_args=check.command.script_args,

@@ -1,8 +1,7 @@
-"""What `run` and `resume` share: signals, what is shown, and how it ends."""
+"""What the commands share that change a search: signals, what is shown, and how it ends."""
 
 import argparse
 import os
-import shlex
 import signal
 import sys
 import time
@@ -10,20 +9,24 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hbtrack.cli import complain, more, show_error
+from hbtrack.cli.advice import to_type
 from hbtrack.core.limits import Reached
 from hbtrack.core.records import Limits, Resources, Search, SearchStatus
-from hbtrack.database.location import search_folder
+from hbtrack.database.location import existing_database
 from hbtrack.driver.interfaces import StopRequest, Tolerances
 from hbtrack.driver.lock import owned
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, UsageError
 from hbtrack.report.live.progress import Progress, can_redraw
 from hbtrack.report.state import state_of
-from hbtrack.searches.session import Session, Settings
-from hbtrack.searches.start import session_to_end
-from hbtrack.store.reading import connected, rows
-from hbtrack.text import budget, option
+from hbtrack.searches.file import DatabaseFile, Settings
+from hbtrack.searches.session import Session, own
+from hbtrack.searches.terms import Options
+from hbtrack.store.catalogue import chosen_searches
+from hbtrack.store.reading import rows
+from hbtrack.text import budget
 
 MAX_LOST = 5
 PATIENCE = 60
@@ -34,6 +37,13 @@ them and is not yet recorded may be a script's answer to it.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
+def file_to_end(args: argparse.Namespace, grace: float = 0.0) -> DatabaseFile:
+    """The database that is there, for drivers that start nothing and ask no script anything."""
+    tolerances = Tolerances(grace, max_lost=0, max_log=0)
+    settings = Settings(0.0, tolerances, _from_environment("HBTRACK_PATIENCE", PATIENCE), complain)
+    return DatabaseFile(existing_database(args.db), settings)
+
+
 def settings_of(args: argparse.Namespace) -> Settings:
     """How this start is to be run. HBTRACK_MAX_LOST is for those who kill scripts on purpose."""
     return Settings(
@@ -41,24 +51,36 @@ def settings_of(args: argparse.Namespace) -> Settings:
         tolerances=Tolerances(
             args.grace, _from_environment("HBTRACK_MAX_LOST", MAX_LOST), args.max_log
         ),
-        patience=patience(),
+        patience=_from_environment("HBTRACK_PATIENCE", PATIENCE),
         say=(lambda _text: None) if args.quiet else complain,
     )
 
 
-def settings_to_end(grace: float, *, quiet: bool = False) -> Settings:
-    """How a driver is run that starts nothing and asks the script nothing."""
-    return Settings(
-        import_timeout=0.0,
-        tolerances=Tolerances(grace, max_lost=0, max_log=0),
-        patience=patience(),
-        say=(lambda _text: None) if quiet else complain,
-    )
+def options_of(args: argparse.Namespace) -> Options:
+    """Where attempts run, and the limits, as typed."""
+
+    def typed(kind: type[Any]) -> Any:
+        return kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__})
+
+    return Options(typed(Resources), typed(Limits), frozenset(args.given))
 
 
-def patience() -> int:
-    """Seconds to wait for a disk that is full or a database that is locked."""
-    return _from_environment("HBTRACK_PATIENCE", PATIENCE)
+def searches_of(file: DatabaseFile, args: argparse.Namespace) -> list[Search]:
+    """The stored searches that `--identity` means. Raises NotFound when it means none."""
+    with file.transaction() as connection:
+        return chosen_searches(connection, args.identity)
+
+
+def search_of(file: DatabaseFile, args: argparse.Namespace) -> Search:
+    """The one search that `--identity` means. Raises UsageError when it means several."""
+    search, *others = found = searches_of(file, args)
+    if others:
+        names = ", ".join(one.run_identity for one in found[:5])
+        raise UsageError(
+            f"{args.identity!r} means {len(found)} searches; name one: {names}.",
+            see="several-searches",
+        )
+    return search
 
 
 def _from_environment(name: str, default: int) -> int:
@@ -70,16 +92,17 @@ def _from_environment(name: str, default: int) -> int:
 
 def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None = None) -> int:
     """Drive one search, or only end what runs if a stop is asked for already; the exit status."""
+    if session.finished:
+        return _finished(session, args)
     stop = stop or StopRequest()
-
-    how = shown_as(args.progress) if not args.quiet else "off"
+    how = _shown_as(args.progress) if not args.quiet else "off"
 
     def observer(folder: Path) -> Progress:
         return Progress(
             folder,
             session.search.run_identity,
             lines=how == "lines",
-            live=session.path if how == "live" else None,
+            live=session.file.path if how == "live" else None,
             say=session.settings.say,
         )
 
@@ -91,46 +114,112 @@ def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None =
     except Exception:  # the outermost: what is a defect of hbtrack's own
         return _crashed(session)
     if status is SearchStatus.FINISHED:
-        show_finished(args, session.search)
-        return os.EX_OK
-    options = command_options(args, session.search)
+        return _finished(session, args)
     if stop.reached:
-        return _at_limit(stop.reached, options)
+        return _at_limit(stop.reached, session, args)
     complain(f"Stopped by {stop.name}; everything finished is kept.")
-    complain(f"To go on: hbtrack resume {options}")
+    complain(f"To go on: {to_type(args, session.search.run_identity, 'resume')}")
     return INTERRUPTED
 
 
-def shown_as(progress: str) -> str:
+def _shown_as(progress: str) -> str:
     """What `--progress` means here: live, lines or off."""
     if progress != "auto":
         return progress
     return "live" if can_redraw(sys.stderr) else "lines"
 
 
-def resources_of(args: argparse.Namespace) -> Resources:
-    """Where attempts run, as typed."""
-    return Resources(**{name: getattr(args, name) for name in Resources.__dataclass_fields__})
+def _finished(session: Session, args: argparse.Namespace) -> int:
+    """Show the best of a finished search, from the views; the exit status."""
+    if args.quiet:
+        return os.EX_OK
+    identity = session.search.run_identity
+    query = "SELECT * FROM searches WHERE run_identity = ?"
+    with session.file.database() as database:
+        (row,) = rows(database.connection, query, [identity])
+    done = f"{identity} is finished: {row['evaluations_done']} evaluations done, "
+    done += f"{row['evaluations_failed']} failed."
+    if row["best_loss"] is None and row["evaluations_failed"]:
+        done += " Nothing has a loss: `hbtrack report` shows why."
+    complain(done)
+    if row["best_loss"] is not None:
+        complain(
+            f"Best {row['best_loss']!r} at {budget(row['best_epochs'])}: {row['best_config_id']}"
+        )
+    complain(f"More: {to_type(args, identity, 'report')}")
+    return os.EX_OK
 
 
-def limits_of(args: argparse.Namespace) -> Limits:
-    """The limits as typed."""
-    return Limits(**{name: getattr(args, name) for name in Limits.__dataclass_fields__})
-
-
-def _at_limit(reached: Reached, options: str) -> int:
+def _at_limit(reached: Reached, session: Session, args: argparse.Namespace) -> int:
     """Say why the search stopped; the exit status."""
+    retry, resume = (
+        to_type(args, session.search.run_identity, verb) for verb in ("retry", "resume")
+    )
     complain(f"Stopped: {reached.reason}. Everything finished is kept.")
     if reached.to_go_on:
-        first = f"hbtrack retry {options}, then " if reached.once else ""
-        complain(f"To go on: {first}hbtrack resume {options}, and {reached.to_go_on}.")
+        first = f"{retry}, then " if reached.once else ""
+        complain(f"To go on: {first}{resume}, and {reached.to_go_on}.")
     else:
-        complain(f"When the script is mended: hbtrack retry {options}")
-        complain(f"Then, or to go on all the same: hbtrack resume {options}")
+        complain(f"When the script is mended: {retry}")
+        complain(f"Then, or to go on all the same: {resume}")
     if reached.failure:
         complain(more(see="stopped-by-failures"))
         return HbtrackError.exit_code
     return os.EX_OK
+
+
+def _crashed(session: Session) -> int:
+    """A defect: its traceback on stderr and in the log; the scripts go on and are adopted."""
+    text = traceback.format_exc()
+    log = session.lock.folder / "log"
+    with log.open("a", encoding="utf-8") as file:
+        file.write(text)
+    complain(text)
+    defect = HbtrackError(
+        f"this is a defect of hbtrack; the traceback is also in {log}. Everything recorded is "
+        "kept and running scripts go on: `hbtrack resume` takes them over.",
+        see="defect",
+    )
+    show_error(defect)
+    return defect.exit_code
+
+
+# --- searches that nobody drives -----------------------------------------------------------------
+
+
+def settle_dead(file: DatabaseFile, search: Search) -> None:
+    """Record what became of attempts whose processes and driver have died, if there are any.
+
+    Raises Conflict when one of them, or a driver, is alive.
+    """
+    require_dead(file, search)
+    with file.database() as database:
+        open_attempts = rows(database.connection, _OPEN, [search.run_identity])
+    if open_attempts:
+        stop = StopRequest(time.time(), "settling")
+        with own(file, search) as session, _stop_signals(stop) as on_wake:
+            session.drive(lambda folder: Progress(folder, search.run_identity), stop, on_wake)
+
+
+def require_dead(file: DatabaseFile, search: Search) -> None:
+    """Raise Conflict when a driver or a script of the search is alive."""
+    with file.database() as database:
+        state = state_of(database.connection, file.path, search.run_identity)
+    if state.owner:
+        raise owned(search.run_identity, state.owner)
+    if state.word == "orphaned":
+        raise Conflict(
+            f"Scripts of {search.run_identity!r} still run, although their hbtrack is dead. "
+            "Nothing was changed; type `hbtrack resume` to go on with them, or `hbtrack stop` to "
+            "end them.",
+            see="scripts-still-run",
+        )
+
+
+_OPEN = "SELECT 1 FROM attempts WHERE run_identity = ? AND finished_at IS NULL LIMIT 1"
+
+
+# --- signals -------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -195,80 +284,3 @@ def _stop_signals(stop: StopRequest) -> Iterator[Callable[[int], None]]:
 
     with _handling(ask):
         yield on_wake
-
-
-def _crashed(session: Session) -> int:
-    """A defect: its traceback on stderr and in the log; the scripts go on and are adopted."""
-    text = traceback.format_exc()
-    log = search_folder(session.path, session.search.pk) / "log"
-    with log.open("a", encoding="utf-8") as file:
-        file.write(text)
-    complain(text)
-    defect = HbtrackError(
-        f"this is a defect of hbtrack; the traceback is also in {log}. Everything recorded is "
-        "kept and running scripts go on: `hbtrack resume` takes them over.",
-        see="defect",
-    )
-    show_error(defect)
-    return defect.exit_code
-
-
-def settle_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
-    """Record what became of attempts whose processes and driver have died, if there are any.
-
-    Raises Conflict when one of them, or a driver, is alive.
-    """
-    require_dead(path, search, args)
-    with connected(args.db) as connection:
-        open_attempts = rows(connection, _OPEN, [search.run_identity])
-    if open_attempts:
-        session = session_to_end(path, search, settings_to_end(0.0))
-        stop = StopRequest(time.time(), "settling")
-        with _stop_signals(stop) as on_wake:
-            session.drive(_silent(search), stop, on_wake)
-
-
-def require_dead(path: Path, search: Search, args: argparse.Namespace) -> None:
-    """Raise Conflict when a driver or a script of the search is alive."""
-    with connected(args.db) as connection:
-        state = state_of(connection, path, search.run_identity)
-    if state.owner:
-        raise owned(search.run_identity, state.owner)
-    if state.word == "orphaned":
-        raise Conflict(
-            f"Scripts of {search.run_identity!r} still run, although their hbtrack is dead. "
-            "Nothing was changed; type `hbtrack resume` to go on with them, or `hbtrack stop` to "
-            "end them.",
-            see="scripts-still-run",
-        )
-
-
-_OPEN = "SELECT 1 FROM attempts WHERE run_identity = ? AND finished_at IS NULL LIMIT 1"
-
-
-def _silent(search: Search) -> Callable[[Path], Progress]:
-    return lambda folder: Progress(folder, search.run_identity)
-
-
-def show_finished(args: argparse.Namespace, search: Search) -> None:
-    """The best of a finished search, from the views."""
-    if args.quiet:
-        return
-    query = "SELECT * FROM searches WHERE run_identity = ?"
-    with connected(args.db) as connection:
-        (row,) = rows(connection, query, [search.run_identity])
-    done = f"{search.run_identity} is finished: {row['evaluations_done']} evaluations done, "
-    done += f"{row['evaluations_failed']} failed."
-    if row["best_loss"] is None and row["evaluations_failed"]:
-        done += " Nothing has a loss: `hbtrack report` shows why."
-    complain(done)
-    if row["best_loss"] is not None:
-        complain(
-            f"Best {row['best_loss']!r} at {budget(row['best_epochs'])}: {row['best_config_id']}"
-        )
-    complain(f"More: hbtrack report {command_options(args, search)}")
-
-
-def command_options(args: argparse.Namespace, search: Search) -> str:
-    """What names this search in another command, as a shell takes it."""
-    return shlex.join([*option("--identity", search.run_identity), *option("--db", args.db)])

@@ -9,9 +9,8 @@ from hbtrack.cli.advice import to_type
 from hbtrack.cli.explain import sections
 from hbtrack.core.failure_causes import Cause, cause_of
 from hbtrack.core.records import AttemptStatus, Verdict
-from hbtrack.errors import NotFound
 from hbtrack.report.failures import FailureGroup, failure_groups
-from hbtrack.store.reading import Row, connected, match_identity, rows
+from hbtrack.store.reading import Row, chosen_names, rows, snapshot
 from hbtrack.text import budget, duration, option, printable
 
 LAST = 15
@@ -22,21 +21,16 @@ _QUERY = "SELECT run_identity, evaluations_failed, evaluations_done, timeout FRO
 
 def main(args: argparse.Namespace) -> int:
     """Show the failures of each search that matches; exit 0 also when there is none."""
-    with connected(args.db) as connection:
-        connection.execute("BEGIN")  # one moment of a search that may be running
+    with snapshot(args.db) as connection:
+        chosen = chosen_names(connection, args.identity, some=True)
         searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
-        if not searches:
-            raise NotFound(
-                "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
-            )
-        chosen = match_identity(list(searches), args.identity)
         found = {name: failure_groups(connection, name, args.top) for name in chosen}
     if args.format == "json":
         content = [
             {"run_identity": name, "groups": [asdict(group) for group in groups]}
             for name, groups in found.items()
         ]
-        tables.write(tables.document("hbtrack.errors/1", searches=content))
+        tables.write_document("hbtrack.errors/1", searches=content)
     else:
         texts = (_text(searches[name], groups, args) for name, groups in found.items())
         tables.write("\n\n".join(texts))

@@ -11,9 +11,9 @@ from typing import TextIO
 
 from hbtrack.cli import complain, tables
 from hbtrack.database.dictionary import DICTIONARY
-from hbtrack.errors import NotFound, UsageError
+from hbtrack.errors import UsageError
 from hbtrack.faults import fault_point
-from hbtrack.store.reading import all_identities, connected, match_identity, view_rows
+from hbtrack.store.reading import chosen_names, snapshot, view_rows
 
 
 def main(args: argparse.Namespace) -> int:
@@ -27,14 +27,9 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(
             f"--raw is about cells of csv; {args.form} is as it is. Leave it out.", see="usage"
         )
-    with connected(args.db) as connection:
+    with snapshot(args.db) as connection:
         connection.row_factory = None
-        connection.execute("BEGIN")
-        chosen = match_identity(all_identities(connection), args.identity)
-        if not chosen:
-            raise NotFound(
-                "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
-            )
+        chosen = chosen_names(connection, args.identity, some=True)
         with _appears_whole(target) as partial:
             if args.form == "json":
                 _write_document(connection, args.identity, partial)

@@ -4,7 +4,6 @@ import argparse
 import codecs
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +13,7 @@ from hbtrack.driver.lock import owner_of
 from hbtrack.report.config import find_config
 from hbtrack.report.logs import Attempt, Printed, find_attempt
 from hbtrack.report.width import shortened, width_of
-from hbtrack.store.reading import connected, match_identity, rows
+from hbtrack.store.reading import chosen_names, connected
 from hbtrack.text import budget, printable
 
 POLL_SECONDS = 0.2
@@ -25,8 +24,8 @@ _Decoder = codecs.getincrementaldecoder("utf-8")
 def main(args: argparse.Namespace) -> int:
     """Show what the attempt printed; exit 3 when there is none."""
     with connected(args.db) as connection:
-        names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
-        found = find_config(connection, match_identity(names, args.identity), args.config)
+        chosen = chosen_names(connection, args.identity, some=True)
+        found = find_config(connection, chosen, args.config)
         attempt = find_attempt(
             connection, database_path(args.db), *found, args.epochs, args.attempt
         )
@@ -119,26 +118,21 @@ class _Shown:
                 state = shortened(_last_state(text), width - 1)
                 self._in_place = width_of(state)
                 tables.write(state, end="\r")
-                _flush()
+                tables.flush()
 
     def _write(self, stream: str, lines: Sequence[str]) -> None:
         self._clear()
         if self.title != self.titled(stream):
-            _flush()
+            tables.flush()
             self.title = self.titled(stream)
             complain(f"--- {self.title} ---")
         tables.write("\n".join(map(_last_state, lines)))
-        _flush()
+        tables.flush()
 
     def _clear(self) -> None:
         if self._in_place:
             tables.write(" " * self._in_place, end="\r")
             self._in_place = 0
-
-
-def _flush() -> None:
-    if sys.stdout is not None:
-        sys.stdout.flush()
 
 
 def _last_state(line: str) -> str:

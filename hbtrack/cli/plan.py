@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
         if simulation:
             totals |= {"workers": args.workers, "epochs_of_wall_time": round(simulation.makespan)}
             totals["utilisation"] = round(simulation.utilisation, 4)
-        tables.write(tables.document("hbtrack.plan/1", **content, totals=totals))
+        tables.write_document("hbtrack.plan/1", **content, totals=totals)
         return 0
     tables.write(tables.table(rungs, args.format))
     if args.format in ("simple", "github"):

@@ -12,13 +12,13 @@ from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
 from hbtrack.core.records import unix
 from hbtrack.database.location import database_path
-from hbtrack.errors import NotFound, UsageError
+from hbtrack.errors import UsageError
 from hbtrack.report.agreement import GOOD, Agreement, agreement
 from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
 from hbtrack.report.state import state_of
 from hbtrack.report.width import shortened, width_of
-from hbtrack.store.reading import Row, connected, match_identity, rows
+from hbtrack.store.reading import Row, chosen_names, rows, snapshot
 from hbtrack.text import budget, duration, printable
 
 FAILURES = 5
@@ -68,14 +68,8 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(
             f"A page has all of a search: leave --{others[0]} out, or --html.", see="usage"
         )
-    with connected(args.db) as connection:
-        connection.execute("BEGIN")  # one moment of a search that may be running
-        names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
-        if not names:
-            raise NotFound(
-                "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
-            )
-        chosen = match_identity(names, args.identity)
+    with snapshot(args.db) as connection:
+        chosen = chosen_names(connection, args.identity, some=True)
         if args.html:
             from hbtrack.cli import page  # noqa: PLC0415 - only a page needs a template engine
 
@@ -84,11 +78,8 @@ def main(args: argparse.Namespace) -> int:
         limit = None if args.all else args.top
         reports = [_read(connection, args, name, limit) for name in chosen]
     if args.format == "json":
-        tables.write(
-            tables.document(
-                "hbtrack.report/1", searches=[_as_json(report, limit) for report in reports]
-            )
-        )
+        searches = [_as_json(report, limit) for report in reports]
+        tables.write_document("hbtrack.report/1", searches=searches)
     elif args.format in ("csv", "tsv"):
         tables.write(_separated(reports, args.format))
     else:
@@ -104,7 +95,7 @@ def _read(
     return Report(
         search,
         state,
-        _left(connection, name) if state == "running" else None,
+        _time_left(connection, name) if state == "running" else None,
         rows(connection, _RUNNING, [name]) if state in ("running", "orphaned") else [],
         ranking(connection, name, args.sort, limit),
         failure_counts(connection, name),
@@ -112,7 +103,7 @@ def _read(
     )
 
 
-def _left(connection: sqlite3.Connection, name: str) -> str | None:
+def _time_left(connection: sqlite3.Connection, name: str) -> str | None:
     from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
 
     left = remaining(connection, name)
@@ -214,9 +205,7 @@ def _table(report: Report, args: argparse.Namespace) -> list[str]:
     if width := tables.terminal_width():
         lines = _shortened(lines, width - tables.wide(lines, needed[:-1]))
     shown = tables.fitting(lines, columns, more)
-    text = tables.table(lines, "simple", shown)
-    left_out = tables.left_out(columns, shown)
-    return [f"{text}\n{left_out}" if left_out else text]
+    return [tables.table(lines, "simple", shown) + tables.left_out(columns, shown)]
 
 
 def _for_the_eye(line: Row) -> Row:

@@ -4,61 +4,37 @@ import argparse
 import os
 
 from hbtrack.cli import complain, show_error
-from hbtrack.cli.driving import (
-    drive,
-    limits_of,
-    patience,
-    resources_of,
-    settings_of,
-    stoppable,
-)
+from hbtrack.cli.driving import drive, options_of, searches_of, settings_of, stoppable
 from hbtrack.core.records import Search, SearchStatus
 from hbtrack.database.location import existing_database
-from hbtrack.database.upgrade import writable
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, NotFound
+from hbtrack.searches.file import DatabaseFile
+from hbtrack.searches.session import own
 from hbtrack.searches.start import resume_search
-from hbtrack.store.catalogue import read_searches
-from hbtrack.store.reading import match_identity
 
 
 def main(args: argparse.Namespace) -> int:
     """Drive every unfinished search that matches; the worst exit status of them."""
-    with stoppable():
-        return _resume(args)
+    with stoppable(), DatabaseFile(existing_database(args.db), settings_of(args)) as file:
+        chosen = searches_of(file, args)
+        if not chosen:
+            raise NotFound(
+                f"There is no search in {file.path}; start one with `hbtrack run SCRIPT`.",
+                see="no-search",
+            )
+        todo = [search for search in chosen if search.status is not SearchStatus.FINISHED]
+        if todo:
+            return _drive_all(file, todo, args)
+    complain(f"Nothing to go on with: {_count(chosen)} finished. `hbtrack report` shows the best.")
+    return os.EX_OK
 
 
-def _resume(args: argparse.Namespace) -> int:
-    path = existing_database(args.db)
-    with writable(path, complain, busy_seconds=patience()) as database:
-        searches = {search.run_identity: search for search in read_searches(database)}
-    if not searches:
-        raise NotFound(
-            f"There is no search in {path}; start one with `hbtrack run SCRIPT`.", see="no-search"
-        )
-    chosen = [searches[name] for name in match_identity(list(searches), args.identity)]
-    todo = [search for search in chosen if search.status is not SearchStatus.FINISHED]
-    if not todo:
-        complain(
-            f"Nothing to go on with: {_count(chosen)} finished. `hbtrack report` shows the best."
-        )
-        return os.EX_OK
-    return _drive_all(todo, args)
-
-
-def _drive_all(todo: list[Search], args: argparse.Namespace) -> int:
-    path = existing_database(args.db)
+def _drive_all(file: DatabaseFile, todo: list[Search], args: argparse.Namespace) -> int:
     ran, refused = [], []
     for search in todo:
         try:
-            session = resume_search(
-                path,
-                search,
-                resources=resources_of(args),
-                limits=limits_of(args),
-                given=args.given,
-                settings=settings_of(args),
-            )
-            ran.append(drive(session, args))
+            with own(file, search) as session:  # before its script is imported, which may be slow
+                ran.append(drive(resume_search(session, options_of(args)), args))
         except Interrupted:
             raise
         except HbtrackError as error:  # the others are gone on with all the same

@@ -4,14 +4,12 @@ import argparse
 import os
 
 from hbtrack.cli import complain, show_error
-from hbtrack.cli.driving import command_options, patience, settings_to_end, settle_dead, stoppable
+from hbtrack.cli.advice import to_type
+from hbtrack.cli.driving import file_to_end, searches_of, settle_dead, stoppable
 from hbtrack.core.records import Search
-from hbtrack.database.location import existing_database
-from hbtrack.database.upgrade import writable
 from hbtrack.errors import Conflict, HbtrackError, NotFound
 from hbtrack.searches.retry import Failure, Retried, retry_failures
-from hbtrack.store.catalogue import read_searches
-from hbtrack.store.reading import match_identity
+from hbtrack.searches.session import own
 from hbtrack.text import budget, printable
 
 SHOWN = 10
@@ -23,29 +21,20 @@ def main(args: argparse.Namespace) -> int:
 
     3 when no failure is meant, 4 when none of them can be taken back.
     """
-    with stoppable():
-        return _retry(args)
-
-
-def _retry(args: argparse.Namespace) -> int:
-    path = existing_database(args.db)
-    with writable(path, complain, busy_seconds=patience()) as database:
-        searches = {search.run_identity: search for search in read_searches(database)}
-    chosen = [searches[name] for name in match_identity(list(searches), args.identity)]
     found, queued, codes = 0, 0, []
-    for search in chosen:
-        try:
-            settle_dead(path, search, args)
-            retried = retry_failures(
-                path, search, lambda one: _is_meant(one, args), settings_to_end(0.0)
-            )
-        except HbtrackError as error:
-            show_error(error)
-            codes.append(error.exit_code)
-            continue
-        found += len(retried.queued) + len(retried.refused)
-        queued += len(retried.queued)
-        _say(args, search, retried)
+    with stoppable(), file_to_end(args) as file:
+        for search in searches_of(file, args):
+            try:
+                settle_dead(file, search)
+                with own(file, search) as session:
+                    retried = retry_failures(session, lambda failure: _is_meant(failure, args))
+            except HbtrackError as error:
+                show_error(error)
+                codes.append(error.exit_code)
+                continue
+            found += len(retried.queued) + len(retried.refused)
+            queued += len(retried.queued)
+            _say(args, search, retried)
     if codes:
         return max(codes)
     if not found:
@@ -73,6 +62,6 @@ def _say(args: argparse.Namespace, search: Search, retried: Retried) -> None:
         count = len(retried.queued)
         what = "1 failed evaluation is" if count == 1 else f"{count} failed evaluations are"
         complain(
-            f"{search.run_identity}: {what} queued again. To run: hbtrack resume "
-            f"{command_options(args, search)}"
+            f"{search.run_identity}: {what} queued again. To run: "
+            f"{to_type(args, search.run_identity, 'resume')}"
         )

@@ -3,17 +3,16 @@
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from hbtrack.cli import complain
-from hbtrack.cli.driving import patience, require_dead, settings_to_end, stoppable
+from hbtrack.cli.driving import file_to_end, require_dead, search_of, stoppable
 from hbtrack.core.records import Search
-from hbtrack.database.location import existing_database, search_folder
-from hbtrack.database.upgrade import writable
+from hbtrack.database.location import search_folder
 from hbtrack.errors import HbtrackError, UsageError
+from hbtrack.searches.file import DatabaseFile
 from hbtrack.searches.remove import remove_search
-from hbtrack.store.catalogue import read_searches
-from hbtrack.store.reading import connected, match_identity, rows
+from hbtrack.searches.session import own
+from hbtrack.store.reading import rows
 from hbtrack.text import printable
 
 _COUNTS = """
@@ -23,39 +22,28 @@ FROM attempts WHERE run_identity = ?"""
 
 def main(args: argparse.Namespace) -> int:
     """Remove the search that is meant, after asking; exit 4 when it, or a script of it, runs."""
-    with stoppable():
-        path = existing_database(args.db)
-        search = _meant(path, args)
-        require_dead(path, search, args)
+    with stoppable(), file_to_end(args) as file:
+        search = search_of(file, args)
+        require_dead(file, search)
         if not args.yes:
             _require_terminal()
-        complain(_what_goes(path, search, args))
+        complain(_what_goes(file, search))
         if not (args.yes or _is_wanted(search)):
             raise HbtrackError("Nothing was removed.", see="not-removed")
-        require_dead(path, search, args)  # the answer may have taken long
-        remove_search(path, search, settings_to_end(0.0))
+        require_dead(file, search)  # the answer may have taken long
+        with own(file, search) as session:
+            remove_search(session)
         complain(f"Removed {printable(search.run_identity)}.")
     return os.EX_OK
 
 
-def _meant(path: Path, args: argparse.Namespace) -> Search:
-    with writable(path, complain, busy_seconds=patience()) as database:
-        searches = {search.run_identity: search for search in read_searches(database)}
-    names = match_identity(list(searches), args.identity)
-    if len(names) > 1:
-        raise UsageError(
-            f"{args.identity!r} means {len(names)} searches; name one: {', '.join(names[:5])}.",
-            see="several-searches",
-        )
-    return searches[names[0]]
-
-
-def _what_goes(path: Path, search: Search, args: argparse.Namespace) -> str:
-    with connected(args.db) as connection:
-        (count,) = rows(connection, _COUNTS, [search.run_identity])
+def _what_goes(file: DatabaseFile, search: Search) -> str:
+    with file.database() as database:
+        (count,) = rows(database.connection, _COUNTS, [search.run_identity])
+    folder = search_folder(file.path, search.pk)
     return (
         f"This removes {search.run_identity} for good: {count['evaluations']} evaluations, "
-        f"{count['attempts']} attempts with their output, and {search_folder(path, search.pk)}\n"
+        f"{count['attempts']} attempts with their output, and {folder}\n"
         f"What its script {search.command.script} has saved itself stays, checkpoints too; it ran "
         f"in {search.command.cwd}"
     )

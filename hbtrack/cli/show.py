@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
+from hbtrack.core.records import facts_of
 from hbtrack.report.config import Config, find_config, read_config
 from hbtrack.report.width import shortened, width_of
-from hbtrack.store.reading import connected, match_identity, rows
+from hbtrack.store.reading import chosen_names, snapshot
 from hbtrack.text import budget, printable
 
 LAST = 5
@@ -19,30 +20,14 @@ TALLEST = 3
 
 def main(args: argparse.Namespace) -> int:
     """Show a config; exit 3 when none, or more than one, may be meant."""
-    with connected(args.db) as connection:
-        connection.execute("BEGIN")  # one moment of a search that may be running
-        names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
-        chosen = match_identity(names, args.identity)
+    with snapshot(args.db) as connection:
+        chosen = chosen_names(connection, args.identity, some=True)
         config = read_config(connection, *find_config(connection, chosen, args.config))
     if args.format == "json":
-        tables.write(_as_json(config))
+        tables.write_document("hbtrack.show/1", **facts_of(config), command=config.command)
     else:
         tables.write("\n\n".join(_parts(config, args)))
     return 0
-
-
-def _as_json(config: Config) -> str:
-    return tables.document(
-        "hbtrack.show/1",
-        run_identity=config.run_identity,
-        config_id=config.config_id,
-        params=config.params,
-        best=config.best,
-        path=config.path,
-        attempts=config.attempts,
-        cwd=config.cwd,
-        command=config.command,
-    )
 
 
 def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:

@@ -15,7 +15,7 @@ from hbtrack.cli import show_error, tables
 from hbtrack.database.location import database_path
 from hbtrack.errors import HbtrackError, UsageError
 from hbtrack.report.queries import Query, find_query, named_queries
-from hbtrack.store.reading import all_identities, connected, glob_of
+from hbtrack.store.reading import connected, glob_of
 
 MAX_VALUE_BYTES = 100_000_000  # the longest text that a query may build
 
@@ -59,7 +59,7 @@ def _list(args: argparse.Namespace) -> int:
         for query in named_queries(database_path(args.db)).values()
     ]
     if args.format == "json":
-        tables.write(tables.document("hbtrack.queries/1", queries=rows))
+        tables.write_document("hbtrack.queries/1", queries=rows)
         return 0
     columns = ["name", "answers", "from"]
     if args.format == "simple" and all(row["from"] == "hbtrack" for row in rows):
@@ -98,7 +98,7 @@ def _answer(args: argparse.Namespace, query: str) -> int:
                 "WHERE run_identity GLOB :identity",
                 see="bad-query",
             )
-        values = {"identity": glob_of(all_identities(connection), args.identity)}
+        values = {"identity": glob_of(connection, args.identity)}
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         # Their first use needs more rights than any query is given.
         connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").close()
@@ -107,7 +107,7 @@ def _answer(args: argparse.Namespace, query: str) -> int:
     names = _distinct(columns)
     rows = [dict(zip(names, line, strict=True)) for line in cells]
     if args.format == "json":
-        tables.write(tables.document("hbtrack.sql/1", columns=names, rows=rows))
+        tables.write_document("hbtrack.sql/1", columns=names, rows=rows)
     else:
         tables.write(tables.fitted(rows, args.format, names))
     return 0
@@ -126,7 +126,7 @@ def _rows(
     time_limit = min(time_limit, threading.TIMEOUT_MAX / 2)
     timer = threading.Timer(time_limit, connection.interrupt)
     # interrupt() works between steps of the query only; one long function call is cut short here.
-    last_resort = threading.Timer(time_limit + 1, _give_up, [time_limit])
+    last_resort = threading.Timer(time_limit + 1, _end_process, [time_limit])
     for thread in (timer, last_resort):
         thread.daemon = True
         thread.start()
@@ -174,7 +174,8 @@ def _too_long(time_limit: float) -> HbtrackError:
     )
 
 
-def _give_up(time_limit: float) -> None:
+def _end_process(time_limit: float) -> None:
+    """Refuse a query that cannot be interrupted, and end hbtrack with it."""
     error = _too_long(time_limit)
     show_error(error)
     os._exit(error.exit_code)

@@ -1,13 +1,20 @@
 """`hbtrack status`: every search in a line, as it is now."""
 
 import argparse
+import sqlite3
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hbtrack.cli import tables
 from hbtrack.database.location import database_path
-from hbtrack.report.state import state_of
+from hbtrack.report.state import State, state_of
 from hbtrack.report.width import shortened
-from hbtrack.store.reading import Row, connected, match_identity, rows
+from hbtrack.store.reading import Row, chosen_names, connected, rows
 from hbtrack.text import printable
+
+if TYPE_CHECKING:  # slow to import
+    from hbtrack.core.estimate import Range
 
 _QUERY = """
 SELECT run_identity, status, epochs_done, epochs_planned, evaluations_done, evaluations_failed,
@@ -51,52 +58,63 @@ def main(args: argparse.Namespace) -> int:
     return _show(args)
 
 
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """A search as it is now."""
+
+    search: Row
+    state: State
+    left: "Range | None"  # how long it still takes
+
+
 def _show(args: argparse.Namespace) -> int:
     with connected(args.db) as connection:
+        chosen = chosen_names(connection, args.identity)
         searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
-        chosen = match_identity(list(searches), args.identity)
-        path = database_path(args.db)
-        states = {name: state_of(connection, path, name) for name in chosen}
-        running = [name for name in chosen if states[name].word == "running"]
-        if running:  # a search that does not run takes no time
-            from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
-
-            lefts = {name: remaining(connection, name) for name in running}
-        else:
-            lefts = {}
+        found = [_look(connection, searches[name], database_path(args.db)) for name in chosen]
     if args.format == "json":
-        content = [
-            {
-                **searches[name],
-                "state": states[name].word,
-                "left_low": left.low if (left := lefts.get(name)) else None,
-                "left_high": left.high if left else None,
-                "driver": {"host": owner.host, "pid": owner.pid, "since": owner.since}
-                if (owner := states[name].owner)
-                else None,
-            }
-            for name in chosen
-        ]
-        tables.write(tables.document("hbtrack.status/1", searches=content))
+        tables.write_document("hbtrack.status/1", searches=[_as_json(now) for now in found])
         return 0
-    lines = [
-        {
-            **searches[name],
-            "state": states[name].word,
-            "epochs": f"{searches[name]['epochs_done']}/{searches[name]['epochs_planned']}",
-            "evaluations": f"{_ended(searches[name])}/{searches[name]['evaluations_planned']}",
-            "failed": searches[name]["evaluations_failed"],
-            "left": str(lefts.get(name) or ""),
-            "driver": str(states[name].owner or ""),
-        }
-        for name in chosen
-    ]
-    tables.write(
-        _for_the_eye(lines)
-        if args.format == "simple"
-        else tables.table(lines, args.format, COLUMNS)
-    )
+    lines = [_line(now) for now in found]
+    if args.format == "simple":
+        tables.write(_for_the_eye(lines))
+    else:
+        tables.write(tables.table(lines, args.format, COLUMNS))
     return 0
+
+
+def _look(connection: sqlite3.Connection, search: Row, path: Path) -> _Now:
+    name = search["run_identity"]
+    state = state_of(connection, path, name)
+    if state.word != "running":  # it takes no time
+        return _Now(search, state, None)
+    from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
+
+    return _Now(search, state, remaining(connection, name))
+
+
+def _as_json(now: _Now) -> Row:
+    return {
+        **now.search,
+        "state": now.state.word,
+        "left_low": now.left.low if now.left else None,
+        "left_high": now.left.high if now.left else None,
+        "driver": asdict(now.state.owner) if now.state.owner else None,
+    }
+
+
+def _line(now: _Now) -> Row:
+    search = now.search
+    ended = search["evaluations_done"] + search["evaluations_failed"]
+    return {
+        **search,
+        "state": now.state.word,
+        "epochs": f"{search['epochs_done']}/{search['epochs_planned']}",
+        "evaluations": f"{ended}/{search['evaluations_planned']}",
+        "failed": search["evaluations_failed"],
+        "left": str(now.left or ""),
+        "driver": str(now.state.owner or ""),
+    }
 
 
 def _for_the_eye(lines: list[Row]) -> str:
@@ -111,15 +129,9 @@ def _for_the_eye(lines: list[Row]) -> str:
         shown = tables.fitting(_cut(lines, "best_config_id", 0), columns, spare)
         others = [name for name in shown if name != "best_config_id"]
         lines = _cut(lines, "best_config_id", width - tables.wide(lines, others))
-    text = tables.table(lines, "simple", shown)
-    left_out = tables.left_out(columns, shown)
-    return f"{text}\n{left_out}" if left_out else text
+    return tables.table(lines, "simple", shown) + tables.left_out(columns, shown)
 
 
 def _cut(lines: list[Row], column: str, room: int) -> list[Row]:
     width = max(room, NARROWEST)
     return [{**line, column: shortened(printable(line[column] or ""), width)} for line in lines]
-
-
-def _ended(search: Row) -> int:
-    return int(search["evaluations_done"] + search["evaluations_failed"])

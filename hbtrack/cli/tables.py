@@ -24,10 +24,10 @@ COMPUTED = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a text begins with that a spreadsheet would compute."""
 
 
-def document(schema: str, **content: object) -> str:
-    """One JSON document; `schema` names its form and version."""
+def write_document(schema: str, **content: object) -> None:
+    """One JSON document, on stdout; `schema` names its form and version."""
     content = {"schema": schema, **_finite(content)}
-    return json.dumps(content, ensure_ascii=True, indent=1, default=_encode, allow_nan=False)
+    write(json.dumps(content, ensure_ascii=True, indent=1, default=_encode, allow_nan=False))
 
 
 def line(row: Row) -> str:
@@ -109,9 +109,9 @@ def fitting(rows: Sequence[Row], columns: Sequence[str], spare: Sequence[str]) -
 
 
 def left_out(columns: Sequence[str], shown: Sequence[str]) -> str:
-    """A line about the columns for which there was no room; empty if there are none."""
+    """A line, to follow the table, about columns without room in it; empty if there are none."""
     names = [printable(column) for column in columns if column not in shown]
-    return wrapped(f"No room: {', '.join(names)} (--format csv)", "  ") if names else ""
+    return "\n" + wrapped(f"No room: {', '.join(names)} (--format csv)", "  ") if names else ""
 
 
 def wrapped(text: str, indent: str = "") -> str:
@@ -145,7 +145,7 @@ def lines_over(text: str) -> int:
 
 
 def fitted(rows: Sequence[Row], form: str, columns: Sequence[str]) -> str:
-    """The same; but a simple table that is too wide for the terminal is made to fit it.
+    """A table in one of the formats; a simple one that is too wide for the terminal fits it.
 
     First its numbers are rounded for the eye; if that is not enough, each row becomes a record of
     its own, a line for every column. What goes into a file or a pipe stays as it is.
@@ -159,10 +159,8 @@ def fitted(rows: Sequence[Row], form: str, columns: Sequence[str]) -> str:
 
 
 def _fits(text: str) -> bool:
-    if sys.stdout is None or not sys.stdout.isatty():
-        return True
-    width = shutil.get_terminal_size().columns
-    return all(width_of(line) <= width for line in text.split("\n"))
+    width = terminal_width()
+    return width is None or all(width_of(line) <= width for line in text.split("\n"))
 
 
 def _short(cell: object) -> object:
@@ -204,6 +202,12 @@ def put(content: bytes) -> None:
     while rest:
         rest = rest[sys.stdout.buffer.write(rest) :]
     if sys.stdout.isatty():
+        sys.stdout.flush()
+
+
+def flush() -> None:
+    """What is written is seen at once."""
+    if sys.stdout is not None:
         sys.stdout.flush()
 
 

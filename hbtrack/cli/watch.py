@@ -20,7 +20,7 @@ from hbtrack.report.live.overview import Overview, read_overview
 from hbtrack.report.live.progress import LINE_SECONDS, can_redraw, event_line, shown
 from hbtrack.report.state import folder_of, state_of
 from hbtrack.report.time_left import remaining
-from hbtrack.store.reading import connected, match_identity, rows
+from hbtrack.store.reading import chosen_names, connected, rows
 from hbtrack.text import printable
 
 if TYPE_CHECKING:  # rich is loaded only where there is a terminal
@@ -70,12 +70,7 @@ def wait(args: argparse.Namespace, show: Callable[[], int]) -> int:
 def _chosen(args: argparse.Namespace, *, only_running: bool = False) -> list[str]:
     """The searches that are meant. Raises NotFound when there is none."""
     with connected(args.db) as connection:
-        names = [row["run_identity"] for row in rows(connection, "SELECT * FROM searches")]
-    chosen = match_identity(names, args.identity)
-    if not chosen:
-        raise NotFound(
-            "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
-        )
+        chosen = chosen_names(connection, args.identity, some=True)
     if only_running and not (chosen := _running(args, chosen)):
         raise NotFound(
             "No search is running. `hbtrack status` shows all there are; `hbtrack resume` goes on.",
@@ -169,8 +164,7 @@ def _in_lines(watched: _Watched) -> list[Overview]:
             if overview.state != state or now - at >= LINE_SECONDS:
                 told[overview.run_identity] = (overview.state, now)
                 tables.write(_line(overview))
-                if sys.stdout is not None:
-                    sys.stdout.flush()
+                tables.flush()
         if not any(overview.state in UNDER_WAY for overview in overviews):
             return overviews
         time.sleep(REFRESH_SECONDS)

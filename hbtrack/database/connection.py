@@ -34,16 +34,21 @@ class Database:
         self.wal_bytes = 0
         """How long the file was, at the last begin, that commits go to first."""
         self._names = (os.fspath(path), f"{path}-wal")
-        self._busy_seconds = busy_seconds
         self._seen: dict[str, tuple[int, int]] = {}
-        shared = is_shared(kind_of(path))
-        patience = busy_seconds if shared else BUSY_SLICE
+        self._shared = is_shared(kind_of(path))
         # None: sqlite3 begins no transactions by itself.
-        self.connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.wait_at_most(busy_seconds)
         self.connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
-        _switch_to("DELETE" if shared else "WAL", self.connection, busy_seconds)
+        _switch_to("DELETE" if self._shared else "WAL", self.connection, busy_seconds)
         self.connection.execute("PRAGMA synchronous = FULL")
         self.connection.execute("PRAGMA trusted_schema = OFF")
+
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on so long for another writer."""
+        self._busy_seconds = seconds
+        in_one_piece = seconds if self._shared else BUSY_SLICE
+        self.connection.execute(f"PRAGMA busy_timeout = {int(in_one_piece * 1000)}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -57,6 +62,16 @@ class Database:
                 with suppress(sqlite3.Error):
                     self.connection.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def without_foreign_keys(self) -> Iterator[sqlite3.Connection]:
+        """A transaction in which rows may refer to such as are gone."""
+        self.connection.execute("PRAGMA foreign_keys = OFF")
+        try:
+            with self.transaction() as connection:
+                yield connection
+        finally:
+            self.connection.execute("PRAGMA foreign_keys = ON")
 
     def begin(self) -> None:
         """Become the only writer, as patiently as was said."""

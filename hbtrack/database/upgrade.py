@@ -33,7 +33,6 @@ def writable(
     say: Callable[[str], None],
     *,
     busy_seconds: float = BUSY_SECONDS,
-    foreign_keys: bool = True,
 ) -> Iterator[Database]:
     """The database at `path`, created or upgraded, with its errors in the user's words."""
     backup = prepare_for_writing(path)
@@ -41,9 +40,7 @@ def writable(
     if backup:
         say(f"Upgraded {path}; what it was before is kept in {backup}.")
     try:
-        with closing(
-            Database(path, foreign_keys=foreign_keys, busy_seconds=busy_seconds)
-        ) as database:
+        with closing(Database(path, busy_seconds=busy_seconds)) as database:
             yield database
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise explain(error, path) from error

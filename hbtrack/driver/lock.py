@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
 
 from hbtrack.errors import Conflict, HbtrackError
 from hbtrack.executors import flock
@@ -49,21 +48,11 @@ class DriverLock:
     """The lock of one search's driver, in the search's folder. Raises Conflict when it is taken."""
 
     def __init__(self, folder: Path, run_identity: str) -> None:
-        self.folder, self._kept = folder, False
+        self.folder = folder
         self._lock = _take(folder, run_identity)
         self.owner = Owner(socket.gethostname(), os.getpid(), time.time())
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, json.dumps(asdict(self.owner)).encode(), 0)
-
-    def keep(self) -> Self:
-        """It outlasts whoever took it."""
-        self._kept = True
-        return self
-
-    def release_unless_kept(self) -> None:
-        """Let another driver have the search, if nobody has use for it here."""
-        if not self._kept:
-            self.release()
 
     def release(self) -> None:
         """Let another driver have the search."""

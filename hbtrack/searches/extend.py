@@ -1,51 +1,35 @@
-"""To be said."""
+"""Making a search larger: more passes, or a larger max_epochs; all that was measured counts."""
 
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 
-from hbtrack.core.records import Limits, Place, Resources, Search, SearchStatus, Terms
+from hbtrack.core.records import Place, Search, SearchStatus, Terms
 from hbtrack.core.schedule import grown, schedule_of
 from hbtrack.driver.rederive import grow
 from hbtrack.errors import UsageError
 from hbtrack.faults import fault_point
 from hbtrack.script.probe import ScriptProbe
-from hbtrack.searches.session import Session, Settings
-from hbtrack.searches.start import command_now, open_file, own, reopen, require_settled, same_script
-from hbtrack.searches.terms import with_given
-from hbtrack.store import catalogue
-from hbtrack.store.facts import load_facts
+from hbtrack.searches.session import Session
+from hbtrack.searches.start import as_stored, load_settled, to_drive
+from hbtrack.searches.terms import Options
+from hbtrack.store.catalogue import reopen
 
 
 def extend_search(
-    path: Path,
-    stored: Search,
-    *,
-    max_epochs: int | None,
-    passes: int | None,
-    resources: Resources,
-    limits: Limits,
-    given: set[str],
-    settings: Settings,
+    session: Session, options: Options, *, max_epochs: int | None, passes: int | None
 ) -> Session:
     """A stored search with more passes or a larger max_epochs, both totals, ready to be driven.
 
     Raises UsageError when it would shrink, Conflict when scripts of it are not settled.
     """
-    with ExitStack() as stack:
-        lock, stored = own(path, stored, stack, settings)
-        terms = _grown_terms(stored, max_epochs, passes)
-        search = replace(
-            with_given(stored, resources, limits, given), command=command_now(path, stored)
-        )
-        probe = same_script(stack, search, settings)
-        if terms != stored.terms:
-            _grow(path, stored, terms, probe, settings)
-            search = replace(search, terms=terms, status=SearchStatus.UNFINISHED)
-            stored = replace(stored, status=SearchStatus.UNFINISHED)
-        return reopen(path, stored, search, probe, lock, settings)
+    terms = _grown_terms(session.search, max_epochs, passes)
+    with as_stored(session, options) as (search, probe):
+        if terms == search.terms:
+            return to_drive(session, search, probe)
+        _grow(session, terms, probe)
+        larger = replace(search, terms=terms, status=SearchStatus.UNFINISHED)
+        return to_drive(session, larger, probe)
 
 
 def _grown_terms(stored: Search, max_epochs: int | None, passes: int | None) -> Terms:
@@ -60,20 +44,19 @@ def _grown_terms(stored: Search, max_epochs: int | None, passes: int | None) -> 
     return replace(terms, passes=passes or terms.passes, max_epochs=grown_schedule.max_epochs)
 
 
-def _grow(path: Path, stored: Search, terms: Terms, probe: ScriptProbe, settings: Settings) -> None:
+def _grow(session: Session, terms: Terms, probe: ScriptProbe) -> None:
     """Write the larger schedule, with what is sampled for it, in one transaction."""
-    with open_file(path, settings) as database:
-        with database.transaction() as connection:
-            facts = load_facts(connection.execute, stored.pk)
-        require_settled(stored, facts)
-        old = schedule_of(stored.terms)
-        more = probe.grow(schedule_of(terms), terms.seed, facts.passes, old, terms.configs)
-        with database.transaction() as connection:
-            grow(connection, stored.pk, schedule_of(terms), terms.passes, more)
-            fault_point("grow.inside")
-            catalogue.reopen(connection, stored.pk)
+    stored, schedule = session.search, schedule_of(terms)
+    with session.file.transaction() as connection:
+        facts = load_settled(connection, stored)
+    old = schedule_of(stored.terms)
+    more = probe.grow(schedule, terms.seed, facts.passes, old, terms.configs)
+    with session.file.transaction() as connection:
+        grow(connection, stored.pk, schedule, terms.passes, more)
+        fault_point("grow.inside")
+        reopen(connection, stored.pk)
     if more.differing:
-        settings.say(
+        session.settings.say(
             f"{len(more.differing)} slots hold other configs than those of a search begun with "
             f"--max-epochs {terms.max_epochs}, for configs repeat themselves here: "
             f"{_named(more.differing)}."

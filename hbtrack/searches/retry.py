@@ -1,19 +1,15 @@
-"""To be said."""
+"""Taking failures back, so that the next driver runs these evaluations again."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from hbtrack.core.rebuild import rebuild
-from hbtrack.core.records import Search
 from hbtrack.core.schedule import schedule_of
 from hbtrack.driver.rederive import rederive
 from hbtrack.faults import fault_point
-from hbtrack.searches.session import Settings
-from hbtrack.searches.start import open_file, own, require_settled
+from hbtrack.searches.session import Session
+from hbtrack.searches.start import load_settled
 from hbtrack.store import catalogue
-from hbtrack.store.facts import load_facts
 from hbtrack.store.ledger import withdraw
 
 
@@ -34,21 +30,15 @@ class Retried:
     refused: tuple[tuple[Failure, str], ...]
 
 
-def retry_failures(
-    path: Path, stored: Search, chosen: Callable[[Failure], bool], settings: Settings
-) -> Retried:
+def retry_failures(session: Session, chosen: Callable[[Failure], bool]) -> Retried:
     """Take back the chosen failures of a search, so that the next driver runs them again.
 
-    Raises Conflict when a driver runs the search or scripts of it are not settled.
+    Raises Conflict when scripts of the search are not settled.
     """
-    with ExitStack() as stack:
-        _, stored = own(path, stored, stack, settings)
-        database = stack.enter_context(open_file(path, settings))
-        connection = stack.enter_context(database.transaction())
-        facts = load_facts(connection.execute, stored.pk)
-        require_settled(stored, facts)
-        plan = rebuild(schedule_of(stored.terms), stored.terms.passes, facts)
-        queued, refused = [], []
+    stored, schedule = session.search, schedule_of(session.search.terms)
+    queued, refused = [], []
+    with session.file.transaction() as connection:
+        plan = rebuild(schedule, stored.terms.passes, load_settled(connection, stored))
         found = [Failure(*row) for row in catalogue.failures(connection, stored.pk)]
         for failure in filter(chosen, found):
             evaluation = (failure.config_id, failure.epochs)
@@ -59,7 +49,7 @@ def retry_failures(
             else:
                 refused.append((failure, "its config has been started for more epochs since"))
         if queued:
-            rederive(connection, stored.pk, schedule_of(stored.terms), stored.terms.passes)
+            rederive(connection, stored.pk, schedule, stored.terms.passes)
             fault_point("grow.inside")
             catalogue.reopen(connection, stored.pk)
-        return Retried(tuple(queued), tuple(refused))
+    return Retried(tuple(queued), tuple(refused))

@@ -3,25 +3,24 @@
 import errno
 import gc
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hbtrack.core.decisions import Start
 from hbtrack.core.execution import Slot, attempt_name
-from hbtrack.core.gpu import Gpu
+from hbtrack.core.gpu import NO_GPU, Gpu
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Facts, Sampled, Search, SearchStatus
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.filesystem import is_shared, kind_of
-from hbtrack.database.location import make_search_folder
-from hbtrack.database.upgrade import writable
-from hbtrack.driver.interfaces import Edges, Observer, StopRequest, Tolerances
-from hbtrack.driver.lock import DriverLock
+from hbtrack.database.location import make_search_folder, search_folder
+from hbtrack.driver.interfaces import Edges, Observer, StopRequest
+from hbtrack.driver.lock import DriverLock, owned, owner_of
 from hbtrack.driver.loop import Driver
-from hbtrack.errors import HbtrackError, Unavailable
+from hbtrack.errors import HbtrackError, NotFound, Unavailable
 from hbtrack.executors.devices import devices_of_workers
 from hbtrack.executors.gpu_locks import holder_of
 from hbtrack.executors.gpus import find_gpus
@@ -29,56 +28,61 @@ from hbtrack.executors.local import LocalExecutor
 from hbtrack.faults import fault_point
 from hbtrack.script.command import command_around
 from hbtrack.script.sampler import PassSampler
+from hbtrack.searches.file import DatabaseFile, Settings
+from hbtrack.store.catalogue import load_search
 from hbtrack.store.ledger import Ledger
 
 BUSY_SECONDS = 5.0
 """How long the driver waits in one piece for another writer; no signal is heard meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How this start is to be run, apart from what is stored with the search."""
+@contextmanager
+def own(file: DatabaseFile, stored: Search) -> "Iterator[Session]":
+    """This process owns the search for as long as the context lasts.
 
-    import_timeout: float
-    tolerances: Tolerances
-    patience: float  # seconds to wait for a disk that is full or a database that is locked
-    say: Callable[[str], None]  # a sentence for the user, on stderr
+    The session has it as it is now that nobody else changes it: it may have been read hours ago,
+    when another was still to be driven first. Raises Conflict when another driver runs it, NotFound
+    when it has been removed meanwhile.
+    """
+    if owner := owner_of(search_folder(file.path, stored.pk)):  # refused at once, without a trace
+        raise owned(stored.run_identity, owner)
+    lock = DriverLock(make_search_folder(file.path, stored.pk), stored.run_identity)
+    try:
+        with file.transaction() as connection:
+            now = load_search(connection, stored.run_identity)
+        if now is None or now.token != stored.token:
+            raise NotFound(
+                f"The search {stored.run_identity!r} was removed by another hbtrack meanwhile.",
+                see="removed-meanwhile",
+            )
+        yield Session(file, now, lock)
+    finally:
+        lock.release()
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A search whose script was asked and found good, ready to be driven.
+    """A search that this process owns.
 
     `sampled` is the pass that opens next, if there is one; `script_changed` since the search last
     ran.
     """
 
-    path: Path
+    file: DatabaseFile
     search: Search
-    sampled: Sampled | None
-    settings: Settings
-    lock: DriverLock | None = None  # None: it is taken when the search is driven
+    lock: DriverLock
+    sampled: Sampled | None = None
     script_changed: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """How this start is to be run."""
+        return self.file.settings
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
         return self.search.status is SearchStatus.FINISHED
-
-    def devices(self) -> list[Gpu]:
-        """The GPU of each worker: --per-gpu of them on each, or --workers without GPUs."""
-        resources = self.search.resources
-        gpus = find_gpus(resources.gpus, isolate=resources.isolate_gpus)
-        for gpu in gpus:
-            holder_of(gpu.key)  # where locks cannot be kept, that is said before anything starts
-        devices = devices_of_workers(gpus, resources.per_gpu, resources.workers)
-        if resources.workers and resources.workers > len(devices):
-            self.settings.say(
-                f"{resources.workers} workers were asked for, but there are {len(gpus)} GPUs with "
-                f"{resources.per_gpu} at a time: {len(devices)} workers run. More share a GPU with "
-                "--per-gpu; with --gpus none they are not counted against GPUs."
-            )
-        return devices
 
     def drive(
         self,
@@ -91,28 +95,50 @@ class Session:
         `make_observer` gets the search's folder; `on_wake` the descriptor that signal handlers
         write to.
         """
-        devices = [] if stop.at is not None else self.devices()
-        folder = make_search_folder(self.path, self.search.pk)
+        devices = self._devices() if stop.at is None else []
+        self._require_locks(devices)
+        self._warn_of_fewer_workers(devices)
         self._warn_of_shared_disk()
-        with ExitStack() as stack:
-            lock = self.lock or DriverLock(folder, self.search.run_identity)
-            stack.callback(lock.release)
-            observer = make_observer(folder)
-            stack.callback(observer.close)
-            patience = _Patience(self.settings, observer, stop)
-            owned = _Owned(self, folder, lock, observer, stop)
+        folder = self.lock.folder
+        observer = make_observer(folder)
+        driving = _Driving(self, folder, observer, stop)
+        patience = _Patience(self.settings, observer, stop)
+        try:
             while True:
                 try:
-                    return owned.go_on(devices, on_wake)
+                    return driving.go_on(devices, on_wake)
                 except (Unavailable, OSError) as error:
-                    _give_up(error, folder)
+                    self.file.close()
+                    _raise_if_hopeless(error, folder)
                     patience.wait(error)
+        finally:
+            observer.close()
+
+    def _devices(self) -> list[Gpu]:
+        """The GPU of each worker: --per-gpu of them on each, or --workers without GPUs."""
+        resources = self.search.resources
+        gpus = find_gpus(resources.gpus, isolate=resources.isolate_gpus)
+        return devices_of_workers(gpus, resources.per_gpu, resources.workers)
+
+    def _require_locks(self, devices: list[Gpu]) -> None:
+        """Raise HbtrackError where locks of GPUs cannot be kept, before anything starts."""
+        for key in {device.key for device in devices} - {NO_GPU.key}:
+            holder_of(key)
+
+    def _warn_of_fewer_workers(self, devices: list[Gpu]) -> None:
+        workers, per_gpu = self.search.resources.workers, self.search.resources.per_gpu
+        if devices and workers and workers > len(devices):
+            self.settings.say(
+                f"{workers} workers were asked for, but there are {len(devices) // per_gpu} GPUs "
+                f"with {per_gpu} at a time: {len(devices)} workers run. More share a GPU with "
+                "--per-gpu; with --gpus none they are not counted against GPUs."
+            )
 
     def _warn_of_shared_disk(self) -> None:
-        if is_shared(kind := kind_of(self.path)):
+        if is_shared(kind := kind_of(self.file.path)):
             self.settings.say(
-                f"{self.path} lies on a file system that other machines may mount ({kind}): one "
-                "machine at a time may use it. A local disk is faster and safer."
+                f"{self.file.path} lies on a file system that other machines may mount ({kind}): "
+                "one machine at a time may use it. A local disk is faster and safer."
             )
 
 
@@ -160,12 +186,11 @@ class _Patience:
 
 
 @dataclass(slots=True)
-class _Owned:
-    """A search that this process owns."""
+class _Driving:
+    """A search that is being driven: begun again from its facts after each trouble."""
 
     session: Session
     folder: Path
-    lock: DriverLock
     observer: Observer
     stop: StopRequest
     fence: int | None = None  # of this process, once it has written to the search
@@ -173,14 +198,8 @@ class _Owned:
     def go_on(self, devices: list[Gpu], on_wake: Callable[[int], None]) -> SearchStatus:
         """From the facts until the search is finished, stopped or in trouble."""
         session, search = self.session, self.session.search
-        with ExitStack() as stack:
-            database = stack.enter_context(
-                writable(
-                    session.path,
-                    session.settings.say,
-                    busy_seconds=min(BUSY_SECONDS, session.settings.patience),
-                )
-            )
+        busy_seconds = min(BUSY_SECONDS, session.settings.patience)
+        with session.file.database(busy_seconds) as database, ExitStack() as stack:
             ledger = Ledger(database, search.pk)
             facts = self._own(ledger, devices)
             plan = rebuild(schedule_of(search.terms), search.terms.passes, facts)
@@ -207,7 +226,7 @@ class _Owned:
             self.folder,
             cwd=search.command.cwd,
             max_log=self.session.settings.tolerances.max_log,
-            holder=f"{search.run_identity} of {self.session.path}",
+            holder=f"{search.run_identity} of {self.session.file.path}",
             devices=devices,
             per_gpu=search.resources.per_gpu,
             adopted={
@@ -228,16 +247,16 @@ class _Owned:
         )
 
     def _own(self, ledger: Ledger, devices: list[Gpu]) -> Facts:
-        search = self.session.search
+        search, owner = self.session.search, self.session.lock.owner
         facts = ledger.own(
             self.fence,
-            host=self.lock.owner.host,
-            pid=self.lock.owner.pid,
+            host=owner.host,
+            pid=owner.pid,
             command=search.command,
             resources=search.resources,
             limits=search.limits,
             workers=len(devices) or None,
-            isolated=any(place.isolated for place in devices),
+            isolated=any(device.isolated for device in devices),
             command_text=command_around(search.command),
             now=time.time(),
         )
@@ -257,8 +276,8 @@ class _Owned:
         )
 
 
-def _give_up(error: Exception, folder: Path) -> None:
-    """Raise what waiting does not mend."""
+def _raise_if_hopeless(error: Exception, folder: Path) -> None:
+    """Raise HbtrackError where waiting does not mend what went wrong."""
     kept = "Everything recorded is kept and scripts that run go on"
     if getattr(error, "errno", 0) in (errno.EMFILE, errno.ENFILE):
         raise HbtrackError(

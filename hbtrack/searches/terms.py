@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,39 @@ from hbtrack.errors import Conflict
 from hbtrack.text import option
 
 
-def with_given(stored: Search, resources: Resources, limits: Limits, given: set[str]) -> Search:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where a search is to run and what it may take, with the defaults where nothing was typed.
+
+    `given` names what was typed: only that is compared with what is stored, or replaces it.
+    """
+
+    resources: Resources
+    limits: Limits
+    given: frozenset[str]
+
+
+def with_given(stored: Search, options: Options) -> Search:
     """The search with the resources and limits last used, unless they were typed."""
 
     def chosen(values: Resources | Limits) -> dict[str, Any]:
-        return {name: value for name, value in facts_of(values).items() if name in given}
+        return {name: value for name, value in facts_of(values).items() if name in options.given}
 
     return replace(
         stored,
-        resources=replace(stored.resources, **chosen(resources)),
-        limits=replace(stored.limits, **chosen(limits)),
+        resources=replace(stored.resources, **chosen(options.resources)),
+        limits=replace(stored.limits, **chosen(options.limits)),
     )
 
 
-def as_before(command: Command, before: Command, given: set[str]) -> Command:
+def as_before(command: Command, before: Command, given: frozenset[str]) -> Command:
     """Where checkpoints lie, and what trained them, stays as long as it is there."""
     cwd = before.cwd if Path(before.cwd).is_dir() else command.cwd
     keep_python = "python" not in given and os.access(before.python, os.X_OK)
     return replace(command, cwd=cwd, python=before.python if keep_python else command.python)
 
 
-def require_same(stored: Search, command: Command, terms: Terms, given: set[str]) -> None:
+def require_same(stored: Search, command: Command, terms: Terms, given: frozenset[str]) -> None:
     """Raise Conflict, with each difference, if the search was started under other terms."""
     differences = [
         f"{_typed_as(name)}: stored {_as_typed(getattr(stored.terms, name))}, "
@@ -65,7 +77,7 @@ def require_same(stored: Search, command: Command, terms: Terms, given: set[str]
         )
 
 
-def _larger(stored: Terms, terms: Terms, given: set[str]) -> list[str]:
+def _larger(stored: Terms, terms: Terms, given: frozenset[str]) -> list[str]:
     """The options by which a search of the given terms would be the stored one, but larger."""
     return [
         f"{_typed_as(name)} {getattr(terms, name)}"

@@ -18,9 +18,9 @@ from hbtrack.core.records import (
     facts_of,
     iso,
 )
-from hbtrack.database.connection import Database
 from hbtrack.errors import HbtrackError
 from hbtrack.store.derived import write
+from hbtrack.store.reading import Row, match_identity, rows
 from hbtrack.store.states import is_in
 
 # Many rows at once, handed to the database driver as they are: a pass may have a million configs.
@@ -88,8 +88,8 @@ def reopen(connection: Connection, search_pk: int) -> None:
 
 def failures(connection: Connection, search_pk: int) -> list[tuple[str, int, str]]:
     """The failed evaluations, in the order of their attempts: config_id, epochs, error."""
-    rows = connection.execute(_FAILURES, (search_pk,))
-    return [(config_id, epochs, error) for config_id, epochs, error in rows]
+    found = connection.execute(_FAILURES, (search_pk,))
+    return [(config_id, epochs, error) for config_id, epochs, error in found]
 
 
 def add_configs(connection: Connection, search_pk: int, sampled: Sampled) -> None:
@@ -112,19 +112,25 @@ def load_search(connection: Connection, run_identity: str) -> Search | None:
     return found[0] if found else None
 
 
-def read_searches(database: Database) -> list[Search]:
-    """All searches, the oldest first, in a transaction of its own."""
-    with database.transaction() as connection:
-        return _searches(connection, "ORDER BY pk")
+def chosen_searches(connection: Connection, identity: str | None) -> list[Search]:
+    """The searches that `--identity` means, the oldest first; all where it is None.
+
+    Raises NotFound when it means none.
+    """
+    searches = {search.run_identity: search for search in load_searches(connection)}
+    return [searches[name] for name in match_identity(searches, identity)]
+
+
+def load_searches(connection: Connection) -> list[Search]:
+    """All searches, the oldest first."""
+    return _searches(connection, "ORDER BY pk")
 
 
 def _searches(connection: Connection, which: str, *values: str) -> list[Search]:
-    found = connection.execute(f"SELECT * FROM search {which}", values)
-    names = [column[0] for column in found.description]
-    return [_search(dict(zip(names, row, strict=True))) for row in found]
+    return [_search(row) for row in rows(connection, f"SELECT * FROM search {which}", values)]
 
 
-def _search(row: dict[str, Any]) -> Search:
+def _search(row: Row) -> Search:
     def of(kind: type[Any], **read: object) -> Any:
         names = kind.__dataclass_fields__.keys() - read.keys()
         return kind(**{name: row[name] for name in names}, **read)

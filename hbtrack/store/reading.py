@@ -3,7 +3,7 @@
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -25,6 +25,14 @@ from hbtrack.errors import Conflict, NotFound
 from hbtrack.text import printable
 
 Row = dict[str, Any]
+
+
+@contextmanager
+def snapshot(option: str | None) -> Iterator[sqlite3.Connection]:
+    """The same connection as of `connected`, which sees one moment of a search that may run."""
+    with connected(option) as connection:
+        connection.execute("BEGIN")
+        yield connection
 
 
 @contextmanager
@@ -88,7 +96,8 @@ def rows(
 ) -> list[Row]:
     """The rows of a query, as dicts."""
     with closing(connection.execute(sql, values)) as cursor:
-        return [dict(row) for row in cursor]
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 _ORDER = {
@@ -115,7 +124,7 @@ def view_rows(
         raise NotFound(
             f"No view is called {printable(repr(view))}; there are: {near}.", see="no-view"
         )
-    names = match_identity(all_identities(connection), identity)
+    names = chosen_names(connection, identity)
     chosen = "run_identity IN (SELECT value FROM json_each(:names))" if view in VIEWS else "true"
     order = f" ORDER BY {_ORDER[view]}" if view in _ORDER else ""
     cursor = connection.execute(
@@ -124,26 +133,36 @@ def view_rows(
     return [column[0] for column in cursor.description], cursor
 
 
-def all_identities(connection: sqlite3.Connection) -> list[str]:
-    """The name of every search, the oldest first."""
+def chosen_names(
+    connection: sqlite3.Connection, identity: str | None, *, some: bool = False
+) -> list[str]:
+    """The names of the searches that `--identity` means, the oldest first; all where it is None.
+
+    Raises NotFound when it means none, and with `some` also where there is no search at all.
+    """
     searches = connection.execute("SELECT run_identity FROM searches ORDER BY created_at")
-    return [row[0] for row in searches]
+    names = [row[0] for row in searches]
+    if some and not names:
+        raise NotFound(
+            "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
+        )
+    return match_identity(names, identity)
 
 
-def glob_of(identities: Sequence[str], pattern: str | None) -> str:
+def glob_of(connection: sqlite3.Connection, identity: str | None) -> str:
     """What SQLite's GLOB needs, so that `run_identity GLOB :identity` means the same searches.
 
-    Raises NotFound like match_identity.
+    Raises NotFound like `chosen_names`.
     """
-    if pattern is None:
+    if identity is None:
         return "*"
-    found = match_identity(identities, pattern)
+    found = chosen_names(connection, identity)
     if len(found) == 1:
         return re.sub(r"[*?[]", r"[\g<0>]", found[0])
-    return pattern.replace("[!", "[^")
+    return identity.replace("[!", "[^")
 
 
-def match_identity(identities: Sequence[str], pattern: str | None) -> list[str]:
+def match_identity(identities: Collection[str], pattern: str | None) -> list[str]:
     """The identities that `--identity` means: exactly that one, else those a shell pattern fits.
 
     Raises NotFound, with the nearest names, when there is none.

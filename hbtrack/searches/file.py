@@ -1,0 +1,76 @@
+"""The database file of a command that changes something: all that it asks goes through one opening.
+
+Nothing is made and nothing upgraded before the first question.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from hbtrack.database.connection import Database
+from hbtrack.database.revision import REVISION, explain, peek
+from hbtrack.database.upgrade import writable
+from hbtrack.driver.interfaces import Tolerances
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a command is to be run, apart from what is stored with its searches."""
+
+    import_timeout: float
+    tolerances: Tolerances
+    patience: float  # seconds to wait for a disk that is full or a database that is locked
+    say: Callable[[str], None]  # a sentence for the user, on stderr
+
+
+class DatabaseFile:
+    """The file at `path`, opened when it is first asked. Use as a context manager."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path, self.settings = path, settings
+        self._database: Database | None = None
+        self._opening = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is there and of this version, so that opening it changes nothing."""
+        if self._database is not None:
+            return True
+        return self.path.exists() and peek(self.path) == REVISION
+
+    @contextmanager
+    def database(self, busy_seconds: float | None = None) -> Iterator[Database]:
+        """The open file, created or upgraded, with its errors in the user's words.
+
+        It waits so long for another writer, or as long as the settings say.
+        """
+        if busy_seconds is None:
+            busy_seconds = self.settings.patience
+        if self._database is None:
+            opening = writable(self.path, self.settings.say, busy_seconds=busy_seconds)
+            self._database = self._opening.enter_context(opening)
+        try:
+            self._database.wait_at_most(busy_seconds)
+            yield self._database
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise explain(error, self.path) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is done with the connection, or nothing."""
+        with self.database() as database, database.transaction() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let the file go; who asks it again opens it anew."""
+        self._database = None
+        self._opening.close()
