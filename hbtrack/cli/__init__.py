@@ -8,6 +8,7 @@ status, page, report, show, explain, errors, logs, sql, export, plan, check, ini
 """
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -59,7 +60,7 @@ def _call(arguments: Sequence[str]) -> int:
         args = parse(arguments)
     except SystemExit as end:  # argparse has shown the help or the version
         return int(end.code or 0)
-    return int(args.command(args))
+    return int(importlib.import_module(f"hbtrack.cli.{args.verb}").main(args))
 
 
 def _in_words(error: OSError) -> HbtrackError:

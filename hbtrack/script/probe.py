@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from hbtrack.core import contract
@@ -104,21 +103,27 @@ class ScriptProbe:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+    def imported(self) -> None:
+        """Wait until the script is imported. Raises ScriptError if it cannot be."""
+        self._hear("imported")
 
     def identity(self) -> str:
         """What run_identity returns for the user's arguments, asked twice. Raises ScriptError."""
         return self.identity_for(self._command.script_args)
 
-    def imported(self) -> None:
-        """Wait until the script is imported. Raises ScriptError if it cannot be."""
-        self._hear("imported")
+    def require_identity(self, run_identity: str) -> None:
+        """Raise ScriptError unless the script still names the search so."""
+        identity = self.identity()
+        if identity != run_identity:
+            raise self._error(
+                f"run_identity of {self._command.script} says {identity!r} now, but the search is "
+                f"{run_identity!r}: the script has changed. `hbtrack run` would start one of the "
+                "new name.",
+                see="script-changed",
+            )
 
     def identity_for(self, args: Sequence[str]) -> str:
         """What run_identity returns for these arguments, asked twice. Raises ScriptError."""
@@ -177,7 +182,7 @@ class ScriptProbe:
     def examine(self, seed: int, draws: int) -> Examined:
         """How get_random_config_id behaves with that many generators. Raises ScriptError."""
         found = self._ask("examined", examine={"seed": seed, "draws": draws})
-        return Examined(**{name: _hashable(value) for name, value in found.items()})
+        return Examined(**{name: tuple(value) for name, value in found.items()})
 
     def params(self, config_ids: Sequence[str]) -> dict[str, dict[str, contract.ParamValue]]:
         """What get_config, or the ids themselves, say of these configs. Raises ScriptError."""
@@ -373,10 +378,6 @@ def _params(config_id: str, found: dict[str, Any] | None) -> dict[str, contract.
 def _value(value: object) -> contract.ParamValue:
     stored = contract.param_value(value)
     return _text(stored) if isinstance(stored, str) else stored
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _text(text: str) -> str:

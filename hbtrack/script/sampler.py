@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from hbtrack.core.records import Command, Sampled
 from hbtrack.core.schedule import Schedule
-from hbtrack.errors import HbtrackError, ScriptError
+from hbtrack.errors import HbtrackError
 from hbtrack.script.probe import ScriptProbe
 
 _STILL_HOLDS = (
@@ -62,14 +62,7 @@ class PassSampler:
         try:
             self._probe = ScriptProbe(self._command, self._time_limit, still_holds=_STILL_HOLDS)
             with self._probe:
-                identity = self._probe.identity()
-                if identity != self._run_identity:
-                    raise ScriptError(
-                        f"run_identity of {self._command.script} now says {identity!r}, not "
-                        f"{self._run_identity!r}: it was changed while the search ran. "
-                        f"{_STILL_HOLDS}",
-                        see="script-changed",
-                    )
+                self._probe.require_identity(self._run_identity)
                 self._answers[pass_] = self._probe.sample(self._schedule, self._seed, pass_, used)
         except HbtrackError as error:
             self._answers[pass_] = error

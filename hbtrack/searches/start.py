@@ -17,7 +17,7 @@ from hbtrack.core.derived import derive
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import Command, Facts, Sampled, Search, SearchStatus, Terms
 from hbtrack.core.schedule import schedule_of
-from hbtrack.errors import Conflict, ScriptError, UsageError
+from hbtrack.errors import Conflict, UsageError
 from hbtrack.faults import fault_point
 from hbtrack.script.command import sha256_of
 from hbtrack.script.probe import ScriptProbe
@@ -115,14 +115,7 @@ def as_stored(session: Session, options: Options) -> Iterator[tuple[Search, Scri
     """
     search = replace(with_given(session.search, options), command=_command_now(session))
     with ScriptProbe(search.command, session.settings.import_timeout) as probe:
-        identity = probe.identity()
-        if identity != search.run_identity:
-            raise ScriptError(
-                f"run_identity of {search.command.script} says {identity!r} now, but the search is "
-                f"{search.run_identity!r}: the script has changed. The search was left as it is; "
-                "`hbtrack run` would start one of the new name.",
-                see="script-changed",
-            )
+        probe.require_identity(search.run_identity)
         yield search, probe
 
 

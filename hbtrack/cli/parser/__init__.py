@@ -13,7 +13,7 @@ from hbtrack.version import __version__
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments of one command; `command` is what to call with them. Raises UsageError."""
+    """The arguments of one command, its name as `verb`. Raises UsageError."""
     parser, commands = make_parser()
     tail: list[str] = []
     if calls_script := argv[0] in ("run", "check") if argv else False:

@@ -1,8 +1,6 @@
 """The commands that read what was found, and look after the file."""
 
-import argparse
-
-from hbtrack.cli.parser.pieces import Parser, command, common, format_option, identity, text_or_json
+from hbtrack.cli.parser.pieces import Parser, database, format_option, identity, text_or_json
 from hbtrack.cli.parser.values import seconds, whole
 
 TYPE_CHECKING = False
@@ -27,7 +25,6 @@ def _status(verbs: "Verbs") -> None:
         epilog="Example: hbtrack status --identity 'model:*'\n\n"
         "Exit status of --wait: 0 all are finished, or at --target-loss or --max-time; 1 one was\n"
         "stopped by its failures; 75 one was interrupted or stopped, and `hbtrack resume` goes on.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     identity(parser)
     how = parser.add_mutually_exclusive_group()
@@ -41,7 +38,7 @@ def _status(verbs: "Verbs") -> None:
         "--wait", action="store_true", help="return when no hbtrack runs these searches any more"
     )
     format_option(parser)
-    common(parser, "status")
+    database(parser)
 
 
 def _report(verbs: "Verbs") -> None:
@@ -71,7 +68,7 @@ def _report(verbs: "Verbs") -> None:
         "--html", metavar="FILE", help="write one self-contained page instead; - is stdout"
     )
     format_option(parser)
-    common(parser, "report")
+    database(parser)
 
 
 def _show(verbs: "Verbs") -> None:
@@ -84,7 +81,7 @@ def _show(verbs: "Verbs") -> None:
     _config(parser)
     identity(parser)
     text_or_json(parser)
-    common(parser, "show")
+    database(parser)
 
 
 def _errors(verbs: "Verbs") -> None:
@@ -99,7 +96,7 @@ def _errors(verbs: "Verbs") -> None:
     parser.add_argument("--top", type=whole(1), default=10, metavar="N", help="default 10 causes")
     parser.add_argument("--full", action="store_true", help="the whole traceback of each example")
     text_or_json(parser)
-    common(parser, "errors")
+    database(parser)
 
 
 def _logs(verbs: "Verbs") -> None:
@@ -121,7 +118,7 @@ def _logs(verbs: "Verbs") -> None:
     how.add_argument("-f", "--follow", action="store_true", help="go on until the attempt ends")
     how.add_argument("--raw", action="store_true", help="every byte as it was printed")
     identity(parser)
-    common(parser, "logs")
+    database(parser)
 
 
 def _rm(verbs: "Verbs") -> None:
@@ -132,9 +129,9 @@ def _rm(verbs: "Verbs") -> None:
         "The script's own checkpoints stay. It asks first.",
         epilog="Example: hbtrack rm --identity model:resnet --yes",
     )
-    parser.add_argument("--identity", required=True, metavar="ID", help="one search")
+    identity(parser, several=False)
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    common(parser, "rm")
+    database(parser)
 
 
 def _config(parser: Parser) -> None:
@@ -165,7 +162,7 @@ def _sql(verbs: "Verbs") -> None:
         "--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="default 60"
     )
     format_option(parser)
-    common(parser, "sql")
+    database(parser)
 
 
 def _export(verbs: "Verbs") -> None:
@@ -184,7 +181,7 @@ def _export(verbs: "Verbs") -> None:
         help="csv cells as they are, also those that a spreadsheet would compute",
     )
     identity(parser)
-    common(parser, "export")
+    database(parser)
 
 
 def _db(verbs: "Verbs") -> None:
@@ -213,7 +210,7 @@ def _db(verbs: "Verbs") -> None:
             action.add_argument("file", metavar="FILE", help="a file that does not exist yet")
         if name == "check":
             identity(action)
-        common(action, "db")
+        database(action)
 
 
 def _completion(verbs: "Verbs") -> None:
@@ -229,7 +226,5 @@ def _completion(verbs: "Verbs") -> None:
         "zsh: put this line into ~/.zshrc, after compinit\n"
         '    eval "$(hbtrack completion zsh)"',
         epilog="Example: hbtrack completion bash",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
-    parser.set_defaults(command=command("completion"))

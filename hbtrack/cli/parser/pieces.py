@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-from collections.abc import Callable
 from functools import cache
 from shutil import get_terminal_size
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction["Parser"]
     Group = argparse._ArgumentGroup | argparse.ArgumentParser
 
-Command = Callable[[argparse.Namespace], int]
-
 FORMATS = ("simple", "github", "csv", "tsv", "json", "html", "latex")
 
 
@@ -25,6 +22,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})  # type: ignore[arg-type]
+        if "formatter_class" not in kwargs and "\n" in f"{self.description}{self.epilog}":
+            self.formatter_class = argparse.RawDescriptionHelpFormatter
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         """As in argparse, which makes one for each option and asks for the terminal each time."""
@@ -53,19 +52,22 @@ class Explain(argparse.Action):
         parser.exit()
 
 
-def common(parser: argparse.ArgumentParser, module: str) -> None:
-    """--db, and the module of the command."""
+def database(parser: argparse.ArgumentParser) -> None:
+    """--db."""
     parser.add_argument(
         "--db", metavar="PATH", help="the database; default HBTRACK_DB, else ./hbtrack.db"
     )
-    parser.set_defaults(command=command(module))
 
 
-def identity(parser: argparse.ArgumentParser) -> None:
-    """--identity, for one search or several."""
-    parser.add_argument(
-        "--identity", metavar="ID", help="one search, or several by a shell pattern: 'model:*'"
-    )
+def identity(parser: argparse.ArgumentParser, *, several: bool = True) -> None:
+    """--identity, for one search or several; where it is for one only it must be there."""
+    text = "one search, or several by a shell pattern: 'model:*'" if several else "one search"
+    parser.add_argument("--identity", required=not several, metavar="ID", help=text)
+
+
+def quiet(parser: "Group") -> None:
+    """--quiet."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
 
 
 def format_option(parser: argparse.ArgumentParser) -> None:
@@ -76,12 +78,3 @@ def format_option(parser: argparse.ArgumentParser) -> None:
 def text_or_json(parser: argparse.ArgumentParser) -> None:
     """--format, for what is text and no table."""
     parser.add_argument("--format", choices=("simple", "json"), default="simple")
-
-
-def command(module: str) -> Command:
-    """The function `main` of a command's module, imported when it is called."""
-
-    def call(args: argparse.Namespace) -> int:
-        return int(importlib.import_module(f"hbtrack.cli.{module}").main(args))
-
-    return call

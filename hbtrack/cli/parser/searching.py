@@ -2,7 +2,7 @@
 
 import argparse
 
-from hbtrack.cli.parser.pieces import command, common, format_option, identity, text_or_json
+from hbtrack.cli.parser.pieces import database, format_option, identity, quiet, text_or_json
 from hbtrack.cli.parser.values import failures, finite, gpus, or_none, seconds, size, time, whole
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ def _init(verbs: "Verbs") -> None:
         ("lightgbm", "LightGBM: rounds as epochs"),
     ):
         kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=help_)
-    parser.set_defaults(kind="plain", command=command("init"))
+    parser.set_defaults(kind="plain")
 
 
 def _check(verbs: "Verbs") -> None:
@@ -47,7 +47,6 @@ def _check(verbs: "Verbs") -> None:
         "change.",
         epilog="Example: hbtrack check dummy.py --model resnet\n\n"
         "Exit status: 0 it fits, 2 a point of the contract does not hold.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("script", metavar="SCRIPT", help="a Python file")
     parser.add_argument(
@@ -61,7 +60,6 @@ def _check(verbs: "Verbs") -> None:
     _import_timeout(parser)
     _python(parser)
     text_or_json(parser)
-    parser.set_defaults(command=command("check"))
 
 
 def _run(verbs: "Verbs") -> None:
@@ -73,14 +71,11 @@ def _run(verbs: "Verbs") -> None:
         "script's run_identity says; one that exists is gone on with.",
         epilog="Example: hbtrack run --max-epochs 9 dummy.py --model resnet\n"
         "Options of hbtrack stand before SCRIPT; all that follows it is the script's.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("script", metavar="SCRIPT", help="a Python file that keeps the contract")
     search = parser.add_argument_group("the search (fixed when it first starts)")
-    search.add_argument("--max-epochs", type=whole(1), default=81, metavar="R", help="default 81")
-    search.add_argument("--eta", default="3", metavar="E", help="keep one in E configs; default 3")
+    _schedule_options(search)
     search.add_argument("--seed", type=whole(0, 2**32 - 1), default=0, help="default 0")
-    search.add_argument("--passes", type=whole(1), default=1, metavar="P", help="default 1")
     search.add_argument(
         "--failure-loss", type=finite, default=100.0, metavar="LOSS", help="default 100"
     )
@@ -96,7 +91,7 @@ def _run(verbs: "Verbs") -> None:
     _running_options(running)
     _limit_options(parser)
     _python(running)
-    common(parser, "run")
+    database(parser)
 
 
 def _resume(verbs: "Verbs") -> None:
@@ -110,7 +105,7 @@ def _resume(verbs: "Verbs") -> None:
     identity(parser)
     _running_options(parser)
     _limit_options(parser)
-    common(parser, "resume")
+    database(parser)
 
 
 def _retry(verbs: "Verbs") -> None:
@@ -125,8 +120,8 @@ def _retry(verbs: "Verbs") -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--config", metavar="ID", help="only failures of this config")
     which.add_argument("--error", metavar="TEXT", help="only failures whose error contains TEXT")
-    parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
-    common(parser, "retry")
+    quiet(parser)
+    database(parser)
 
 
 def _extend(verbs: "Verbs") -> None:
@@ -137,12 +132,12 @@ def _extend(verbs: "Verbs") -> None:
         "Both are new totals. All that was measured is used again.",
         epilog="Example: hbtrack extend --identity model:resnet --passes 2",
     )
-    parser.add_argument("--identity", required=True, metavar="ID", help="one search")
+    identity(parser, several=False)
     parser.add_argument("--passes", type=whole(1), metavar="P", help="the new number of passes")
     parser.add_argument("--max-epochs", type=whole(1), metavar="R", help="the new largest budget")
     _running_options(parser)
     _limit_options(parser)
-    common(parser, "extend")
+    database(parser)
 
 
 def _stop(verbs: "Verbs") -> None:
@@ -156,9 +151,9 @@ def _stop(verbs: "Verbs") -> None:
     )
     identity(parser)
     _grace(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+    quiet(parser)
     parser.set_defaults(progress="auto")
-    common(parser, "stop")
+    database(parser)
 
 
 def _plan(verbs: "Verbs") -> None:
@@ -168,12 +163,15 @@ def _plan(verbs: "Verbs") -> None:
         description="The brackets as Algorithm 1 gives them, and what they cost.",
         epilog="Example: hbtrack plan --max-epochs 81 --workers 4",
     )
-    parser.add_argument("--max-epochs", type=whole(1), default=81, metavar="R", help="default 81")
-    parser.add_argument("--eta", default="3", metavar="E", help="default 3")
-    parser.add_argument("--passes", type=whole(1), default=1, metavar="P", help="default 1")
+    _schedule_options(parser)
     parser.add_argument("--workers", type=whole(1), metavar="N", help="also simulate N workers")
     format_option(parser)
-    parser.set_defaults(command=command("plan"))
+
+
+def _schedule_options(parser: "Group") -> None:
+    parser.add_argument("--max-epochs", type=whole(1), default=81, metavar="R", help="default 81")
+    parser.add_argument("--eta", default="3", metavar="E", help="keep one in E configs; default 3")
+    parser.add_argument("--passes", type=whole(1), default=1, metavar="P", help="default 1")
 
 
 def _running_options(parser: "Group") -> None:
@@ -212,7 +210,7 @@ def _running_options(parser: "Group") -> None:
         help="auto: live (a screen that is redrawn) on a terminal, else lines (one for each "
         "event); off: neither; default auto",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="show errors only")
+    quiet(parser)
 
 
 def _limit_options(parser: argparse.ArgumentParser) -> None:
