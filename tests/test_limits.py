@@ -340,30 +340,6 @@ def test_the_life_of_a_killed_driver_counts_as_far_as_it_was_seen(hbtrack: Hbtra
     assert hbtrack.rows("SELECT status FROM attempts") == [("interrupted",)]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--timeout", "0"),
-        ("--timeout", "5x"),
-        ("--timeout", "1h30"),
-        ("--max-time", "-5"),
-        ("--max-failures", "101%"),
-        ("--max-failures", "many"),
-        ("--target-loss", "nan"),
-        ("--retries", "-1"),
-        ("--multi-gpu", "always"),
-        ("--per-gpu", "0"),
-        ("--config", ""),
-        ("--config", "-h"),
-    ],
-)
-def test_a_limit_that_cannot_be_meant_is_refused_before_anything_is_written(
-    hbtrack: Hbtrack, words: tuple[str, ...]
-) -> None:
-    assert words[0] in hbtrack("run", *words, TOY, code=2).stderr or words[0] == "--config"
-    assert not hbtrack.database.exists()
-
-
 # --- a script that is plainly broken -------------------------------------------------------------
 
 BROKEN = keeps("""

@@ -695,25 +695,6 @@ def test_fault_65_a_spreadsheet_computes_no_text_but_numbers_stay_numbers(
     assert list(row.values()) == ["'=1+1", "'-2", "-2.5", "'@x", "'\tx", "-3"]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("report",),
-        ("status",),
-        ("show", "best"),
-        ("errors",),
-        ("plan", "--max-epochs", 9),
-        ("sql", "SELECT 1 AS one"),
-    ],
-    ids=lambda w: w[0],
-)
-def test_json_is_one_document_that_names_its_schema(
-    finished: Hbtrack, ask: Ask, words: tuple[object, ...]
-) -> None:
-    document = json.loads(ask(finished, *words, "--format", "json").out, parse_constant=not_json)
-    assert document["schema"] == f"hbtrack.{words[0]}/1"
-
-
 @pytest.mark.parametrize("form", ["csv", "tsv", "html", "github", "simple", "latex"])
 def test_plan_in_every_format_has_every_rung(finished: Hbtrack, ask: Ask, form: str) -> None:
     text = ask(finished, "plan", "--max-epochs", 9, "--format", form).out.split("\n\n")[0]
@@ -1042,9 +1023,11 @@ def test_an_identity_is_exact_or_a_shell_pattern(
 
 
 @pytest.mark.parametrize(
-    "words", [("report",), ("status",), ("db", "check"), ("resume",)], ids=lambda words: words[-1]
+    "words",
+    [("report",), ("status",), ("sql", "@best"), ("db", "check"), ("resume",)],
+    ids=lambda words: words[-1],
 )
-@pytest.mark.parametrize("identity", ["gate:8", "GATE:9", "nothing like it", "gate:[!0-9]"])
+@pytest.mark.parametrize("identity", ["gate:8", "gate", "GATE:9", "nothing like it", "gate:[!0-9]"])
 def test_an_unknown_identity_is_exit_3_with_the_nearest_names(
     live: Hbtrack, ask: Ask, words: tuple[str, ...], identity: str
 ) -> None:
@@ -1054,13 +1037,21 @@ def test_an_unknown_identity_is_exit_3_with_the_nearest_names(
     assert identity in answer.err
 
 
-@pytest.mark.parametrize("words", [("report",), ("resume",)], ids=lambda words: words[0])
-def test_a_database_without_a_search_is_exit_3(
-    empty: Hbtrack, ask: Ask, words: tuple[str, ...]
+@pytest.mark.parametrize("options", [(), ("--identity", "x")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("report",), ("errors",), ("show", "best"), ("logs", "best"), ("export", "csv", "out")),
+        *(("status", "--watch"), ("resume",)),
+    ],
+    ids=" ".join,
+)
+def test_a_database_without_a_search_is_exit_3_and_how_to_start_one_is_said(
+    empty: Hbtrack, ask: Ask, words: tuple[str, ...], options: tuple[str, ...]
 ) -> None:
-    answer = ask(empty, *words)
+    answer = ask(empty, *words, *options)
     assert (answer.code, answer.out) == (3, "")
-    assert answer.err.startswith("hbtrack: ")
+    assert "There is no search here yet; start one with `hbtrack run SCRIPT`" in answer.err
 
 
 def test_top_limits_the_leaderboard(finished: Hbtrack, ask: Ask) -> None:

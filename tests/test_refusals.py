@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DUMMY, MAIN, ROOT, SAMPLER, SYSTEMS, Hbtrack, wait_for
+from conftest import MAIN, ROOT, SAMPLER, SYSTEMS, Hbtrack, wait_for
 
 from hbtrack.cli import main
 
@@ -396,6 +396,18 @@ def test_a_script_that_breaks_in_mid_search_ends_it_with_all_it_did(
         ("run", "--import-timeout", "-5"),
         ("run", "--max-log", "much"),
         ("run", "--max-log", "-1"),
+        ("run", "--timeout", "0"),
+        ("run", "--timeout", "5x"),
+        ("run", "--timeout", "1h30"),
+        ("run", "--max-time", "-5"),
+        ("run", "--max-failures", "101%"),
+        ("run", "--max-failures", "many"),
+        ("run", "--target-loss", "nan"),
+        ("run", "--retries", "-1"),
+        ("run", "--multi-gpu", "always"),
+        ("run", "--per-gpu", "0"),
+        ("run", "--config", ""),
+        ("run", "--config", "-h"),
         ("resume", "--max-log", "1.5GB"),
         ("stop", "--grace", "soon"),
         ("resume", "--workers", "0"),
@@ -427,7 +439,6 @@ def test_a_wrong_environment_variable_is_refused(hbtrack: Hbtrack, script: Write
 def test_no_time_limit_is_too_long(hbtrack: Hbtrack, script: Write) -> None:
     limits = ("--import-timeout", 3_000_000, "--grace", 3_000_000)
     assert "Traceback" not in hbtrack("run", "--max-epochs", 1, *limits, script(GOOD)).stderr
-    assert "Traceback" not in hbtrack("sql", "SELECT 1", "--time-limit", "1e300").stderr
 
 
 @pytest.mark.parametrize(
@@ -673,53 +684,9 @@ def test_without_a_database_there_is_nothing_and_none_is_made(
     refused(hbtrack, *words, code=3, says=("no hbtrack database", "--db", "hbtrack run"))
 
 
-def test_resume_without_any_search_says_how_to_start_one(hbtrack: Hbtrack) -> None:
-    from hbtrack.database.upgrade import prepare_for_writing
-
-    prepare_for_writing(hbtrack.database)
-    assert "hbtrack run" in typed(hbtrack.folder, "resume", code=3)
-    assert "no search" in typed(hbtrack.folder, "resume", "--identity", "x", code=3)
-
-
 def test_resume_of_what_is_finished_says_so(stored: Hbtrack) -> None:
     for words in (["resume"], ["resume", "--identity", "m*"]):
         assert "finished" in typed(stored.folder, *words, code=0)
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
-    """Two searches of dummy.py: model:resnet and model:vgg."""
-    searches = Hbtrack(tmp_path_factory.mktemp("two"))
-    for model in ("resnet", "vgg"):
-        searches("run", "--max-epochs", 1, DUMMY, "--model", model)
-    return searches
-
-
-@pytest.mark.parametrize("verb", ["resume", "status", "report"])
-def test_an_unknown_identity_is_answered_with_the_nearest_names(two: Hbtrack, verb: str) -> None:
-    text = typed(two.folder, verb, "--identity", "model:resent", code=3)
-    assert "'model:resent'" in text
-    assert "'model:resnet'" in text
-
-
-@pytest.mark.parametrize(
-    ("identity", "found"),
-    [
-        ("model:resnet", ["model:resnet"]),
-        ("model:*", ["model:resnet", "model:vgg"]),
-        ("*[g]", ["model:vgg"]),
-        ("model:?gg", ["model:vgg"]),
-        ("MODEL:*", None),
-        ("model", None),
-    ],
-)
-def test_an_identity_is_exact_or_a_shell_pattern(
-    two: Hbtrack, identity: str, found: list[str] | None
-) -> None:
-    result = two("status", "--identity", identity, "--format", "json", code=0 if found else 3)
-    if found:
-        searches = json.loads(result.stdout)["searches"]
-        assert [search["run_identity"] for search in searches] == found
 
 
 def test_the_command_that_is_suggested_can_be_typed(hbtrack: Hbtrack, script: Write) -> None:

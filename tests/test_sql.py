@@ -273,10 +273,6 @@ def test_an_identity_that_looks_like_a_pattern_means_itself(home: Hbtrack) -> No
     assert {row["run_identity"] for row in answer["rows"]} == {"a[1]*?"}  # type: ignore[attr-defined]
 
 
-def test_an_identity_that_is_not_there_is_exit_3_with_near_names(made: Hbtrack) -> None:
-    assert "'model:one'" in made("sql", "@best", "--identity", "model:on", code=3).stderr
-
-
 def test_a_query_that_ignores_identity_is_refused(made: Hbtrack) -> None:
     result = made("sql", "SELECT 1", "--identity", "model:one", code=2)
     assert "WHERE run_identity GLOB :identity" in result.stderr

@@ -65,10 +65,12 @@ def options_of(args: argparse.Namespace) -> Options:
     return Options(typed(Resources), typed(Limits), frozenset(args.given))
 
 
-def searches_of(file: DatabaseFile, args: argparse.Namespace) -> list[Search]:
-    """The stored searches that `--identity` means. Raises NotFound when it means none."""
+def searches_of(
+    file: DatabaseFile, args: argparse.Namespace, *, some: bool = False
+) -> list[Search]:
+    """The stored searches that `--identity` means. Raises NotFound like `chosen_searches`."""
     with file.transaction() as connection:
-        return chosen_searches(connection, args.identity)
+        return chosen_searches(connection, args.identity, some=some)
 
 
 def search_of(file: DatabaseFile, args: argparse.Namespace) -> Search:

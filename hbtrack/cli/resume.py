@@ -7,7 +7,7 @@ from hbtrack.cli import complain, show_error
 from hbtrack.cli.driving import drive, options_of, searches_of, settings_of, stoppable
 from hbtrack.core.records import Search, SearchStatus
 from hbtrack.database.location import existing_database
-from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, NotFound
+from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted
 from hbtrack.searches.file import DatabaseFile
 from hbtrack.searches.session import own
 from hbtrack.searches.start import resume_search
@@ -16,12 +16,7 @@ from hbtrack.searches.start import resume_search
 def main(args: argparse.Namespace) -> int:
     """Drive every unfinished search that matches; the worst exit status of them."""
     with stoppable(), DatabaseFile(existing_database(args.db), settings_of(args)) as file:
-        chosen = searches_of(file, args)
-        if not chosen:
-            raise NotFound(
-                f"There is no search in {file.path}; start one with `hbtrack run SCRIPT`.",
-                see="no-search",
-            )
+        chosen = searches_of(file, args, some=True)
         todo = [search for search in chosen if search.status is not SearchStatus.FINISHED]
         if todo:
             return _drive_all(file, todo, args)

@@ -112,13 +112,15 @@ def load_search(connection: Connection, run_identity: str) -> Search | None:
     return found[0] if found else None
 
 
-def chosen_searches(connection: Connection, identity: str | None) -> list[Search]:
+def chosen_searches(
+    connection: Connection, identity: str | None, *, some: bool = False
+) -> list[Search]:
     """The searches that `--identity` means, the oldest first; all where it is None.
 
-    Raises NotFound when it means none.
+    Raises NotFound when it means none, and with `some` also where there is no search at all.
     """
     searches = {search.run_identity: search for search in load_searches(connection)}
-    return [searches[name] for name in match_identity(searches, identity)]
+    return [searches[name] for name in match_identity(searches, identity, some=some)]
 
 
 def load_searches(connection: Connection) -> list[Search]:

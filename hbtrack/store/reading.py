@@ -141,12 +141,7 @@ def chosen_names(
     Raises NotFound when it means none, and with `some` also where there is no search at all.
     """
     searches = connection.execute("SELECT run_identity FROM searches ORDER BY created_at")
-    names = [row[0] for row in searches]
-    if some and not names:
-        raise NotFound(
-            "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
-        )
-    return match_identity(names, identity)
+    return match_identity([row[0] for row in searches], identity, some=some)
 
 
 def glob_of(connection: sqlite3.Connection, identity: str | None) -> str:
@@ -162,11 +157,18 @@ def glob_of(connection: sqlite3.Connection, identity: str | None) -> str:
     return identity.replace("[!", "[^")
 
 
-def match_identity(identities: Collection[str], pattern: str | None) -> list[str]:
+def match_identity(
+    identities: Collection[str], pattern: str | None, *, some: bool = False
+) -> list[str]:
     """The identities that `--identity` means: exactly that one, else those a shell pattern fits.
 
-    Raises NotFound, with the nearest names, when there is none.
+    Raises NotFound, with the nearest names, when there is none; with `some` also where there are no
+    identities at all.
     """
+    if some and not identities:
+        raise NotFound(
+            "There is no search here yet; start one with `hbtrack run SCRIPT`.", see="no-search"
+        )
     if pattern is None:
         return list(identities)
     if pattern in identities:
