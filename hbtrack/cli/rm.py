@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
         if not args.yes:
             _require_terminal()
         complain(_what_goes(file, search))
-        if not (args.yes or _is_wanted(search)):
+        if not (args.yes or _ask(search)):
             raise HbtrackError("Nothing was removed.", see="not-removed")
         require_dead(file, search)  # the answer may have taken long
         with own(file, search) as session:
@@ -57,8 +57,8 @@ def _require_terminal() -> None:
         )
 
 
-def _is_wanted(search: Search) -> bool:
-    """Whether the user says so."""
+def _ask(search: Search) -> bool:
+    """Ask the user; whether the answer is that the search shall go."""
     sys.stderr.write("Type y to remove it: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() in ("y", "yes", search.run_identity)

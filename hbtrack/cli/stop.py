@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _is_under_way(path: Path, search: Search) -> bool:
-    """Also one that was stopped and is just being resumed: its script is being imported."""
+    """Whether a search has something to end; also a stopped one whose script is just imported."""
     if search.status is SearchStatus.STOPPED:
         return owner_of(search_folder(path, search.pk)) is not None
     return search.status is SearchStatus.UNFINISHED
@@ -68,7 +68,7 @@ def _signal_driver(
 
 
 def _await_end(path: Path, searches: list[Search], seconds: float) -> None:
-    """Return when their drivers have ended, or time is up."""
+    """Return when the drivers of these searches have ended, or time is up."""
     deadline = time.monotonic() + seconds
     waiting = searches
     while waiting and time.monotonic() < deadline:
@@ -77,6 +77,6 @@ def _await_end(path: Path, searches: list[Search], seconds: float) -> None:
 
 
 def _settle(file: DatabaseFile, search: Search, args: argparse.Namespace) -> int:
-    """Be its driver for as long as scripts of the one before are to be ended."""
+    """End what the last driver of a search has left running, as its driver; the exit status."""
     with own(file, search) as session:
         return drive(session, args, StopRequest(time.time(), "hbtrack stop", for_good=True))

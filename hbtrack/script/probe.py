@@ -259,6 +259,7 @@ class ScriptProbe:
             message = json.loads(self._line(deadline))
             self._step = message.get("step", self._step)
             if refused := message.get("refused"):
+                self._step = refused["step"]
                 raise self._refusal(**refused)
             if wanted in message:
                 return message[wanted]
@@ -318,7 +319,7 @@ class ScriptProbe:
         return int(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
 
     def _refusal(self, step: str, problem: str, **facts: str) -> ScriptError:
-        self._step = step
+        """What inside.py refused, in words."""
         where = self._doing()
         if problem == "missing" and step == "numpy":
             return self._error(

@@ -163,6 +163,8 @@ class _Patience:
         now = time.monotonic()
         if self._since is None or now - self._last > self._pause + 2 * BUSY_SECONDS:
             self._since, self._pause = now, 0.5  # it had been well for some time
+        if self._stop.at is not None and self._stopped_since is None:
+            self._stopped_since = now
         if now - self._since > self._seconds or self._stop.at_once or self._must_stop(now):
             text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
             raise Unavailable(
@@ -180,8 +182,6 @@ class _Patience:
 
     def _must_stop(self, now: float) -> bool:
         """Whether a stop was asked for and could not be recorded for all of the grace period."""
-        if self._stop.at is not None and self._stopped_since is None:
-            self._stopped_since = now
         return self._stopped_since is not None and now - self._stopped_since >= self._grace
 
 

@@ -37,7 +37,10 @@ def with_given(stored: Search, options: Options) -> Search:
 
 
 def as_before(command: Command, before: Command, given: frozenset[str]) -> Command:
-    """Where checkpoints lie, and what trained them, stays as long as it is there."""
+    """The command with the working directory and the interpreter of before, while they are there.
+
+    In the one lie the checkpoints, which the other has trained.
+    """
     cwd = before.cwd if Path(before.cwd).is_dir() else command.cwd
     keep_python = "python" not in given and os.access(before.python, os.X_OK)
     return replace(command, cwd=cwd, python=before.python if keep_python else command.python)

@@ -29,7 +29,7 @@ Row = dict[str, Any]
 
 @contextmanager
 def snapshot(option: str | None) -> Iterator[sqlite3.Connection]:
-    """The same connection as of `connected`, which sees one moment of a search that may run."""
+    """A connection as `connected` gives it, which sees one moment of a search that may run."""
     with connected(option) as connection:
         connection.execute("BEGIN")
         yield connection
@@ -49,7 +49,10 @@ def connected(option: str | None) -> Iterator[sqlite3.Connection]:
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """The same connection for its caller to close; its rows are plain tuples."""
+    """A read-only connection to the database at `path`, for its caller to close; rows are tuples.
+
+    Refuses like `connected`.
+    """
     connection = _open(path)
     try:
         with _damage_explained(path):
