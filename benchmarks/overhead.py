@@ -31,8 +31,9 @@ from hbtrack.core.schedule import make_schedule
 from hbtrack.driver.interfaces import Running, StopRequest, Tolerances
 from hbtrack.report.live.progress import Progress
 from hbtrack.script.command import make_command
-from hbtrack.searches.file import Settings
+from hbtrack.searches.file import DatabaseFile, Settings
 from hbtrack.searches.start import start_search
+from hbtrack.searches.terms import Options
 
 SCRIPT = """
 import sys, time
@@ -90,16 +91,15 @@ def search(folder: Path, max_epochs: int, workers: int) -> None:
         seen[0].left = count
         return seen[0]
 
-    session = start_search(
-        folder / "hbtrack.db",
-        make_command("script.py", (), None, str(folder)),
-        terms=Terms(max_epochs, "3", 0, 1, 100.0, ()),
-        given=set(),
-        resources=Resources(workers, "none", 1, False, "auto"),
-        limits=Limits(None, 0, False, None, None, None),
-        settings=Settings(60.0, Tolerances(10.0, 5, 2**31), 60.0, print),
-    )
-    session.drive(observer, StopRequest(), lambda _descriptor: None)
+    settings = Settings(60.0, Tolerances(10.0, 5, 2**31), 60.0, print)
+    command = make_command("script.py", (), None, str(folder))
+    terms = Terms(max_epochs, "3", 0, 1, 100.0)
+    options = Options(Resources(workers, "none"), Limits(), frozenset())
+    with (
+        DatabaseFile(folder / "hbtrack.db", settings) as file,
+        start_search(file, command, terms, options) as session,
+    ):
+        session.drive(observer, StopRequest(), lambda _descriptor: None)
     print(json.dumps([1000 * seconds / count for seconds in seen[0].spent]))
 
 

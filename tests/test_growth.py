@@ -21,8 +21,8 @@ from hbtrack.core.decisions import Done, Start
 from hbtrack.core.plan import Plan
 from hbtrack.core.plan_state import NOWHERE
 from hbtrack.core.rebuild import rebuild, recompute
-from hbtrack.core.records import Command, Consequences, Grown, Place, Settled
-from hbtrack.core.schedule import Schedule, grown, make_schedule
+from hbtrack.core.records import Command, Consequences, Grown, Place, Settled, Terms
+from hbtrack.core.schedule import Schedule, grown, make_schedule, schedule_of
 from hbtrack.database.connection import Database
 from hbtrack.driver.rederive import grow, rederive
 from hbtrack.errors import Conflict, UsageError
@@ -518,21 +518,20 @@ def probe(tmp_path: Path) -> Iterator[Callable[[int], ScriptProbe]]:
         one.close()
 
 
-def two_passes(
-    script: ScriptProbe, schedule: Schedule, given: tuple[str, ...] = ()
-) -> list[tuple[str, ...]]:
-    first = script.sample(schedule, 7, 1, (), given).config_ids
-    return [first, script.sample(schedule, 7, 2, first).config_ids]
+def two_passes(script: ScriptProbe, terms: Terms) -> list[tuple[str, ...]]:
+    first = script.sample(terms, 1, ()).config_ids
+    return [first, script.sample(terms, 2, first).config_ids]
 
 
-def by_place(schedule: Schedule, pass_: int, ids: tuple[str, ...]) -> dict[Place, str]:
-    slots = [(b.first_epochs, slot) for b in schedule.brackets for slot in range(b.configs)]
+def by_place(terms: Terms, pass_: int, ids: tuple[str, ...]) -> dict[Place, str]:
+    brackets = schedule_of(terms).brackets
+    slots = [(b.first_epochs, slot) for b in brackets for slot in range(b.configs)]
     return {
         Place(pass_, first, 0, slot): one for (first, slot), one in zip(slots, ids, strict=True)
     }
 
 
-NINE, EIGHTY_ONE = (make_schedule(max_epochs, Fraction(3)) for max_epochs in (9, 81))
+NINE, EIGHTY_ONE = (Terms(max_epochs, "3", 7, 2, 100.0) for max_epochs in (9, 81))
 
 
 @pytest.mark.parametrize("given", [(), ("mine:1", "mine:2")])
@@ -540,10 +539,11 @@ def test_new_slots_are_those_that_a_fresh_search_draws(
     probe: Callable[[int], ScriptProbe], given: tuple[str, ...]
 ) -> None:
     script = probe(10**9)
-    stored = two_passes(script, NINE, given)
-    added = script.grow(EIGHTY_ONE, 7, stored, NINE, given)
+    old, larger = replace(NINE, configs=given), replace(EIGHTY_ONE, configs=given)
+    stored = two_passes(script, old)
+    added = script.grow(larger, stored, old)
     had = by_place(NINE, 1, stored[0]) | by_place(NINE, 2, stored[1])
-    drawn = two_passes(script, EIGHTY_ONE, given)
+    drawn = two_passes(script, larger)
     fresh = by_place(EIGHTY_ONE, 1, drawn[0]) | by_place(EIGHTY_ONE, 2, drawn[1])
     assert had | added.slots == fresh
     assert not had.keys() & added.slots.keys()
@@ -556,7 +556,7 @@ def test_slots_that_differ_from_a_fresh_search_are_named_when_the_space_is_small
 ) -> None:
     script = probe(60)
     first, second = two_passes(script, NINE)
-    added = script.grow(EIGHTY_ONE, 7, [first, second], NINE)
+    added = script.grow(EIGHTY_ONE, [first, second], NINE)
     drawn = two_passes(script, EIGHTY_ONE)
     fresh = by_place(EIGHTY_ONE, 1, drawn[0]) | by_place(EIGHTY_ONE, 2, drawn[1])
     found = by_place(NINE, 1, first) | by_place(NINE, 2, second) | added.slots
@@ -566,18 +566,18 @@ def test_slots_that_differ_from_a_fresh_search_are_named_when_the_space_is_small
 
 
 def test_the_same_schedule_adds_nothing(probe: Callable[[int], ScriptProbe]) -> None:
-    assert probe(5).grow(NINE, 7, [("x:1",) * 17], NINE) == Grown({}, {}, ())
+    assert probe(5).grow(NINE, [("x:1",) * 17], NINE) == Grown({}, {}, ())
 
 
 def test_given_configs_take_the_first_slots_and_leave_the_others_as_they_are(
     probe: Callable[[int], ScriptProbe],
 ) -> None:
     script = probe(10**9)
-    drawn = script.sample(NINE, 7, 1, ())
-    sampled = script.sample(NINE, 7, 1, (), ["mine:1", "mine:2"])
+    drawn = script.sample(NINE, 1, ())
+    sampled = script.sample(replace(NINE, configs=("mine:1", "mine:2")), 1, ())
     assert sampled.config_ids == ("mine:1", "mine:2", *drawn.config_ids[2:])
     assert sampled.params["mine:1"] == {"asked": "mine:1"}
-    again = script.sample(NINE, 7, 1, (), [drawn.config_ids[3]])
+    again = script.sample(replace(NINE, configs=(drawn.config_ids[3],)), 1, ())
     assert Counter(again.config_ids).most_common(1)[0][1] == 1
 
 
@@ -592,4 +592,4 @@ def test_given_configs_take_the_first_slots_and_leave_the_others_as_they_are(
 )
 def test_given_configs_that_cannot_be_used_are_refused(given: list[str], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        check_given(given, NINE)
+        check_given(replace(NINE, configs=tuple(given)))

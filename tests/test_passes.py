@@ -40,7 +40,7 @@ def test_an_identity_that_changes_in_mid_search_stops_it(
         'return "fragile"', 'return "other" if os.path.exists("broken") else "fragile"'
     )
     result = hbtrack(*SEARCH, script(text), code=2)
-    assert "now says 'other', not 'fragile'" in result.stderr
+    assert "says 'other' now, but the search is 'fragile'" in result.stderr
     assert hbtrack.rows("SELECT status FROM searches") == [("unfinished",)]
 
 

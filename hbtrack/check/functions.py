@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,14 +10,13 @@ from hbtrack.check import advice
 from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
 from hbtrack.check.scratch import Touched, Watch
 from hbtrack.core.contract import LossRefused, ParamValue, config_id_problem, read_loss
-from hbtrack.core.records import Command
-from hbtrack.core.schedule import make_schedule
+from hbtrack.core.records import Command, Terms
 from hbtrack.errors import ScriptError
 from hbtrack.script.probe import Examined, ScriptProbe
 
 SLOW_IMPORT = 30.0  # seconds
 DRAWS = 200
-TYPICAL = make_schedule(81, Fraction(3))  # what `hbtrack run` does if nothing else is said
+TYPICAL = Terms(81, "3", 0, 1, 100.0)  # what `hbtrack run` does if nothing else is said
 
 Tell = Callable[[str], None]
 Said = TypeVar("Said")
@@ -95,7 +93,7 @@ def _ask_sampler(
     yield fitting(examined.ids)
     tell("repeats")
     try:
-        ids = probe.sample(TYPICAL, 0, 1, ()).config_ids
+        ids = probe.sample(TYPICAL, 1, ()).config_ids
     except ScriptError:  # ids that do not fit, or parameters: both have a line of their own
         ids = ()
     usable = [name for name in dict.fromkeys((*examined.ids, *ids)) if not config_id_problem(name)]

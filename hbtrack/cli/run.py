@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hbtrack.cli.driving import drive, options_of, settings_of, stoppable
 from hbtrack.core.records import Terms
-from hbtrack.core.schedule import format_eta, make_schedule, parse_eta
+from hbtrack.core.schedule import format_eta, parse_eta
 from hbtrack.database.location import database_path
 from hbtrack.script.command import make_command
 from hbtrack.script.probe import check_given
@@ -35,5 +35,5 @@ def _terms_of(args: argparse.Namespace) -> Terms:
         failure_loss=args.failure_loss,
         configs=tuple(args.configs),
     )
-    check_given(terms.configs, make_schedule(terms.max_epochs, parse_eta(terms.eta)))
+    check_given(terms)
     return terms

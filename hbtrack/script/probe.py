@@ -12,14 +12,14 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from hbtrack.core import contract
-from hbtrack.core.records import Command, Grown, Place, Sampled
-from hbtrack.core.schedule import Schedule
+from hbtrack.core.records import Command, Grown, Place, Sampled, Terms
+from hbtrack.core.schedule import schedule_of
 from hbtrack.core.verdict import signal_name
 from hbtrack.errors import ScriptError, UsageError
 
@@ -45,8 +45,9 @@ class Examined:
     moved: tuple[str, ...]  # global generators that it drew from, or seeded
 
 
-def check_given(given: Sequence[str], schedule: Schedule) -> None:
-    """Raise UsageError unless these ids of the user's own can fill the first slots of a search."""
+def check_given(terms: Terms) -> None:
+    """Raise UsageError unless the user's own configs can fill the first slots of a search."""
+    given, room = terms.configs, schedule_of(terms).brackets[0].configs
     for config_id in given:
         if problem := contract.config_id_problem(config_id):
             raise UsageError(f"The config_id {_short(config_id)} {problem}.", see="bad-config")
@@ -55,7 +56,7 @@ def check_given(given: Sequence[str], schedule: Schedule) -> None:
         raise UsageError(
             f"The config_id {_short(twice)} is given twice; once is enough.", see="bad-config"
         )
-    if len(given) > (room := schedule.brackets[0].configs):
+    if len(given) > room:
         raise UsageError(
             f"{len(given)} config_ids are given, but the first bracket has room for {room}: give "
             "fewer, or choose a larger --max-epochs.",
@@ -134,59 +135,53 @@ class ScriptProbe:
             )
         return identity
 
-    def sample(
-        self,
-        schedule: Schedule,
-        seed: int,
-        pass_: int,
-        used: Iterable[str],
-        given: Sequence[str] = (),
-    ) -> Sampled:
+    def sample(self, terms: Terms, pass_: int, used: Iterable[str]) -> Sampled:
         """The configs of a pass, and the parameters of those not in `used`. Raises ScriptError.
 
-        The first slots of the first bracket take the `given` ids.
+        The first slots of the first pass take the configs of the user's own.
         """
         known = set(used)
-        ids = self._whole_pass(schedule, seed, pass_, known, given)
-        return Sampled(pass_, tuple(ids), self._params_of(ids, known))
+        ids = self._whole_pass(terms, pass_, known)
+        return Sampled(pass_, tuple(ids), self.params(ids, known))
 
-    def grow(
-        self,
-        schedule: Schedule,
-        seed: int,
-        stored: Sequence[Sequence[str]],
-        old_schedule: Schedule,
-        given: Sequence[str] = (),
-    ) -> Grown:
-        """What `schedule` adds to the passes that were `stored` under the old one.
+    def grow(self, terms: Terms, stored: Sequence[Sequence[str]], old: Terms) -> Grown:
+        """What `terms` add to the passes that were `stored` under the old ones.
 
-        New slots avoid every stored id; `given` were the ids of pass 1 that the user gave. Raises
-        ScriptError.
+        New slots avoid every stored id. Raises ScriptError.
         """
-        if schedule == old_schedule:
+        if terms.max_epochs == old.max_epochs:
             return Grown({}, {}, ())
+        before = _all_slots(old)
+        had = {first_epochs: configs for first_epochs, _, configs in before}
+        added = [(first, had.get(first, 0), configs) for first, _, configs in _all_slots(terms)]
         known = {config_id for ids in stored for config_id in ids}
-        used, had = set(known), {b.first_epochs: b.configs for b in old_schedule.brackets}
-        added = [(b.first_epochs, had.get(b.first_epochs, 0), b.configs) for b in schedule.brackets]
+        used = set(known)
         slots: dict[Place, str] = {}
         kept: dict[Place, str] = {}
         for pass_, ids in enumerate(stored, 1):
-            kept |= zip(_first_places(pass_, _all_slots(old_schedule)), ids, strict=True)
-            drawn = self._draw(seed, pass_, added, used)
+            kept |= zip(_first_places(pass_, before), ids, strict=True)
+            drawn = self._draw(terms.seed, pass_, added, used)
             slots |= zip(_first_places(pass_, added), drawn, strict=True)
             used.update(drawn)
-        fresh = self._fresh(schedule, seed, len(stored), given)
+        fresh = self._fresh(terms, len(stored))
         differing = (place for place, found in (kept | slots).items() if found != fresh[place])
-        return Grown(slots, self._params_of(slots.values(), known), tuple(sorted(differing)))
+        return Grown(slots, self.params(slots.values(), known), tuple(sorted(differing)))
 
     def examine(self, seed: int, draws: int) -> Examined:
         """How get_random_config_id behaves with that many generators. Raises ScriptError."""
         found = self._ask("examined", examine={"seed": seed, "draws": draws})
         return Examined(**{name: tuple(value) for name, value in found.items()})
 
-    def params(self, config_ids: Sequence[str]) -> dict[str, dict[str, contract.ParamValue]]:
-        """What get_config, or the ids themselves, say of these configs. Raises ScriptError."""
-        return self._params_of(config_ids, set())
+    def params(
+        self, ids: Iterable[str], known: Collection[str] = ()
+    ) -> dict[str, dict[str, contract.ParamValue]]:
+        """What get_config, or the ids themselves, say of those not known before, each once.
+
+        Raises ScriptError.
+        """
+        new = [config_id for config_id in dict.fromkeys(ids) if config_id not in known]
+        answers = zip(new, self._ask("params", params=new), strict=True)
+        return {config_id: _params(config_id, found) for config_id, found in answers}
 
     def printed(self) -> str:
         """What the script has printed so far, from the end."""
@@ -209,25 +204,22 @@ class ScriptProbe:
 
     # --- inside ---
 
-    def _fresh(
-        self, schedule: Schedule, seed: int, passes: int, given: Sequence[str]
-    ) -> dict[Place, str]:
-        """What a search that began with this schedule would have drawn."""
+    def _fresh(self, terms: Terms, passes: int) -> dict[Place, str]:
+        """What a search that began with these terms would have drawn."""
         used: set[str] = set()
         fresh: dict[Place, str] = {}
         for pass_ in range(1, passes + 1):
-            ids = self._whole_pass(schedule, seed, pass_, used, given if pass_ == 1 else ())
-            fresh |= zip(_first_places(pass_, _all_slots(schedule)), ids, strict=True)
+            ids = self._whole_pass(terms, pass_, used)
+            fresh |= zip(_first_places(pass_, _all_slots(terms)), ids, strict=True)
             used.update(ids)
         return fresh
 
-    def _whole_pass(
-        self, schedule: Schedule, seed: int, pass_: int, used: set[str], given: Sequence[str]
-    ) -> list[str]:
-        check_given(given, schedule)
-        (first_epochs, _, configs), *others = _all_slots(schedule)
+    def _whole_pass(self, terms: Terms, pass_: int, used: set[str]) -> list[str]:
+        check_given(terms)
+        given = terms.configs if pass_ == 1 else ()
+        (first_epochs, _, configs), *others = _all_slots(terms)
         brackets = [(first_epochs, len(given), configs), *others]
-        return [*given, *self._draw(seed, pass_, brackets, used | set(given))]
+        return [*given, *self._draw(terms.seed, pass_, brackets, used | set(given))]
 
     def _draw(self, seed: int, pass_: int, brackets: list[_Slots], used: set[str]) -> list[str]:
         request = {"seed": seed, "pass_": pass_, "brackets": brackets, "used": sorted(used)}
@@ -239,14 +231,6 @@ class ScriptProbe:
                     see="bad-name",
                 )
         return ids
-
-    def _params_of(
-        self, ids: Iterable[str], known: set[str]
-    ) -> dict[str, dict[str, contract.ParamValue]]:
-        """The parameters of those not known before, each once, in order."""
-        new = [config_id for config_id in dict.fromkeys(ids) if config_id not in known]
-        answers = zip(new, self._ask("params", params=new), strict=True)
-        return {config_id: _params(config_id, found) for config_id, found in answers}
 
     def _ask(self, wanted: str, **request: object) -> Any:
         with contextlib.suppress(BrokenPipeError):  # it has ended; _hear finds out how
@@ -360,8 +344,8 @@ class ScriptProbe:
         return ScriptError(f"{message}\n{self._still_holds}", output=self.printed(), see=see)
 
 
-def _all_slots(schedule: Schedule) -> list[_Slots]:
-    return [(bracket.first_epochs, 0, bracket.configs) for bracket in schedule.brackets]
+def _all_slots(terms: Terms) -> list[_Slots]:
+    return [(one.first_epochs, 0, one.configs) for one in schedule_of(terms).brackets]
 
 
 def _first_places(pass_: int, brackets: Iterable[_Slots]) -> Iterator[Place]:

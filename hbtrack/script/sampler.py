@@ -3,8 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from hbtrack.core.records import Command, Sampled
-from hbtrack.core.schedule import Schedule
+from hbtrack.core.records import Sampled, Search
 from hbtrack.errors import HbtrackError
 from hbtrack.script.probe import ScriptProbe
 
@@ -17,21 +16,8 @@ _STILL_HOLDS = (
 class PassSampler:
     """Gives the configs of a pass when they are there; `first` was sampled at the start already."""
 
-    def __init__(
-        self,
-        command: Command,
-        run_identity: str,
-        *,
-        schedule: Schedule,
-        seed: int,
-        time_limit: float,
-        first: Sampled | None,
-    ) -> None:
-        self._command = command
-        self._run_identity = run_identity
-        self._schedule = schedule
-        self._seed = seed
-        self._time_limit = time_limit
+    def __init__(self, search: Search, time_limit: float, first: Sampled | None) -> None:
+        self._search, self._time_limit = search, time_limit
         self._answers: dict[int, Sampled | HbtrackError] = {first.pass_: first} if first else {}
         self._asked: set[int] = set(self._answers)
         self._probe: ScriptProbe | None = None
@@ -60,10 +46,11 @@ class PassSampler:
 
     def _sample(self, pass_: int, used: list[str], wake: Callable[[], None]) -> None:
         try:
-            self._probe = ScriptProbe(self._command, self._time_limit, still_holds=_STILL_HOLDS)
+            command, terms = self._search.command, self._search.terms
+            self._probe = ScriptProbe(command, self._time_limit, still_holds=_STILL_HOLDS)
             with self._probe:
-                self._probe.require_identity(self._run_identity)
-                self._answers[pass_] = self._probe.sample(self._schedule, self._seed, pass_, used)
+                self._probe.require_identity(self._search.run_identity)
+                self._answers[pass_] = self._probe.sample(terms, pass_, used)
         except HbtrackError as error:
             self._answers[pass_] = error
         wake()

@@ -49,8 +49,7 @@ def _grow(session: Session, terms: Terms, probe: ScriptProbe) -> None:
     stored, schedule = session.search, schedule_of(terms)
     with session.file.transaction() as connection:
         facts = load_settled(connection, stored)
-    old = schedule_of(stored.terms)
-    more = probe.grow(schedule, terms.seed, facts.passes, old, terms.configs)
+    more = probe.grow(terms, facts.passes, stored.terms)
     with session.file.transaction() as connection:
         grow(connection, stored.pk, schedule, terms.passes, more)
         fault_point("grow.inside")

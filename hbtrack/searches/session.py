@@ -204,7 +204,7 @@ class _Driving:
             facts = self._own(ledger, devices)
             plan = rebuild(schedule_of(search.terms), search.terms.passes, facts)
             gc.freeze()  # what was loaded stays: nobody need look for garbage in it
-            sampler = self._sampler(len(facts.passes))
+            sampler = PassSampler(search, session.settings.import_timeout, session.sampled)
             stack.callback(sampler.cancel)
             if session.script_changed:
                 _say_changed(self.observer, search, plan)
@@ -262,18 +262,6 @@ class _Driving:
         )
         self.fence = ledger.fence
         return facts
-
-    def _sampler(self, opened: int) -> PassSampler:
-        """Where the ids of the passes after the first `opened` come from."""
-        search, sampled = self.session.search, self.session.sampled
-        return PassSampler(
-            search.command,
-            search.run_identity,
-            schedule=schedule_of(search.terms),
-            seed=search.terms.seed,
-            time_limit=self.session.settings.import_timeout,
-            first=sampled if sampled and sampled.pass_ == opened + 1 else None,
-        )
 
 
 def _raise_if_hopeless(error: Exception, folder: Path) -> None:

@@ -47,7 +47,7 @@ def start_search(
                 session = None
             stored = session.search if session else _find(file, identity)
             if stored is None:
-                sampled = probe.sample(schedule_of(terms), terms.seed, 1, (), terms.configs)
+                sampled = probe.sample(terms, 1, ())
                 stored = _create(file, identity, command, terms, options)
                 given = frozenset(Terms.__dataclass_fields__)  # another may have been first
             require_same(stored, command, terms, given)
@@ -157,11 +157,7 @@ def to_drive(
 def _next_pass(file: DatabaseFile, search: Search, probe: ScriptProbe) -> Sampled | None:
     with file.transaction() as connection:
         opened, used = sampled_so_far(connection.execute, search.pk)
-    if opened == search.terms.passes:
-        return None
-    terms = search.terms
-    given = terms.configs if opened == 0 else ()
-    return probe.sample(schedule_of(terms), terms.seed, opened + 1, used, given)
+    return probe.sample(search.terms, opened + 1, used) if opened < search.terms.passes else None
 
 
 def load_settled(connection: Connection, stored: Search) -> Facts:
