@@ -549,12 +549,6 @@ def test_the_users_own_configs_come_first(hbtrack: Hbtrack, script: Callable[[st
     assert "--config: stored x:1 x:2, given x:3" in hbtrack(*words, code=4).stderr
 
 
-def test_more_configs_than_the_first_bracket_has_slots_are_refused(hbtrack: Hbtrack) -> None:
-    own = [word for number in range(4) for word in ("--config", f"x:{number}")]
-    assert "room for 3" in hbtrack("run", "--max-epochs", 3, *own, TOY, code=2).stderr
-    assert not hbtrack.database.exists()
-
-
 # --- hbtrack extend ------------------------------------------------------------------------------
 
 

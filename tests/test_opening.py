@@ -19,17 +19,16 @@ RUN = ("run", "--max-epochs", 3, TOY, "--fail", 0.5)
 
 
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
-    """A search that was stopped after its first commits, with failures."""
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search with failures that was stopped."""
     hbtrack = Hbtrack(tmp_path_factory.mktemp("interrupted"))
     hbtrack(*RUN, env={"HBTRACK_FAULT": "commit.after:3:stop"}, code=75)
-    return hbtrack
+    (hbtrack.folder / "sitecustomize.py").write_text(NOTES_OPENINGS)
+    return hbtrack.folder
 
 
 def openings(hbtrack: Hbtrack, watcher: Path, *words: object) -> list[str]:
-    (watcher / "sitecustomize.py").write_text(NOTES_OPENINGS)
-    env = {"PYTHONPATH": f"{watcher}{os.pathsep}{ROOT}"}
-    hbtrack(*words, env=env)
+    hbtrack(*words, env={"PYTHONPATH": f"{watcher}{os.pathsep}{ROOT}"})
     return (hbtrack.folder / "openings").read_text().splitlines()
 
 
@@ -46,15 +45,13 @@ def openings(hbtrack: Hbtrack, watcher: Path, *words: object) -> list[str]:
     ids=lambda words: words[0],
 )
 def test_a_command_on_a_stored_search_opens_the_file_once(
-    interrupted: Hbtrack, hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory, words: object
+    interrupted: Path, hbtrack: Hbtrack, words: tuple[object, ...]
 ) -> None:
-    shutil.copytree(interrupted.folder, hbtrack.folder, dirs_exist_ok=True)
-    found = openings(hbtrack, tmp_path_factory.mktemp("watcher"), *words)  # type: ignore[misc]
-    assert found == [str(hbtrack.database)]
+    shutil.copytree(interrupted, hbtrack.folder, dirs_exist_ok=True)
+    assert openings(hbtrack, interrupted, *words) == [str(hbtrack.database)]
 
 
 def test_a_new_search_opens_the_file_once_after_its_tables_were_made(
-    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
+    interrupted: Path, hbtrack: Hbtrack
 ) -> None:
-    found = openings(hbtrack, tmp_path_factory.mktemp("watcher"), *RUN)
-    assert found == [str(hbtrack.database)] * 2
+    assert openings(hbtrack, interrupted, *RUN) == [str(hbtrack.database)] * 2

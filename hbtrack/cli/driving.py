@@ -6,10 +6,10 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from hbtrack.cli import complain, more, show_error
 from hbtrack.cli.advice import to_type
@@ -27,6 +27,8 @@ from hbtrack.searches.terms import Options
 from hbtrack.store.catalogue import chosen_searches
 from hbtrack.store.reading import rows
 from hbtrack.text import budget
+
+Record = TypeVar("Record")
 
 MAX_LOST = 5
 PATIENCE = 60
@@ -58,11 +60,13 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 def options_of(args: argparse.Namespace) -> Options:
     """Where attempts run, and the limits, as typed."""
+    return Options(typed(Resources, args), typed(Limits, args), frozenset(args.given))
 
-    def typed(kind: type[Any]) -> Any:
-        return kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__})
 
-    return Options(typed(Resources), typed(Limits), frozenset(args.given))
+def typed(record: type[Record], args: argparse.Namespace) -> Record:
+    """A record of the options that are called as its fields."""
+    names: Iterable[str] = record.__dataclass_fields__  # type: ignore[attr-defined]
+    return record(**{name: getattr(args, name) for name in names})
 
 
 def searches_of(

@@ -1,9 +1,10 @@
 """`hbtrack run`: start the search that a script names, or go on with it."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from hbtrack.cli.driving import drive, options_of, settings_of, stoppable
+from hbtrack.cli.driving import drive, options_of, settings_of, stoppable, typed
 from hbtrack.core.records import Terms
 from hbtrack.core.schedule import format_eta, parse_eta
 from hbtrack.database.location import database_path
@@ -27,13 +28,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _terms_of(args: argparse.Namespace) -> Terms:
     """The terms as typed. Raises UsageError when no search can have them."""
-    terms = Terms(
-        max_epochs=args.max_epochs,
-        eta=format_eta(parse_eta(args.eta)),
-        seed=args.seed,
-        passes=args.passes,
-        failure_loss=args.failure_loss,
-        configs=tuple(args.configs),
-    )
+    terms = typed(Terms, args)
+    terms = replace(terms, eta=format_eta(parse_eta(terms.eta)), configs=tuple(terms.configs))
     check_given(terms)
     return terms

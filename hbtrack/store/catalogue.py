@@ -88,8 +88,7 @@ def reopen(connection: Connection, search_pk: int) -> None:
 
 def failures(connection: Connection, search_pk: int) -> list[tuple[str, int, str]]:
     """The failed evaluations, in the order of their attempts: config_id, epochs, error."""
-    found = connection.execute(_FAILURES, (search_pk,))
-    return [(config_id, epochs, error) for config_id, epochs, error in found]
+    return connection.execute(_FAILURES, (search_pk,)).fetchall()
 
 
 def add_configs(connection: Connection, search_pk: int, sampled: Sampled) -> None:
