@@ -27,7 +27,7 @@ from hbtrack.core.schedule import schedule_of
 from hbtrack.database.upgrade import prepare_for_writing, writable
 from hbtrack.driver.interfaces import Edges, Observer, Running, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
-from hbtrack.store.catalogue import create_search, read_searches
+from hbtrack.store.catalogue import chosen_searches, create_search, load_search
 from hbtrack.store.ledger import Ledger
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # where the machine is made up
@@ -210,10 +210,10 @@ def make(
     schedule = schedule_of(terms)
     machine = Machine(fail)
     with writable(path, print, busy_seconds=60) as database:
-        if identity not in [one.run_identity for one in read_searches(database)]:
-            with database.transaction() as connection:
+        with database.transaction() as connection:
+            if load_search(connection, identity) is None:
                 create(connection, identity, terms, workers)
-        search = next(one for one in read_searches(database) if one.run_identity == identity)
+            (search,) = chosen_searches(connection, identity)
         ledger = Ledger(database, search.pk)
         facts = own(ledger, workers)
         adopted = made_up.open_slots(search.token, facts)

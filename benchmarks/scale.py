@@ -30,7 +30,7 @@ from hbtrack.core.records import Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.location import make_search_folder
 from hbtrack.database.upgrade import prepare_for_writing, writable
-from hbtrack.store.catalogue import read_searches
+from hbtrack.store.catalogue import load_searches
 from hbtrack.store.facts import sampled_so_far
 from hbtrack.store.ledger import Ledger
 
@@ -89,7 +89,8 @@ def take_over(path: Path) -> None:
     """What a driver does besides driving, and the memory that it has then."""
     print("| step | s | memory at most, MB |\n|---|---:|---:|")
     with writable(path, print, busy_seconds=60) as database:
-        (search,) = read_searches(database)
+        with database.transaction() as connection:
+            (search,) = load_searches(connection)
         ledger = Ledger(database, search.pk)
 
         def known() -> object:

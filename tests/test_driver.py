@@ -40,7 +40,7 @@ from hbtrack.driver.interfaces import Edges, Running, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
 from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable
 from hbtrack.searches.verify import check_database
-from hbtrack.store.catalogue import create_search, read_searches
+from hbtrack.store.catalogue import create_search, load_searches
 from hbtrack.store.ledger import Ledger
 
 Row = tuple[Any, ...]
@@ -174,7 +174,8 @@ class Stage:
         """One driver, from taking the search over to its end."""
         database = Database(self.path)
         try:
-            search = read_searches(database)[0]
+            with database.transaction() as connection:
+                search = load_searches(connection)[0]
             ledger = Ledger(database, search.pk)
             facts = self.own(ledger)
             adopted = open_slots(search.token, facts)

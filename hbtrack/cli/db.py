@@ -1,10 +1,9 @@
 """`hbtrack db`: the database file itself."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from hbtrack.cli import tables
+from hbtrack.cli import complain, tables
 from hbtrack.database.location import database_path, existing_database
 from hbtrack.text import printable
 
@@ -26,9 +25,9 @@ def _upgrade(args: argparse.Namespace) -> int:
     path = existing_database(args.db)
     backup = prepare_for_writing(path)
     if backup:
-        _say(f"Upgraded {path}; what it was before is kept in {backup}.")
+        complain(f"Upgraded {path}; what it was before is kept in {backup}.")
     else:
-        _say(f"{path} is up to date.")
+        complain(f"{path} is up to date.")
     return 0
 
 
@@ -40,7 +39,7 @@ def _backup(args: argparse.Namespace) -> int:
         pass  # it is ours, and whole enough to read
     source, target = existing_database(args.db), Path(args.file).absolute()
     copy_database(source, target)
-    _say(f"Copied {source} to {target}.")
+    complain(f"Copied {source} to {target}.")
     return 0
 
 
@@ -52,9 +51,5 @@ def _check(args: argparse.Namespace) -> int:
     for problem in problems:
         tables.write(printable(problem))
     if not problems:
-        _say(f"{path} is sound: everything follows from what was measured.")
+        complain(f"{path} is sound: everything follows from what was measured.")
     return 1 if problems else 0
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")

@@ -43,13 +43,17 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
     return row[0] if row else None
 
 
-def peek(path: Path) -> str | None:
-    """The schema revision of a file, without a chance of changing it."""
+def readable(path: Path, patience: float = 60.0) -> sqlite3.Connection:
+    """A read-only connection like `read_only`'s; why there is none is said in the user's words."""
     try:
-        connection = read_only(path)
+        return read_only(path, patience)
     except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
         raise explain(error, path) from error
-    with closing(connection):
+
+
+def peek(path: Path) -> str | None:
+    """The schema revision of a file, without a chance of changing it."""
+    with closing(readable(path)) as connection:
         return revision_of(connection, path)
 
 

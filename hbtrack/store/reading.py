@@ -12,10 +12,10 @@ from typing import Any
 
 from hbtrack.database.dictionary import DICTIONARY
 from hbtrack.database.location import existing_database
-from hbtrack.database.reader import read_only
 from hbtrack.database.revision import (
     REVISION,
     explain,
+    readable,
     require_not_newer,
     require_sound,
     revision_of,
@@ -53,7 +53,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
     Refuses like `connected`.
     """
-    connection = _open(path)
+    connection = readable(path, patience=10)
     try:
         with _damage_explained(path):
             _require_this_schema(connection, path)
@@ -85,13 +85,6 @@ def _require_this_schema(connection: sqlite3.Connection, path: Path) -> None:
             f"{REVISION}. Nothing was changed; type: hbtrack db upgrade --db {path}",
             see="older-schema",
         )
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        return read_only(path, patience=10)
-    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
-        raise explain(error, path) from error
 
 
 def rows(
