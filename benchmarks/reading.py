@@ -1,24 +1,20 @@
-"""What reading costs: the views with their usual filters, and the commands, as two tables.
+"""What reading costs: the views with their usual filters, and the commands.
 
-    python benchmarks/reading.py [FILE] [--max-epochs 19683] [--passes 2]
-
-FILE is made if it is not there (minutes; see made.py). Times are of the processor, so that what
-else the machine does changes little, and the least of several runs: of views in this process, of
-commands from start to finish, on a search of 206 places and on FILE, beside a bare
-`python -c "import sqlite3, tabulate"`. Memory is the most that was resident.
+Times are of the processor, so that what else the machine does changes little, and the least of
+several runs: of views in this process, of commands from start to finish. Memory is the most that
+was resident.
 """
 
-import argparse
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from made import make
+from comparison.selection import Row
 
 from hbtrack.database.views import VIEWS
 
@@ -44,9 +40,8 @@ def queries(connection: sqlite3.Connection) -> list[tuple[str, tuple[object, ...
     return [*found, (ranked, (identity,)), (latest, (identity,))]
 
 
-def show_views(database: Path, runs: int) -> None:
-    """A line per query: milliseconds, rows."""
-    print("| query | rows | ms |\n|---|---:|---:|")
+def cost_of_views(database: Path, runs: int) -> Iterator[Row]:
+    """Milliseconds and rows of each query."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         for query, values in queries(connection):
             took = []
@@ -55,7 +50,7 @@ def show_views(database: Path, runs: int) -> None:
                 rows = connection.execute(query, values).fetchall()
                 took.append(time.process_time() - begin)
             short = query.removeprefix("SELECT * FROM ").replace("run_identity = ?", "a search")
-            print(f"| `{short}` | {len(rows)} | {min(took) * 1e3:.1f} |")
+            yield {"query": short, "rows": len(rows), "ms": round(min(took) * 1e3, 1)}
 
 
 BARE = ("-c", "import sqlite3, tabulate")
@@ -70,20 +65,26 @@ COMMANDS = (
 )
 
 
-def show_commands(small: Path, large: Path, runs: int) -> None:
-    """A line per command: seconds on both, how many bare starts that is, memory and output."""
-    print("| command | 206 places, s | bare starts | FILE, s | memory, MB | output, kB |")
-    print("|---|---:|---:|---:|---:|---:|")
+def cost_of_commands(small: Path, large: Path, runs: int) -> Iterator[Row]:
+    """Seconds on both, in bare starts of Python too; memory and output on the large one."""
     bare = best_of(runs, [sys.executable, *BARE])
-    print(f"| `python -c '{BARE[1]}'` | {bare.seconds:.3f} | 1.0 | | {bare.memory:.0f} | |")
+    yield {
+        "command": f"python -c '{BARE[1]}'",
+        "small_s": round(bare.seconds, 3),
+        "bare_starts": 1.0,
+        "memory_mb": round(bare.memory),
+    }
     for words in COMMANDS:
         command = [sys.executable, "-m", "hbtrack", *words, "--db"]
         short, long = (best_of(runs, [*command, str(path)]) for path in (small, large))
-        print(
-            f"| `hbtrack {' '.join(words)}` | {short.seconds:.3f} | "
-            f"{short.seconds / bare.seconds:.1f} | {long.seconds:.3f} | {long.memory:.0f} | "
-            f"{long.output / 1000:.0f} |"
-        )
+        yield {
+            "command": f"hbtrack {' '.join(words)}",
+            "small_s": round(short.seconds, 3),
+            "bare_starts": round(short.seconds / bare.seconds, 1),
+            "large_s": round(long.seconds, 3),
+            "memory_mb": round(long.memory),
+            "output_kb": round(long.output / 1000),
+        }
 
 
 @dataclass(frozen=True)
@@ -119,26 +120,3 @@ def run(command: list[str]) -> Cost:
         raise SystemExit(f"{command} ended with {done.returncode}")
     microseconds, kibibytes = map(int, done.stderr.split()[-2:])
     return Cost(microseconds / 1e6, kibibytes / 1024, len(done.stdout))
-
-
-def main() -> None:
-    """Show both tables."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("file", type=Path, nargs="?")
-    parser.add_argument("--max-epochs", type=int, default=19683)
-    parser.add_argument("--passes", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=7)
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        database = args.file or Path(folder, "made.db")
-        if not database.exists():
-            make(database, max_epochs=args.max_epochs, passes=args.passes)
-        small = Path(folder, "small.db")
-        make(small)
-        show_commands(small, database, args.runs)
-        print()
-        show_views(database, args.runs)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,28 +1,33 @@
-"""One search of a million evaluations, and ten thousand searches in one file, as tables.
+"""One search of a million evaluations, and ten thousand searches in one file: what they cost.
 
     python benchmarks/scale.py FOLDER [--evaluations 1000000] [--searches 10000] [--only PHASE]
+    python benchmarks/against.py --page     write docs/benchmarks.md anew, with these figures
 
 The databases are made if they are not in FOLDER, by the real driver, plan and store over a made-up
 machine (see made.py). FOLDER should lie in memory (/dev/shm): a million commits wait a million
 times for a disk. Times are of the processor, so that what else the machine does changes little.
 
-make: the large search, as a kill leaves it. running: its views then. take-over: what the next
-driver does before it starts something, and when it ends. read: views and commands after that, when
-the ranks are stored. many: `status` of many searches.
+made: the large search, as a kill leaves it. running: its views then. take_over: what the next
+driver does before it starts something, and when it ends. views, commands: after that, when the
+ranks are stored. many: `status` of many searches.
 """
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from comparison.machine import describe
+from comparison.selection import Row
 from made import BEGIN, Unwatched, create, make, own
-from reading import best_of, show_commands, show_views
+from reading import best_of, cost_of_commands, cost_of_views
 
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
@@ -36,6 +41,9 @@ from hbtrack.store.ledger import Ledger
 
 MAX_EPOCHS = 19683
 STEP = 100_000
+RESULTS = Path(__file__).parent.parent / "docs" / "benchmarks-scale.json"
+
+say = partial(print, file=sys.stderr)  # stdout is for rows
 
 
 def passes_for(evaluations: int) -> int:
@@ -49,8 +57,13 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
+def tell(row: Row) -> None:
+    """Hand a row to the process that gathers them."""
+    print(json.dumps(row), flush=True)
+
+
 class Checkpoints(Unwatched):
-    """Writes a row each so many evaluations."""
+    """Tells a row each so many evaluations."""
 
     def __init__(self, path: Path, step: int) -> None:
         self._path, self._step, self._at = path, step, step
@@ -63,10 +76,14 @@ class Checkpoints(Unwatched):
         self._longest, self._last = max(self._longest, now - self._last), now
         if (done := plan.places_done + plan.places_failed) < self._at:
             return
-        print(
-            f"| {done:,} | {(now - self._began) / self._step * 1e3:.3f} | {self._longest:.2f} "
-            f"| {resident():.0f} | {self._path.stat().st_size / 1e6:.0f} |",
-            flush=True,
+        tell(
+            {
+                "evaluations": done,
+                "ms": round((now - self._began) / self._step * 1e3, 3),
+                "longest_s": round(self._longest, 2),
+                "memory_mb": round(resident()),
+                "file_mb": round(self._path.stat().st_size / 1e6),
+            }
         )
         self._at += self._step
         self._began, self._longest = now, 0.0
@@ -74,8 +91,6 @@ class Checkpoints(Unwatched):
 
 def make_large(path: Path, evaluations: int) -> None:
     """Write the large search, and say what it cost meanwhile."""
-    print("| evaluations | ms each | longest step, s | memory of the driver, MB | file, MB |")
-    print("|---:|---:|---:|---:|---:|")
     make(
         path,
         max_epochs=MAX_EPOCHS,
@@ -87,8 +102,7 @@ def make_large(path: Path, evaluations: int) -> None:
 
 def take_over(path: Path) -> None:
     """What a driver does besides driving, and the memory that it has then."""
-    print("| step | s | memory at most, MB |\n|---|---:|---:|")
-    with writable(path, print, busy_seconds=60) as database:
+    with writable(path, say, busy_seconds=60) as database:
         with database.transaction() as connection:
             (search,) = load_searches(connection)
         ledger = Ledger(database, search.pk)
@@ -106,12 +120,12 @@ def take_over(path: Path) -> None:
 
 
 def step(name: str, run: Callable[[], Any]) -> Any:
-    """Run it and write a row."""
+    """Run it and tell what it took."""
     begin = time.process_time()
     found = run()
     took = time.process_time() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"| {name} | {took:.2f} | {peak:.0f} |", flush=True)
+    tell({"step": name, "s": round(took, 2), "memory_mb": round(peak)})
     return found
 
 
@@ -120,7 +134,7 @@ def make_many(path: Path, searches: int) -> None:
     prepare_for_writing(path)
     terms = Terms(81, "3", 0, 1, 100.0)
     with (
-        writable(path, print, busy_seconds=60) as database,
+        writable(path, say, busy_seconds=60) as database,
         database.transaction() as connection,
     ):
         made = [
@@ -131,50 +145,65 @@ def make_many(path: Path, searches: int) -> None:
         (make_search_folder(path, search_pk) / "driver.lock").touch()
 
 
-def read(path: Path, runs: int) -> None:
-    """The views, the commands, and what recomputes everything, of the large search."""
-    show_views(path, runs)
-    print()
+def commands(path: Path, runs: int) -> Iterator[Row]:
+    """The commands, and what recomputes everything, of a small search and of the large one."""
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder, "small.db")
         make(small)
-        show_commands(small, path, runs)
-    check = best_of(1, [sys.executable, "-m", "hbtrack", "db", "check", "--db", str(path)])
-    print(f"| `hbtrack db check` | | | {check.seconds:.1f} | {check.memory:.0f} | |")
+        yield from cost_of_commands(small, path, runs)
+    yield one("hbtrack db check", path, 1)
 
 
-def show_many(path: Path, runs: int) -> None:
-    """What `status` costs where there are many searches."""
-    cost = best_of(runs, [sys.executable, "-m", "hbtrack", "status", "--db", str(path)])
-    print("| command | s | memory, MB |\n|---|---:|---:|")
-    print(f"| `hbtrack status` | {cost.seconds:.2f} | {cost.memory:.0f} |")
+def one(command: str, path: Path, runs: int) -> Row:
+    """What one command costs on a file."""
+    words = command.removeprefix("hbtrack ").split()
+    cost = best_of(runs, [sys.executable, "-m", "hbtrack", *words, "--db", str(path)])
+    return {"command": command, "large_s": round(cost.seconds, 2), "memory_mb": round(cost.memory)}
+
+
+def gather(phase: str) -> list[Row]:
+    """The rows of a phase, run in a process of its own, whose memory is then its own."""
+    rows = []
+    words = [sys.executable, *sys.argv, "--only", phase]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(f"{phase}: {line}", end="", flush=True)
+            rows.append(json.loads(line))
+    if process.returncode:
+        raise SystemExit(f"{phase} ended with {process.returncode}")
+    return rows
 
 
 def main() -> None:
-    """Go through the phases, each in a process of its own, whose memory is then its own."""
+    """Go through the phases and write down what they tell; a database that was there stays."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--evaluations", type=int, default=1_000_000)
     parser.add_argument("--searches", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", metavar="PHASE", help="make, running, take-over, read or many")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="where the figures are kept")
+    parser.add_argument("--only", metavar="PHASE", help="only print the rows of one")
     args = parser.parse_args()
     large, many = args.folder / "large.db", args.folder / "many.db"
-    phases: dict[str, Callable[[], None]] = {
-        "make": lambda: None if large.exists() else make_large(large, args.evaluations),
-        "running": lambda: show_views(large, args.runs),
-        "take-over": lambda: take_over(large),
-        "read": lambda: read(large, args.runs),
-        "many": lambda: show_many(many, args.runs),
+    phases: dict[str, Callable[[], object]] = {
+        "made": lambda: None if large.exists() else make_large(large, args.evaluations),
+        "running": lambda: [*map(tell, cost_of_views(large, args.runs))],
+        "take_over": lambda: take_over(large),
+        "views": lambda: [*map(tell, cost_of_views(large, args.runs))],
+        "commands": lambda: [*map(tell, commands(large, args.runs))],
+        "many": lambda: tell(one("hbtrack status", many, args.runs)),
     }
     if args.only:
         phases[args.only]()
         return
     if not many.exists():
         make_many(many, args.searches)
-    for phase in phases:
-        print(f"\n### {phase}\n", flush=True)
-        subprocess.run([sys.executable, *sys.argv, "--only", phase], check=True)
+    found = {phase: gather(phase) for phase in phases}
+    if args.json.exists() and not found["made"]:  # made earlier
+        found["made"] = json.loads(args.json.read_text())["made"]
+    facts = {"machine": describe(), "max_epochs": MAX_EPOCHS, "searches": args.searches}
+    args.json.write_text(json.dumps(facts | found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

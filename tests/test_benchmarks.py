@@ -2,22 +2,40 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, Hbtrack
 
+BENCHMARKS = ROOT / "benchmarks"
 RESULTS = ROOT / "docs" / "benchmarks.json"
 
 
 def test_the_page_is_what_the_results_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    from comparison.page import render  # type: ignore[import-not-found]
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from comparison.page import page_of  # type: ignore[import-not-found]
 
-    made = render(json.loads(RESULTS.read_text()), RESULTS.stem)
-    assert RESULTS.with_suffix(".md").read_text() == made
+    assert RESULTS.with_suffix(".md").read_text() == page_of(RESULTS)
+
+
+def module_of(path: Path) -> str:
+    name = ".".join(path.relative_to(BENCHMARKS).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def test_no_benchmark_imports_itself_in_a_circle() -> None:
+    files = {module_of(path): path.read_text() for path in BENCHMARKS.rglob("*.py")}
+    found = {
+        name: re.findall(r"^\s*(?:from|import) ([\w.]+)", text, re.MULTILINE)
+        for name, text in files.items()
+    }
+    graph = {name: files.keys() & names for name, names in found.items()}
+    assert "comparison.selection" in graph["comparison.plots"]
+    assert list(TopologicalSorter(graph).static_order())  # CycleError names the circle
 
 
 def test_the_pictures_are_of_these_results() -> None:
@@ -37,7 +55,7 @@ def compared(hbtrack: Hbtrack, tmp_path: Path) -> tuple[list[dict[str, object]],
     found = tmp_path / "found.json"
     words = [
         sys.executable,
-        str(ROOT / "benchmarks" / "against.py"),
+        str(BENCHMARKS / "against.py"),
         "--quick",
         "--json",
         str(found),

@@ -28,8 +28,8 @@ from comparison.running import (
     start,
     task_in_a_folder,
 )
+from comparison.selection import Row
 
-Row = dict[str, object]
 PASS = {"max_epochs": 81, "trials": 143, "calls": 206}
 SMALL = {"max_epochs": 9, "trials": 17, "calls": 22}
 

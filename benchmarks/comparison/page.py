@@ -1,7 +1,6 @@
-"""The page of the results: every figure on it comes from the JSON beside it."""
+"""The page of the results: every figure on it comes from the JSON files beside it."""
 
 import json
-import statistics
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -9,63 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-Row = dict[str, object]
-Results = dict[str, object]
-
-
-class Selection:
-    """The rows of one measure, by peer and by what else tells them apart."""
-
-    def __init__(self, results: Results) -> None:
-        self._rows: list[Row] = results["rows"]  # type: ignore[assignment]
-        self.peers: dict[str, dict[str, str]] = results["peers"]  # type: ignore[assignment]
-
-    def rows(self, measure: str, **facts: object) -> list[Row]:
-        """Those with these facts."""
-        wanted = {"measure": measure, **facts}
-        return [row for row in self._rows if all(row.get(key) == wanted[key] for key in wanted)]
-
-    def values(self, measure: str, key: str, **facts: object) -> list[float]:
-        """One figure of each."""
-        found = [row.get(key) for row in self.rows(measure, **facts)]
-        return [value for value in found if isinstance(value, (int, float))]
-
-    def over_bare(self, peer: str, workers: int) -> list[float]:
-        """Milliseconds per call beyond the bare script of the same block."""
-        return [own - bare for own, bare in self._pairs(peer, workers)]
-
-    def ratios(self, peer: str, workers: int) -> list[float]:
-        """Times the bare script of the same block."""
-        return [own / bare for own, bare in self._pairs(peer, workers)]
-
-    def _pairs(self, peer: str, workers: int) -> list[tuple[float, float]]:
-        bare = {
-            row["block"]: row["period_ms"]
-            for row in self.rows("overhead", peer="bare", workers=workers)
-        }
-        own = self.rows("overhead", peer=peer, workers=workers)
-        return [(row["period_ms"], bare[row["block"]]) for row in own]  # type: ignore[misc]
-
-    def failures(self, of: str | None = None, peer: str | None = None) -> list[Row]:
-        """What did not run, of a measure and peer or of all."""
-        found = [row for row in self._rows if "failed" in row]
-        return [row for row in found if of in (None, row["of"]) and peer in (None, row["peer"])]
-
-    def sizes(self) -> list[int]:
-        """Of stores."""
-        return sorted({row["results"] for row in self.rows("storage")})  # type: ignore[type-var]
-
-    def best(self, peer: str) -> list[str]:
-        """The best configs of undisturbed runs with two workers."""
-        return [str(row["best"]) for row in self.rows("utilisation", peer=peer, workers=2)]
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Lower quartile, median, upper quartile."""
-    if len(values) == 1:
-        return values[0], values[0], values[0]
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return low, middle, high
+from comparison.selection import Results, Row, Selection, quartiles
 
 
 def spread(values: Sequence[float], form: str = ".2f") -> str:
@@ -99,8 +42,8 @@ def same_best(row: Row, undisturbed: Sequence[str]) -> str:
     return "yes" if row["best"] == undisturbed[0] else "no"
 
 
-def render(results: Results, stem: str) -> str:
-    """The page."""
+def render(results: Results, scale: Results | None, stem: str) -> str:
+    """The page; `scale` is what a large search costs, if that was measured."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         trim_blocks=True,
@@ -113,16 +56,23 @@ def render(results: Results, stem: str) -> str:
         select=Selection(results),
         machine=results["machine"],
         peers=results["peers"],
+        scale=scale,
         stem=stem,
         same_best=same_best,
     )
     return page.rstrip() + "\n"
 
 
+def page_of(path: Path) -> str:
+    """The page of the results in this file, and of what scale.py has measured beside it."""
+    beside = path.with_name(f"{path.stem}-scale.json")
+    scale = json.loads(beside.read_text()) if beside.exists() else None
+    return render(json.loads(path.read_text()), scale, path.stem)
+
+
 def write_page(path: Path) -> None:
     """Write the page and its pictures beside the results."""
-    results = json.loads(path.read_text())
-    path.with_suffix(".md").write_text(render(results, path.stem))
+    path.with_suffix(".md").write_text(page_of(path))
     if find_spec("matplotlib") is None:
         print(
             "against: no pictures: matplotlib is not installed; pip install -e '.[bench]'",
@@ -131,4 +81,4 @@ def write_page(path: Path) -> None:
         return
     from comparison.plots import draw_all  # noqa: PLC0415 - heavy, and not needed for the text
 
-    draw_all(Selection(results), path)
+    draw_all(Selection(json.loads(path.read_text())), path)

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from comparison.page import Selection, quartiles
+from comparison.selection import Selection, quartiles
 
 mpl.rcParams |= {
     "svg.hashsalt": "hbtrack",
