@@ -13,6 +13,7 @@ from conftest import ROOT, Hbtrack
 
 BENCHMARKS = ROOT / "benchmarks"
 RESULTS = ROOT / "docs" / "benchmarks.json"
+PHASES = ["made", "running", "take_over", "views", "commands", "many"]
 
 
 def test_the_page_is_what_the_results_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,3 +76,21 @@ def test_a_run_measures_everything_and_names_peers_that_are_not_there(
     (kill,) = (row for row in own if row["measure"] == "kill")
     assert [kill[key] for key in ("redone", "at_once", "missing", "twice")] == [0, 0, 0, 0]
     assert "optuna_journal, all of it: `" in page or "| Optuna, journal |" in page
+
+
+@pytest.mark.slow
+def test_a_large_search_is_measured_in_the_tables_that_the_page_shows(
+    hbtrack: Hbtrack, tmp_path: Path
+) -> None:
+    found = tmp_path / "found.json"
+    sizes = ["--evaluations", "300", "--searches", "3", "--runs", "1"]
+    words = [sys.executable, str(BENCHMARKS / "scale.py"), str(tmp_path), *sizes]
+    subprocess.run(
+        [*words, "--json", str(found)], env=hbtrack.environment(), check=True, capture_output=True
+    )
+    tables = [
+        {key: {*map(frozenset, rows)} for key, rows in json.loads(text).items() if key in PHASES}
+        for text in (found.read_text(), RESULTS.with_name("benchmarks-scale.json").read_text())
+    ]
+    assert tables[0] == tables[1]
+    assert set(tables[0]) == set(PHASES)
