@@ -30,13 +30,15 @@ from conftest import DUMMY, Hbtrack, process_state, wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hbtrack.report.page import brackets, comparisons, curves, headline, parameters, ranks, workers
-from hbtrack.report.page.facts import Attempt, Driver, Facts, Result
+from hbtrack.report import agreement
+from hbtrack.report.page import attention, brackets, commands, curves, headline, parameters, workers
+from hbtrack.report.page.facts import DriverRun, PageFacts
 from hbtrack.report.page.gather import gather
 from hbtrack.report.page.page import render
 from hbtrack.report.page.svg.drawing import Box, Dot
 from hbtrack.report.page.svg.scales import Scale, extent, labels, log_ticks, number
 from hbtrack.report.page.wording import ordinal, percent, span
+from hbtrack.report.snapshot import Attempt, Result
 from hbtrack.text import printable
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -111,11 +113,11 @@ def hostile(searched: Hbtrack) -> Path:
 
 
 @pytest.fixture(scope="module")
-def facts(searched: Hbtrack) -> Facts:
+def facts(searched: Hbtrack) -> PageFacts:
     return facts_of(searched, "model:vgg")
 
 
-def facts_of(hbtrack: Hbtrack, identity: str) -> Facts:
+def facts_of(hbtrack: Hbtrack, identity: str) -> PageFacts:
     with closing(sqlite3.connect(f"file:{hbtrack.database}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         return gather(connection, hbtrack.database, identity, NOW)
@@ -125,27 +127,27 @@ def facts_of(hbtrack: Hbtrack, identity: str) -> Facts:
 
 
 def test_equal_values_share_the_mean_of_their_ranks() -> None:
-    assert ranks.ranks([3.0, 1.0, 3.0, 2.0]) == [3.5, 1.0, 3.5, 2.0]
+    assert agreement.ranks([3.0, 1.0, 3.0, 2.0]) == [3.5, 1.0, 3.5, 2.0]
 
 
 def test_spearman_of_a_published_example() -> None:
     # Wikipedia, "Spearman's rank correlation coefficient": IQ against hours of television.
     iq = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
     hours = [7, 27, 2, 50, 28, 29, 20, 12, 6, 17]
-    assert ranks.spearman(iq, hours) == pytest.approx(-29 / 165)
+    assert agreement.spearman(iq, hours) == pytest.approx(-29 / 165)
 
 
 @given(SOME)
 def test_spearman_sees_the_order_only(values: list[float]) -> None:
-    rho = ranks.spearman(values, [math.atan(value / 1e7) for value in ranks.ranks(values)])
+    rho = agreement.spearman(values, [math.atan(value / 1e7) for value in agreement.ranks(values)])
     assert rho is None if len(set(values)) == 1 else rho == pytest.approx(1)
 
 
 @given(SOME, st.randoms(use_true_random=False))
 def test_spearman_is_symmetric_and_lies_between_minus_one_and_one(values, random) -> None:  # type: ignore[no-untyped-def]
     other = random.sample(values, len(values))
-    rho = ranks.spearman(values, other)
-    assert rho == ranks.spearman(other, values)
+    rho = agreement.spearman(values, other)
+    assert rho == agreement.spearman(other, values)
     assert rho is None or -1 - 1e-9 <= rho <= 1 + 1e-9
 
 
@@ -159,7 +161,7 @@ def rung(number: int, losses: dict[int, float], promoted: set[int]) -> list[Resu
 def test_only_promoted_configs_are_ranked_against_the_next_rung() -> None:
     first = rung(0, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.3}, {0, 2, 3})
     second = rung(1, {0: 0.5, 2: 0.4, 3: 0.6}, set())
-    (found,) = ranks.transitions([*first, *second])
+    (found,) = agreement.transitions([*first, *second])
     moves = {move.config_id: (move.before, move.after) for move in found.moves}
     assert moves == {"c0": (1, 2), "c2": (2, 1), "c3": (3, 3)}
     assert found.rho == pytest.approx(0.5)
@@ -168,10 +170,10 @@ def test_only_promoted_configs_are_ranked_against_the_next_rung() -> None:
 
 def test_equal_losses_are_no_agreement_of_ranks() -> None:
     equal = dict.fromkeys(range(4), 0.5)
-    (found,) = ranks.transitions([*rung(0, equal, set(equal)), *rung(1, equal, set())])
+    (found,) = agreement.transitions([*rung(0, equal, set(equal)), *rung(1, equal, set())])
     assert {(move.before, move.after) for move in found.moves} == {(2.5, 2.5)}
     assert found.rho is None
-    assert ranks.comparable([found]) == []
+    assert agreement.comparable([found]) == []
 
 
 def test_the_agreement_is_that_of_the_steps_that_can_be_compared() -> None:
@@ -180,11 +182,11 @@ def test_the_agreement_is_that_of_the_steps_that_can_be_compared() -> None:
     steps = [
         (found,)
         for losses in (two, three)
-        for found in ranks.transitions([*rung(0, losses, set(losses)), *rung(1, losses, set())])
+        for found in agreement.transitions([*rung(0, losses, set(losses)), *rung(1, losses, set())])
     ]
-    found = ranks.comparable(one for (one,) in steps)
+    found = agreement.comparable(one for (one,) in steps)
     assert [one.n for one in found] == [3]
-    assert ranks.agreement(found) == (1, 3)
+    assert agreement.mean_agreement(found) == agreement.Agreement(1, 3)
 
 
 def effect_of(values: list[object], losses: list[float]) -> parameters.Effect:
@@ -224,7 +226,7 @@ def test_some_parameter_is_beyond_chance_by_chance_once_in_twenty_times() -> Non
     ("before", "after", "late"), [(4, 1, True), (3, 1, True), (2, 1, False), (4, 2, True)]
 )
 def test_a_late_riser_has_risen_by_half_the_field(before: int, after: int, *, late: bool) -> None:
-    assert ranks.Move("c", before, after, 4).rose_late is late
+    assert agreement.Move("c", before, after, 4).rose_late is late
 
 
 @pytest.mark.parametrize(
@@ -234,28 +236,28 @@ def test_the_edge_is_where_almost_nothing_lies_beyond(value: int, side: str | No
     sampled = [{"x": i, "name": "a"} for i in range(1, 101) if i not in (2, 99)] + [
         {"x": x} for x in (2, 99, 1, 1, 100, 100)
     ]
-    found = ranks.edges({"x": value, "name": "a"}, sampled)
+    found = attention.edges({"x": value, "name": "a"}, sampled)
     assert [edge.side for edge in found] == ([side] if side else [])
 
 
 def test_a_parameter_of_few_configs_or_values_has_no_edge() -> None:
-    assert not ranks.edges({"x": 0}, [{"x": x} for x in range(9)])
-    assert not ranks.edges({"x": 0}, [{"x": x % 2} for x in range(50)])
+    assert not attention.edges({"x": 0}, [{"x": x} for x in range(9)])
+    assert not attention.edges({"x": 0}, [{"x": x % 2} for x in range(50)])
 
 
 def test_idle_is_the_time_hbtrack_lived_and_nothing_ran() -> None:
     alive = [(0.0, 10.0), (20.0, 30.0)]
-    assert ranks.idle_share([(0, 4), (3, 5), (8, 24)], alive) == pytest.approx(9 / 20)
-    assert ranks.idle_share([], []) is None
+    assert workers.idle_share([(0, 4), (3, 5), (8, 24)], alive) == pytest.approx(9 / 20)
+    assert workers.idle_share([], []) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)).map(sorted).map(tuple)))
 def test_united_spans_cover_the_same_time_once(spans: list[tuple[float, float]]) -> None:
-    found = ranks.united(spans)
+    found = workers.united(spans)
     covered = {second for start, end in spans for second in range(int(start), int(end))}
     assert sum(end - start for start, end in found) == len(covered)
     assert all(one[1] < other[0] for one, other in pairwise(found))
-    assert ranks.overlap(found, [(0, 50)]) == len(covered)
+    assert workers.overlap(found, [(0, 50)]) == len(covered)
 
 
 # --- scales and words ----------------------------------------------------------------------------
@@ -323,9 +325,8 @@ def test_numbers_and_times_are_short() -> None:
 # --- the figures ---------------------------------------------------------------------------------
 
 
-def test_the_flow_has_a_thread_for_every_config_and_one_winner(facts: Facts) -> None:
-    drawing = brackets.draw(facts)
-    assert drawing
+def test_the_flow_has_a_thread_for_every_config_and_one_winner(facts: PageFacts) -> None:
+    (drawing,) = brackets.draw(facts)
     kinds = Counter(m.kind.split()[1] for m in drawing.marks if m.kind.startswith("thread"))
     entered = sum(row["configs_entered"] for row in facts.rungs if row["rung"] == 0)
     failed = sum(row["failed"] for row in facts.rungs)
@@ -335,11 +336,10 @@ def test_the_flow_has_a_thread_for_every_config_and_one_winner(facts: Facts) -> 
 
 
 def test_a_flow_of_too_many_threads_is_drawn_as_ribbons_that_count_every_config(
-    facts: Facts, monkeypatch: pytest.MonkeyPatch
+    facts: PageFacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(brackets, "THREADS", 10)
-    drawing = brackets.draw(facts)
-    assert drawing
+    (drawing,) = brackets.draw(facts)
     bars = [mark for mark in drawing.marks if isinstance(mark, Box) and mark.title]
     told = sum(int(mark.title.split()[0].replace(",", "")) for mark in bars)
     assert told == sum(row["configs_entered"] for row in facts.rungs)
@@ -360,9 +360,9 @@ def test_attempts_too_short_to_see_are_drawn_together_in_proportion() -> None:
 
 
 def test_what_is_idle_is_told_of_the_workers_there_were_whatever_their_numbers(
-    facts: Facts,
+    facts: PageFacts,
 ) -> None:
-    driver = Driver(1, "here", 2, 0.0, 10.0, silent=False)
+    driver = DriverRun(1, "here", 2, 0.0, 10.0, silent=False)
     spans = [(0, 0.0, 6.0), (1, 0.0, 10.0), (2, 6.0, 8.0)]
     attempts = [Attempt(worker, "0", "c", 1, "done", "", *span) for worker, *span in spans]
     told = replace(facts, attempts=attempts, drivers=[driver])
@@ -370,8 +370,8 @@ def test_what_is_idle_is_told_of_the_workers_there_were_whatever_their_numbers(
     assert "2 workers ran 3 attempts in 18 s of work, idle 10\u00a0%" in render(told)
 
 
-def test_an_attempt_on_all_gpus_leaves_no_worker_idle(facts: Facts) -> None:
-    driver = Driver(1, "here", 3, 0.0, 10.0, silent=False)
+def test_an_attempt_on_all_gpus_leaves_no_worker_idle(facts: PageFacts) -> None:
+    driver = DriverRun(1, "here", 3, 0.0, 10.0, silent=False)
     attempts = [Attempt(0, "0,1,2", "c", 9, "done", "", 0.0, 10.0)]
     text = render(replace(facts, attempts=attempts, drivers=[driver]))
     assert "idle 0\u00a0% of the time" in text
@@ -379,8 +379,8 @@ def test_an_attempt_on_all_gpus_leaves_no_worker_idle(facts: Facts) -> None:
     assert "c at 9 epochs on GPUs 0,1,2: done, 10 s" in text
 
 
-def test_the_usual_time_of_an_attempt_is_that_of_those_that_ended(facts: Facts) -> None:
-    driver = Driver(1, "here", 1, 0.0, 99.0, silent=False)
+def test_the_usual_time_of_an_attempt_is_that_of_those_that_ended(facts: PageFacts) -> None:
+    driver = DriverRun(1, "here", 1, 0.0, 99.0, silent=False)
     attempts = [Attempt(0, "0", "c", 1, "done", "", 0.0, 4.0)]
     attempts += [Attempt(0, "0", "c", 3, "running", "", 4.0, 99.0)]
     told = replace(facts, attempts=attempts, drivers=[driver], state="running")
@@ -389,16 +389,16 @@ def test_the_usual_time_of_an_attempt_is_that_of_those_that_ended(facts: Facts) 
     assert "half of them" not in render(none_ended)
 
 
-def test_configs_at_one_budget_each_are_drawn_as_no_curve(facts: Facts) -> None:
+def test_configs_at_one_budget_each_are_drawn_as_no_curve(facts: PageFacts) -> None:
     first = [one for one in facts.results if one.rung == 0 and one.bracket == 3]
     rungs = [row for row in facts.rungs if (row["bracket"], row["rung"]) == (3, 0)]
     told = replace(facts, results=first, rungs=rungs)
     assert "at one budget only: there is no curve to draw" in render(told)
-    assert curves.curves(told) is None
+    assert curves.draw(told) == []
 
 
 def test_rungs_that_share_a_colour_share_a_line_of_the_legend() -> None:
-    named = dict(curves.legend(range(10), 10))
+    named = curves.legend(range(10), 10)
     assert named["rung0"] == "reached rung 0"
     assert named["rung5"] == "reached rung 9"
     assert len(named) == curves.STEPS
@@ -406,7 +406,9 @@ def test_rungs_that_share_a_colour_share_a_line_of_the_legend() -> None:
     assert told == list(range(10))
 
 
-def test_a_running_search_says_what_runs_and_one_that_does_not_how_to_go_on(facts: Facts) -> None:
+def test_a_running_search_says_what_runs_and_one_that_does_not_how_to_go_on(
+    facts: PageFacts,
+) -> None:
     open_ = [
         Attempt(worker, "0", f"lr:{worker}", 9, "running", "", NOW - 65 - worker, NOW)
         for worker in range(7)
@@ -426,7 +428,9 @@ def test_a_running_search_says_what_runs_and_one_that_does_not_how_to_go_on(fact
     assert resume not in render(facts)
 
 
-def test_a_command_is_copied_as_it_is_although_its_words_are_kept_together(facts: Facts) -> None:
+def test_a_command_is_copied_as_it_is_although_its_words_are_kept_together(
+    facts: PageFacts,
+) -> None:
     command = "python  'my  script.py' --loss '<b>' "
     text = render(replace(facts, best_attempt={"command": command}))
     whole = f"cd {facts.cwd} && {command}"
@@ -435,21 +439,21 @@ def test_a_command_is_copied_as_it_is_although_its_words_are_kept_together(facts
     assert shown[0].count("<span>") == whole.count(" ") + 1
 
 
-def test_more_causes_than_are_shown_are_told(facts: Facts) -> None:
+def test_more_causes_than_are_shown_are_told(facts: PageFacts) -> None:
     text = render(replace(facts, failures=[*facts.failures] * 9))
     assert "more than 8 causes" in text
     assert "There are more causes" in text
     assert text.count('<div class="item"><h3>') >= 9
 
 
-def test_every_config_with_a_loss_is_in_every_parameters_chart(facts: Facts) -> None:
-    panels = comparisons.parameter_panels(facts, facts.varying)
+def test_every_config_with_a_loss_is_in_every_parameters_chart(facts: PageFacts) -> None:
+    panels = parameters.panels(facts, facts.varying)
     assert len(panels) == 2
     for panel in panels:
         assert sum(isinstance(mark, Dot) for mark in panel.marks) == facts.ranked
 
 
-def test_the_page_follows_from_the_facts_alone(searched: Hbtrack, facts: Facts) -> None:
+def test_the_page_follows_from_the_facts_alone(searched: Hbtrack, facts: PageFacts) -> None:
     assert render(facts) == render(facts_of(searched, "model:vgg"))
 
 
@@ -525,7 +529,7 @@ def test_the_page_on_stdout_is_utf_8_in_every_locale(searched: Hbtrack) -> None:
 
 @pytest.mark.parametrize(("gpu", "column"), [("0", "worker"), ("1", "GPU")])
 def test_what_runs_is_told_apart_by_gpu_or_by_worker_not_by_both(
-    facts: Facts, gpu: str, column: str
+    facts: PageFacts, gpu: str, column: str
 ) -> None:
     now = replace(facts.attempts[0], status="running", worker=7, gpu=gpu)
     found = headline.running(replace(facts, state="running", attempts=[now]))
@@ -536,7 +540,7 @@ def test_what_runs_is_told_apart_by_gpu_or_by_worker_not_by_both(
     assert table.rows[0][-1] == (7 if column == "worker" else "1")
 
 
-def test_parameters_stand_in_the_order_in_which_the_id_has_them(facts: Facts) -> None:
+def test_parameters_stand_in_the_order_in_which_the_id_has_them(facts: PageFacts) -> None:
     best = headline.best(facts)
     assert best
     assert [name for name, _ in best.params] == ["lr", "batch_size"]
@@ -544,9 +548,9 @@ def test_parameters_stand_in_the_order_in_which_the_id_has_them(facts: Facts) ->
 
 
 def test_the_commands_of_the_page_work_in_any_folder(
-    searched: Hbtrack, facts: Facts, tmp_path: Path
+    searched: Hbtrack, facts: PageFacts, tmp_path: Path
 ) -> None:
-    def typed(command: headline.Command) -> str:
+    def typed(command: commands.Command) -> str:
         environment = searched.environment()
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         shell = ["sh", "-c", command.text]
@@ -560,8 +564,8 @@ def test_the_commands_of_the_page_work_in_any_folder(
     assert best
     assert best.command
     assert typed(best.command).split()[-1] == repr(facts.search["best_loss"])
-    assert "evaluations failed" in given(headline.hbtrack(facts, "errors"))
-    assert headline.again(facts).text.startswith(f"cd {searched.folder} && hbtrack run ")
+    assert "evaluations failed" in typed(commands.hbtrack(facts, "errors"))
+    assert commands.again(facts).text.startswith(f"cd {searched.folder} && hbtrack run ")
 
 
 @pytest.fixture(scope="module", params=["model:vgg", "model:none", IDENTITY])
@@ -770,7 +774,7 @@ def test_the_first_screen_answers_without_a_scroll(window: chromium.Browser, pag
 
 
 def test_every_label_of_a_drawing_lies_within_it(
-    window: chromium.Browser, facts: Facts, tmp_path: Path
+    window: chromium.Browser, facts: PageFacts, tmp_path: Path
 ) -> None:
     results = [
         replace(one, loss=-4.4352e-292 * (one.loss or 0)) if one.status == "done" else one

@@ -1,42 +1,127 @@
 """Was early stopping right: how far ranks at a rung and at the next agree."""
 
 import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from hbtrack.store.reading import rows
+from hbtrack.report.snapshot import Result, read_results
 
 GOOD, FAIR = 0.7, 0.4
 """From so much agreement on, small budgets tell good configs from bad ones; or tell something."""
 
+FEW = 30
+"""Fewer configs give a hint only."""
+
 COMPARED = 50_000
 """Of a search with more evaluations, so many are compared, more or less: of each k-th slot."""
 
-# Ranks are shares of their own rung, for passes may promote differently many; equal shares have the
-# mean of their ranks. Two configs of a rung make a rank, three of all passes a correlation.
-_STEPS = """
-WITH pairs AS (
-    SELECT pass, bracket, rung, slot, loss,
-        lead(loss) OVER (PARTITION BY pass, bracket, slot ORDER BY rung) AS next_loss
-    FROM results WHERE run_identity = :search AND status = 'done' AND (promoted = 1 OR rung > 0)
-        AND slot % (SELECT 1 + (evaluations_done + evaluations_failed) / :compared
-            FROM searches WHERE run_identity = :search) = 0
-), shares AS (
-    SELECT bracket, rung, count(*) OVER here AS configs,
-        (row_number() OVER (here ORDER BY loss, slot) - 0.5) / count(*) OVER here AS low,
-        (row_number() OVER (here ORDER BY next_loss, slot) - 0.5) / count(*) OVER here AS high
-    FROM pairs WHERE next_loss IS NOT NULL WINDOW here AS (PARTITION BY pass, bracket, rung)
-), ranked AS (
-    SELECT bracket, rung,
-        rank() OVER (PARTITION BY bracket, rung ORDER BY low)
-            + (count(*) OVER (PARTITION BY bracket, rung, low) - 1) / 2.0 AS x,
-        rank() OVER (PARTITION BY bracket, rung ORDER BY high)
-            + (count(*) OVER (PARTITION BY bracket, rung, high) - 1) / 2.0 AS y
-    FROM shares WHERE configs >= 2
-)
-SELECT count(*) AS n, avg(x * y) - avg(x) * avg(y) AS xy,
-    (avg(x * x) - avg(x) * avg(x)) * (avg(y * y) - avg(y) * avg(y)) AS spread
-FROM ranked GROUP BY bracket, rung HAVING n >= 3 AND spread > 0"""
+_COMPARED = """
+SELECT pass, bracket, rung, slot, config_id, epochs, status, loss, promoted
+FROM results WHERE run_identity = :identity AND status = 'done' AND (promoted = 1 OR rung > 0)
+    AND slot % (SELECT 1 + (evaluations_done + evaluations_failed) / :compared
+        FROM searches WHERE run_identity = :identity) = 0"""
+
+
+def ranks(values: Sequence[float]) -> list[float]:
+    """The rank of each value, from 1; equal ones share the mean of their ranks."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    found = [0.0] * len(values)
+    first = 0
+    while first < len(order):
+        last = first
+        while last + 1 < len(order) and values[order[last + 1]] == values[order[first]]:
+            last += 1
+        for place in order[first : last + 1]:
+            found[place] = (first + last) / 2 + 1
+        first = last + 1
+    return found
+
+
+def spearman(before: Sequence[float], after: Sequence[float]) -> float | None:
+    """Spearman's rank correlation, -1 to 1; None where one of the two does not vary."""
+    if len(before) < 2:
+        return None
+    x, y = ranks(before), ranks(after)
+    middle = (len(x) + 1) / 2
+    spread = sqrt(sum((a - middle) ** 2 for a in x) * sum((b - middle) ** 2 for b in y))
+    if not spread:
+        return None
+    return sum((a - middle) * (b - middle) for a, b in zip(x, y, strict=True)) / spread
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A promoted config's rank among the promoted, at its rung and at the next; from 1.
+
+    Equal losses share the mean of their ranks.
+    """
+
+    config_id: str
+    before: float
+    after: float
+    of: int
+
+    @property
+    def rose_late(self) -> bool:
+        """Whether it rose by half the field or more, as `hbtrack sql @late-risers` counts it."""
+        return self.of > 2 and (self.before - self.after) * 2 >= self.of
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """From one rung of a bracket to the next, over all passes."""
+
+    bracket: int
+    rung: int
+    epochs: int
+    next_epochs: int
+    moves: tuple[Move, ...]
+    rho: float | None
+
+    @property
+    def n(self) -> int:
+        """How many configs were measured at both rungs."""
+        return len(self.moves)
+
+
+def transitions(results: Iterable[Result]) -> list[Transition]:
+    """Rank against rank, where at least two promoted configs have a loss at both rungs."""
+    rungs: dict[tuple[int, int, int], dict[int, Result]] = defaultdict(dict)
+    for one in results:
+        if one.status == "done":
+            rungs[one.pass_, one.bracket, one.rung][one.slot] = one
+    moves: dict[tuple[int, int], list[Move]] = defaultdict(list)
+    epochs: dict[tuple[int, int], tuple[int, int]] = {}
+    for (pass_, bracket, rung), here in rungs.items():
+        there = rungs.get((pass_, bracket, rung + 1), {})
+        slots = [slot for slot, one in here.items() if one.promoted and slot in there]
+        if len(slots) >= 2:
+            moves[bracket, rung] += _moves(slots, here, there)
+            epochs[bracket, rung] = here[slots[0]].epochs, there[slots[0]].epochs
+    ordered = sorted(moves, key=lambda step: (-step[0], step[1]))
+    return [_transition(*step, *epochs[step], moves[step]) for step in ordered]
+
+
+def _moves(
+    slots: Sequence[int], here: Mapping[int, Result], there: Mapping[int, Result]
+) -> list[Move]:
+    before, after = (ranks([rung[slot].loss for slot in slots]) for rung in (here, there))
+    ids = (here[slot].config_id for slot in slots)
+    return [Move(*move, len(slots)) for move in zip(ids, before, after, strict=True)]
+
+
+def _transition(bracket: int, rung: int, epochs: int, later: int, moves: list[Move]) -> Transition:
+    # Passes may promote differently many: ranks are compared as shares of their own pass.
+    before = [(move.before - 0.5) / move.of for move in moves]
+    after = [(move.after - 0.5) / move.of for move in moves]
+    return Transition(bracket, rung, epochs, later, tuple(moves), spearman(before, after))
+
+
+def comparable(found: Iterable[Transition]) -> list[Transition]:
+    """Those that say something: at least three configs, whose losses differ at both rungs."""
+    return [one for one in found if one.rho is not None and one.n >= 3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +137,18 @@ class Agreement:
             verdict = "mostly: rungs rank somewhat alike"
         if self.rho >= GOOD:
             verdict = "yes: rungs rank alike"
-        few = ", a hint only" if self.n < 30 else ""
+        few = ", a hint only" if self.n < FEW else ""
         return f"{verdict}, rho {self.rho:.2f} (n = {self.n}{few})"
 
 
-def agreement(connection: sqlite3.Connection, run_identity: str) -> Agreement | None:
-    """How far they agree; None where too few configs were promoted and measured again."""
-    steps = rows(connection, _STEPS, {"search": run_identity, "compared": COMPARED})
-    n = sum(step["n"] for step in steps)
-    if not n:
-        return None
-    return Agreement(sum(step["n"] * step["xy"] / sqrt(step["spread"]) for step in steps) / n, n)
+def mean_agreement(known: Sequence[Transition]) -> Agreement:
+    """The mean of comparable transitions, of which there is one, weighted by their n."""
+    n = sum(one.n for one in known)
+    return Agreement(sum(one.n * (one.rho or 0) for one in known) / n, n)
+
+
+def agreement(connection: sqlite3.Connection, identity: str) -> Agreement | None:
+    """How far the ranks of a search agree; None where too few configs were measured again."""
+    results = read_results(connection, identity, _COMPARED, compared=COMPARED)
+    known = comparable(transitions(results))
+    return mean_agreement(known) if known else None

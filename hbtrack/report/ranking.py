@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
+from sys import intern
 
 from hbtrack.errors import UsageError
 from hbtrack.store.reading import Row, rows
@@ -61,7 +62,7 @@ def params_of(
         sql, values = _PARAMS + _OF_THESE, [run_identity, json.dumps(config_ids)]
     found: dict[str, Row] = {}
     for config_id, name, value in connection.execute(sql, values):
-        found.setdefault(config_id, {})[name] = value
+        found.setdefault(intern(config_id), {})[intern(name)] = value
     return found
 
 

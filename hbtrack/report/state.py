@@ -8,14 +8,16 @@ from hbtrack.database.location import search_folder
 from hbtrack.driver.lock import Owner, owner_of
 from hbtrack.errors import NotFound
 from hbtrack.executors.worker_files import WorkerFiles
-from hbtrack.store.reading import rows
+from hbtrack.store.reading import Row, rows
 from hbtrack.text import printable
 
+_FACTS = "SELECT pk, status FROM search WHERE run_identity = :identity"
 
-def _search(connection: sqlite3.Connection, run_identity: str) -> tuple[int, str]:
-    sql = "SELECT pk, status FROM search WHERE run_identity = ?"
-    for row in rows(connection, sql, [run_identity]):
-        return row["pk"], row["status"]
+
+def find_search(connection: sqlite3.Connection, run_identity: str, sql: str = _FACTS) -> Row:
+    """The row that a query has of a search. Raises NotFound when there is no such search."""
+    for row in rows(connection, sql, {"identity": run_identity}):
+        return row
     raise NotFound(
         f"There is no search called {printable(repr(run_identity))} any more.",
         see="removed-meanwhile",
@@ -24,7 +26,7 @@ def _search(connection: sqlite3.Connection, run_identity: str) -> tuple[int, str
 
 def folder_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> Path:
     """The folder of a search beside the database. Raises NotFound when there is no such search."""
-    return search_folder(path, _search(connection, run_identity)[0])
+    return search_folder(path, find_search(connection, run_identity)["pk"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ def state_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> S
     running: a driver owns it. orphaned: scripts of a dead driver still run. interrupted: nothing
     runs, there is more to do. stopped, finished: as recorded.
     """
-    pk, status = _search(connection, run_identity)
-    folder = search_folder(path, pk)
+    search = find_search(connection, run_identity)
+    folder = search_folder(path, search["pk"])
     owner = owner_of(folder)
     if owner:
         return State("running", owner)
@@ -50,8 +52,8 @@ def state_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> S
         connection,
         "SELECT a.worker FROM attempt a JOIN driver d ON d.pk = a.driver_pk "
         "WHERE a.finished_at IS NULL AND d.search_pk = ?",
-        [pk],
+        [search["pk"]],
     )
     if any(WorkerFiles(folder, row["worker"]).held() for row in workers):
         return State("orphaned", None)
-    return State("interrupted" if status == "unfinished" else status, None)
+    return State("interrupted" if search["status"] == "unfinished" else search["status"], None)

@@ -1,27 +1,20 @@
 """The bracket flow: every config a thread through the rungs of its bracket."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
-from hbtrack.report.page.facts import Facts, Result, Row
-from hbtrack.report.page.svg.drawing import (
-    Box,
-    Dot,
-    Drawing,
-    Group,
-    Label,
-    Mark,
-    Path,
-    cross,
-    flowing,
-    line,
-    ribbon,
-    star,
-)
+from hbtrack.report.page import gather
+from hbtrack.report.page.facts import PageFacts
+from hbtrack.report.page.section import Section, make_table
+from hbtrack.report.page.svg.drawing import Box, Drawing, Label, Mark, Path, line, ribbon
 from hbtrack.report.page.svg.scales import number
-from hbtrack.report.page.wording import count, ordinal, short
+from hbtrack.report.page.threads import STUB, Thread
+from hbtrack.report.page.threads import draw as draw_threads
+from hbtrack.report.page.wording import are, count
+from hbtrack.report.snapshot import RESULTS, Result
+from hbtrack.store.reading import Row
 
 THREADS = 1500
 """With more threads in all, or BAND of them in one band, ribbons are drawn instead."""
@@ -31,12 +24,24 @@ BANDS = 16
 
 LEFT, RIGHT, WIDTH = 118.0, 148.0, 920.0
 HEAD, GAP = 44.0, 40.0
-TALLEST = 330.0
-STUB = 18.0
+BAR = 12.0
 
-_ORDER = {"done": 0, "running": 1, "waiting": 2, "failed": 3}
+_THREADS = {
+    "best": "the best",
+    "final": "reached its bracket's last rung",
+    "stopped": "stopped",
+    "failed": "failed",
+    "running": "running",
+    "waiting": "not decided yet",
+}
+_BARS = {
+    "ribbon": "promoted",
+    "bar-final": "in the last rung",
+    "bar-stopped": "stopped",
+    "bar-failed": "failed",
+    "bar-undecided": "not decided yet",
+}
 
-Thread = Sequence[Result]
 Band = tuple[int | None, int]  # pass (None: all of them) and bracket
 
 
@@ -53,6 +58,46 @@ class Columns:
         return len(self.x) <= 7
 
 
+def figure(facts: PageFacts) -> Section:
+    """Every bracket, from its first rung to its last."""
+    detailed = bool(facts.results) and is_detailed(facts)
+    columns = ("pass", "bracket", "rung", "epochs", "configs_entered", "promoted", "failed")
+    rows = list(map(itemgetter(*columns, "best_loss", "cutoff_loss"), facts.rungs))
+    return Section(
+        "flow",
+        "How the brackets went",
+        _sentences(facts, detailed=detailed),
+        draw(facts),
+        _THREADS if detailed else _BARS,
+        make_table(
+            "pass, bracket, rung, epochs, entered, promoted, failed, best loss, cutoff loss", rows
+        ),
+        RESULTS if detailed else gather.RUNGS,
+    )
+
+
+def _sentences(facts: PageFacts, *, detailed: bool) -> tuple[str, ...]:
+    first = [row["configs_entered"] for row in facts.rungs if row["rung"] == 0]
+    entered = sum(first)
+    if not entered:
+        return ("Nothing has been sampled yet.",)
+    promoted = sum(row["promoted"] or 0 for row in facts.rungs)
+    largest = max(row["epochs"] for row in facts.rungs)
+    ended = sum(row["done"] for row in facts.rungs if row["epochs"] == largest)
+    measured = f"{are(ended, 'config')} measured" if ended else "none is measured yet"
+    text = (
+        f"{count(entered, 'config')} entered {count(sum(map(bool, first)), 'bracket')}, "
+        f"{count(promoted, 'promotion')} followed, and {measured} at {count(largest, 'epoch')}."
+    )
+    how = (
+        "In each column the best stands on top; a line that goes on was promoted."
+        if detailed
+        else "There are too many for a line each, so bars count them (as high as the square root "
+        "of the count), and ribbons are those who were promoted."
+    )
+    return text, how
+
+
 def columns(budgets: Iterable[int]) -> Columns:
     """A column for each budget, evenly spread: each is about eta times the one before."""
     ordered = sorted(set(budgets))
@@ -62,20 +107,20 @@ def columns(budgets: Iterable[int]) -> Columns:
     return Columns({epochs: first + step * i for i, epochs in enumerate(ordered)}, width)
 
 
-def is_detailed(facts: Facts) -> bool:
+def is_detailed(facts: PageFacts) -> bool:
     """Whether every config has a thread of its own."""
     entered = [row["configs_entered"] for row in facts.rungs if row["rung"] == 0]
     return len(entered) <= BANDS and sum(entered) <= THREADS and max(entered) <= BAND
 
 
-def draw(facts: Facts) -> Drawing | None:
-    """The whole figure; None while nothing has been sampled."""
+def draw(facts: PageFacts) -> list[Drawing]:
+    """The drawing; none while nothing has been sampled."""
     if not facts.results:
-        return None
+        return []
     across = columns(row["epochs"] for row in facts.rungs)
     rungs = _banded(facts)
     threads = _threads(facts) if is_detailed(facts) else {}
-    best = winner(facts)
+    best = facts.winner
     marks: list[Mark] = []
     top, several = HEAD, facts.search["passes"] > 1
     for band, rows in rungs.items():
@@ -83,7 +128,7 @@ def draw(facts: Facts) -> Drawing | None:
             continue
         marks += _heads(band, rows, across, top, several=several)
         if threads:
-            height, drawn = _thread_band(threads[band], across, top, best)
+            height, drawn = draw_threads(threads[band], across.x, top, best)
         else:
             height, drawn = _ribbon_band(rows, across, top)
         marks += [*drawn, *_outcome(rows, across, top, is_best=_holds(band, best))]
@@ -97,10 +142,10 @@ def draw(facts: Facts) -> Drawing | None:
         heads.append(Label(0, 14, "epochs", "column"))
     grid = [Path(line([(x, 22), (x, bottom)]), "grid") for x in across.x.values()]
     label = "Every config of every bracket, from its first budget to where it stopped."
-    return Drawing(across.width, bottom + 12, label, (*grid, *heads, *marks))
+    return [Drawing(across.width, bottom + 12, label, (*grid, *heads, *marks))]
 
 
-def _banded(facts: Facts) -> dict[Band, list[Row]]:
+def _banded(facts: PageFacts) -> dict[Band, list[Row]]:
     """The rungs of each band; over all passes where there are too many bands."""
     bands = sum(row["rung"] == 0 for row in facts.rungs)
     found: dict[Band, dict[int, Row]] = defaultdict(dict)
@@ -160,107 +205,11 @@ def _outcome(rows: Sequence[Row], across: Columns, top: float, *, is_best: bool)
     ]
 
 
-# --- threads -------------------------------------------------------------------------------------
-
-
-def _threads(facts: Facts) -> dict[Band, list[Thread]]:
+def _threads(facts: PageFacts) -> dict[Band, list[Thread]]:
     slots: dict[Band, dict[int, list[Result]]] = defaultdict(lambda: defaultdict(list))
     for one in facts.results:
         slots[one.pass_, one.bracket][one.slot].append(one)
     return {band: list(threads.values()) for band, threads in slots.items()}
-
-
-def winner(facts: Facts) -> Result | None:
-    """The canonically first place of the best evaluation."""
-    search = facts.search
-    key = search["best_config_id"], search["best_epochs"]
-    return next((one for one in facts.results if (one.config_id, one.epochs) == key), None)
-
-
-def ordered(rung: Iterable[Result]) -> list[Result]:
-    """The places of a rung from the best to the failed."""
-    return sorted(rung, key=lambda one: (_ORDER[one.status], one.loss or 0, one.slot))
-
-
-def _spacing(n: int) -> float:
-    return min(TALLEST / n, 13.0, max(4.0, 4.0 * math.sqrt(60 / n)))
-
-
-def _thread_band(
-    threads: Sequence[Thread], across: Columns, top: float, best: Result | None
-) -> tuple[float, list[Mark]]:
-    rungs: dict[int, list[Result]] = defaultdict(list)
-    for thread in threads:
-        for one in thread:
-            rungs[one.rung].append(one)
-    places: dict[Result, tuple[float, float, int]] = {}
-    for members in rungs.values():
-        gap = _spacing(len(members))
-        for rank, one in enumerate(ordered(members)):
-            places[one] = across.x[one.epochs], top + 4 + gap * rank, rank + 1
-    height = max(len(members) * _spacing(len(members)) for members in rungs.values())
-    drawn = [_thread(thread, places, rungs, best) for thread in threads]
-    return height, sorted(drawn, key=lambda group: _LAST.index(group.kind.split()[1]))
-
-
-_LAST = ("waiting", "stopped", "running", "final", "failed", "best")
-
-
-def _thread(
-    thread: Thread,
-    places: Mapping[Result, tuple[float, float, int]],
-    rungs: Mapping[int, Sequence[Result]],
-    best: Result | None,
-) -> Group:
-    fate = "best" if best in thread else _fate(thread[-1])
-    points = [places[one][:2] for one in thread]
-    start = (points[0][0] - STUB, points[0][1])
-    dense = len(rungs[0]) > 120
-    marks: list[Mark] = [Path(flowing([start, *points]), "line")]
-    for one, (x, y) in zip(thread, points, strict=True):
-        marks += _end(one, x, y, fate, dense=dense, is_best=one is best)
-    return Group(f"thread {fate}", _told(thread, places, rungs), tuple(marks))
-
-
-def _fate(last: Result) -> str:
-    if last.status != "done":
-        return last.status
-    if last.rung == last.bracket:
-        return "final"
-    return "waiting" if last.promoted is None else "stopped"
-
-
-def _end(one: Result, x: float, y: float, fate: str, *, dense: bool, is_best: bool) -> list[Mark]:
-    if is_best:
-        return [Path(star(x, y, 8), "star")]
-    if one.status == "failed":
-        return [Path(cross(x, y, 2 if dense else 3), "cross")]
-    if one.status in ("running", "waiting"):
-        return [Dot(x, y, 2.6, one.status)]
-    on = one.promoted or (fate == "final" and one.rung == one.bracket) or fate == "best"
-    radius = 2.8 if fate == "best" else 1.2 if dense else 1.8
-    return [Dot(x, y, radius, "on" if on else "off")]
-
-
-def _told(
-    thread: Thread,
-    places: Mapping[Result, tuple[float, float, int]],
-    rungs: Mapping[int, Sequence[Result]],
-) -> str:
-    """The thread in words."""
-    parts = []
-    for one in thread:
-        if one.status == "done":
-            rank, of = places[one][2], len(rungs[one.rung])
-            parts.append(f"{number(one.loss)} at {one.epochs:,} ({ordinal(rank)} of {of:,})")
-        else:
-            parts.append(f"{one.status} at {one.epochs:,}")
-    return f"{short(thread[0].config_id, 90)}: {', '.join(parts)}"
-
-
-# --- ribbons -------------------------------------------------------------------------------------
-
-_BAR = 12.0
 
 
 def _ribbon_band(rows: Sequence[Row], across: Columns, top: float) -> tuple[float, list[Mark]]:
@@ -279,12 +228,12 @@ def _ribbon_band(rows: Sequence[Row], across: Columns, top: float) -> tuple[floa
             if not n:
                 continue
             part = tall * n / row["configs_entered"]
-            marks.append(Box(x - _BAR / 2, y, _BAR, part, f"bar {kind}", f"{n:,} {kind}"))
+            marks.append(Box(x - BAR / 2, y, BAR, part, f"bar {kind}", f"{n:,} {kind}"))
             if kind == "promoted" and after and after["configs_entered"]:
-                to = across.x[after["epochs"]] - _BAR / 2
+                to = across.x[after["epochs"]] - BAR / 2
                 there = top + max(3.0, unit * after["configs_entered"] ** 0.5)
                 title = f"{n:,} of {row['configs_entered']:,} promoted"
-                d = ribbon(x + _BAR / 2, y, y + part, (to, top, there))
+                d = ribbon(x + BAR / 2, y, y + part, (to, top, there))
                 marks.append(Path(d, "ribbon", title))
             y += part
     return height, marks

@@ -1,16 +1,16 @@
-"""The charts of losses over what they cost: best so far, and learning curves."""
+"""Learning curves: the loss of every config over its budgets."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from statistics import quantiles
 
-from hbtrack.core.records import unix
-from hbtrack.report.page.facts import Curve, Facts
+from hbtrack.report.page.facts import Curve, PageFacts
+from hbtrack.report.page.section import ROWS, Section, make_table
 from hbtrack.report.page.svg.drawing import (
     Dot,
     Drawing,
     Frame,
-    Label,
     Mark,
     Path,
     Point,
@@ -18,56 +18,53 @@ from hbtrack.report.page.svg.drawing import (
     line,
     margin,
     star,
-    steps,
 )
-from hbtrack.report.page.svg.scales import Extent, Scale, extent, number, time_unit
-from hbtrack.report.page.wording import listed, short
+from hbtrack.report.page.svg.scales import Extent, Scale, extent, number
+from hbtrack.report.page.wording import count, listed, loss, short
+
+POINTS = """
+SELECT DISTINCT config_id, epochs, loss
+FROM results WHERE run_identity = :identity AND status = 'done' ORDER BY config_id, epochs"""
 
 CURVES = 300
 """With more configs, curves are drawn as their median and the middle 80 %."""
 STEPS = 6  # colours, from the first rung to the last
 
-_PANEL = (400.0, 250.0)
+
+def figure(facts: PageFacts) -> Section:
+    """Every config's losses over its budgets."""
+    found, reach, best = facts.curves, facts.reached, facts.best_config_id
+    points = (
+        (short(one), reach[one], epochs, value)
+        for one in sorted(found, key=lambda one: (one != best, one))
+        for epochs, value in found[one]
+    )
+    size = sum(map(len, found.values()))
+    return Section(
+        "curves",
+        "Learning curves",
+        _sentences(facts, found),
+        draw(facts),
+        {**legend(reach.values(), facts.depth), "best": "the best"},
+        make_table("config, rung reached, epochs, loss", list(islice(points, ROWS)), size),
+        POINTS,
+    )
 
 
-# --- best so far ---------------------------------------------------------------------------------
-
-
-def incumbents(facts: Facts) -> list[Drawing]:
-    """The best loss against epochs spent, and against time; none before it has improved."""
-    if len(facts.incumbents) < 2:
-        return []
-    losses = [row["loss"] for row in facts.incumbents]
-    spent = [float(row["epochs_spent"]) for row in facts.incumbents]
-    began = unix(facts.search["created_at"])
-    ended = unix(facts.search["finished_at"]) if facts.search["finished_at"] else facts.until
-    waited = [max(0.0, unix(row["finished_at"]) - began) for row in facts.incumbents]
-    whole = max(ended - began, waited[-1])
-    size, unit = time_unit(whole)
-    epochs = max(float(facts.search["epochs_done"]), spent[-1])
-    return [
-        _best_so_far(spent, losses, epochs, "epochs trained"),
-        _best_so_far([w / size for w in waited], losses, whole / size, f"{unit} since the start"),
-    ]
-
-
-def _best_so_far(xs: Sequence[float], losses: Sequence[float], end: float, name: str) -> Drawing:
-    width, height = _PANEL
-    y = extent(losses).scale(height - 44, 26)
-    x = Scale(0, end or 1, margin(y, 56), width - 12)
-    points = [(x(at), y(loss)) for at, loss in zip(xs, losses, strict=True)]
-    last = points[-1]
-    marks = [
-        *Frame(x, y, name, "best loss").marks(),
-        Path(steps(points, x.end), "step"),
-        *(Dot(*p, 2.5, "on", number(v)) for p, v in zip(points[:-1], losses, strict=False)),
-        Path(star(*last, 7), "star", number(losses[-1])),
-        Label(x.end, last[1] - 12, number(losses[-1]), "halo strong", "end"),
-    ]
-    return Drawing(width, height, f"Best loss so far against {name}.", tuple(marks), "half")
-
-
-# --- learning curves -----------------------------------------------------------------------------
+def _sentences(facts: PageFacts, found: dict[str, Curve]) -> tuple[str, ...]:
+    once = sum(len(curve) == 1 for curve in found.values())
+    text = f"{count(len(found), 'config')} have a loss" if len(found) > 1 else "1 config has a loss"
+    if len(found) == once:
+        return (f"{text}, at one budget only: there is no curve to draw.",)
+    text += f", {once:,} of them at one budget only."
+    best = found.get(facts.best_config_id or "", [])
+    if len(best) > 1:
+        (first, was), (last, became) = best[0], best[-1]
+        text += f" The best went from {loss(was)} at {count(first, 'epoch')} to {loss(became)} "
+        text += f"at {count(last, 'epoch')}."
+    if len(found) <= CURVES:
+        return (text,)
+    return text, "They are too many to draw: lines are medians, areas the middle 80 %."
 
 
 def shade(rung: int, rungs: int) -> int:
@@ -75,34 +72,31 @@ def shade(rung: int, rungs: int) -> int:
     return STEPS - 1 if rungs <= 1 else round(rung * (STEPS - 1) / (rungs - 1))
 
 
-def legend(reached: Iterable[int], rungs: int) -> list[tuple[str, str]]:
+def legend(reached: Iterable[int], rungs: int) -> dict[str, str]:
     """The colours of these rungs; more rungs than colours share them."""
     shared: dict[int, list[int]] = defaultdict(list)
     for rung in sorted(set(reached)):
         shared[shade(rung, rungs)].append(rung)
-    return [
-        (f"rung{colour}", f"reached rung {listed(list(map(str, members)))}")
+    return {
+        f"rung{colour}": f"reached rung {listed(list(map(str, members)))}"
         for colour, members in shared.items()
-    ]
+    }
 
 
-def curves(facts: Facts) -> Drawing | None:
-    """Loss over budgets, coloured by the rung reached; None before a config has two losses."""
+def draw(facts: PageFacts) -> list[Drawing]:
+    """Loss over budgets, coloured by the rung reached; nothing before a config has two losses."""
     found = facts.curves
     budgets = sorted({epochs for curve in found.values() for epochs, _ in curve})
     if all(len(curve) == 1 for curve in found.values()):
-        return None
+        return []
     width, height = 920.0, 400.0
-    y_extent = extent(loss for curve in found.values() for _, loss in curve)
-    y = y_extent.scale(height - 44, 26)
+    losses = extent(value for curve in found.values() for _, value in curve)
+    y = losses.scale(height - 44, 26)
     x = Extent(budgets[0], budgets[-1], log=True).scale(margin(y, 60), width - 20)
     frame = Frame(x, y, "epochs", "loss", [(b, f"{b:,}") for b in _apart(budgets, x)])
-    rungs = max(row["rung"] for row in facts.rungs) + 1
-    draw = _each if len(found) <= CURVES else _bands
-    marks = draw(found, facts.reached, rungs, x, y, facts.best_config_id)
-    return Drawing(
-        width, height, "Loss of every config over its budgets.", (*frame.marks(), *marks)
-    )
+    lines = _each if len(found) <= CURVES else _bands
+    label = "Loss of every config over its budgets."
+    return [Drawing(width, height, label, (*frame.marks(), *lines(facts, x, y)))]
 
 
 def _apart(budgets: Sequence[int], x: Scale) -> list[int]:
@@ -114,43 +108,32 @@ def _apart(budgets: Sequence[int], x: Scale) -> list[int]:
     return kept[::-1]
 
 
-def _each(
-    found: Mapping[str, Curve],
-    reach: Mapping[str, int],
-    rungs: int,
-    x: Scale,
-    y: Scale,
-    best: str | None,
-) -> list[Mark]:
+def _each(facts: PageFacts, x: Scale, y: Scale) -> list[Mark]:
+    """A line for each config, the best on top."""
+    best, reach = facts.best_config_id, facts.reached
     marks: list[Mark] = []
-    for config_id in sorted(found, key=lambda one: (one == best, reach[one])):
-        points = [(x(epochs), y(loss)) for epochs, loss in found[config_id]]
-        kind = "best" if config_id == best else f"rung{shade(reach[config_id], rungs)}"
-        losses = ", ".join(f"{number(v)} at {e:,}" for e, v in found[config_id])
-        title = f"{short(config_id, 90)}: {losses}"
+    for one in sorted(facts.curves, key=lambda one: (one == best, reach[one])):
+        curve = facts.curves[one]
+        points = [(x(epochs), y(value)) for epochs, value in curve]
+        kind = "best" if one == best else f"rung{shade(reach[one], facts.depth)}"
+        title = f"{short(one, 90)}: {', '.join(f'{number(v)} at {e:,}' for e, v in curve)}"
         if len(points) > 1:
             marks.append(Path(line(points), f"curve {kind}", title))
         marks += [Dot(*point, 2.6, f"point {kind}", title) for point in points]
-    if best and best in found:
-        point = min(found[best], key=lambda one: one[1])
-        marks.append(Path(star(x(point[0]), y(point[1]), 8), "star"))
+    if best in facts.curves:
+        epochs, value = min(facts.curves[best], key=lambda point: point[1])
+        marks.append(Path(star(x(epochs), y(value), 8), "star"))
     return marks
 
 
-def _bands(
-    found: Mapping[str, Curve],
-    reach: Mapping[str, int],
-    rungs: int,
-    x: Scale,
-    y: Scale,
-    best: str | None,
-) -> list[Mark]:
+def _bands(facts: PageFacts, x: Scale, y: Scale) -> list[Mark]:
     """The median of the configs of a colour, and where the middle 80 % of them lie."""
+    best = facts.best_config_id
     losses: dict[int, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for config_id, curve in found.items():
-        for epochs, loss in curve:
-            losses[shade(reach[config_id], rungs)][epochs].append(loss)
-    titles = dict(legend(reach.values(), rungs))
+    for one, curve in facts.curves.items():
+        for epochs, value in curve:
+            losses[shade(facts.reached[one], facts.depth)][epochs].append(value)
+    titles = legend(facts.reached.values(), facts.depth)
     marks: list[Mark] = []
     for colour, by_epochs in sorted(losses.items()):
         kind = f"rung{colour}"
@@ -158,8 +141,8 @@ def _bands(
         title = f"{titles[kind]}: median"
         marks += [Path(area(high, low), f"band {kind}"), Path(line(middle), f"curve {kind}", title)]
         marks += [Dot(*point, 2.6, f"point {kind}") for point in middle]
-    if best and best in found:
-        points = [(x(epochs), y(loss)) for epochs, loss in found[best]]
+    if best in facts.curves:
+        points = [(x(epochs), y(value)) for epochs, value in facts.curves[best]]
         marks += [Path(line(points), "curve best", short(best)), Path(star(*points[-1], 8), "star")]
     return marks
 

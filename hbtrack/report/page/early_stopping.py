@@ -1,27 +1,57 @@
-"""What the figures let one conclude: whether stopping early was right, which parameters matter."""
+"""Was early stopping right? Ranks at a rung against ranks at the next."""
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 
-from hbtrack.report.page import brackets, comparisons, gather
-from hbtrack.report.page.facts import Facts
-from hbtrack.report.page.parameters import Effect, effect, strongest_first
-from hbtrack.report.page.ranks import (
+from hbtrack.report.agreement import (
+    FAIR,
+    FEW,
+    GOOD,
+    Move,
     Transition,
-    agreement,
     comparable,
+    mean_agreement,
     transitions,
 )
+from hbtrack.report.page.facts import PageFacts
 from hbtrack.report.page.section import Section, make_table
-from hbtrack.report.page.wording import count, listed, ordinal, percent, rho, short
+from hbtrack.report.page.svg.drawing import (
+    DOTS,
+    FEW_DOTS,
+    PANEL_BOTTOM,
+    PANEL_LEFT,
+    PANEL_RIGHT,
+    PANEL_TOP,
+    Dot,
+    Drawing,
+    Label,
+    Mark,
+    Path,
+    line,
+    panel,
+)
+from hbtrack.report.page.svg.scales import Scale
+from hbtrack.report.page.threads import ordered
+from hbtrack.report.page.wording import count, listed, ordinal, rho, short
+
+RANKS = """
+SELECT pass, bracket, rung, now.config_id, count(*) OVER (PARTITION BY pass, bracket, rung) AS n,
+    rank() OVER (PARTITION BY pass, bracket, rung ORDER BY now.loss)
+        + (count(*) OVER (PARTITION BY pass, bracket, rung, now.loss) - 1) / 2.0 AS rank,
+    rank() OVER (PARTITION BY pass, bracket, rung ORDER BY later.loss)
+        + (count(*) OVER (PARTITION BY pass, bracket, rung, later.loss) - 1) / 2.0 AS next_rank
+FROM (SELECT * FROM results WHERE promoted = 1) AS now
+JOIN (SELECT pass, bracket, rung - 1 AS rung, slot, loss FROM results
+    WHERE run_identity = :identity AND status = 'done') AS later
+    USING (pass, bracket, rung, slot)
+WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung, rank"""
 
 PANELS = 12
 """At most so many steps from rung to rung are drawn."""
 
 
-# --- was early stopping right? -------------------------------------------------------------------
-
-
-def stopping(facts: Facts) -> Section:
+def figure(facts: PageFacts) -> Section:
     """Rank at a rung against rank at the next, and what follows from it."""
     found = transitions(facts.results)
     rows = [
@@ -36,14 +66,14 @@ def stopping(facts: Facts) -> Section:
         "stopping",
         "Was early stopping right?",
         _verdict(facts, found),
-        tuple(comparisons.rank_panel(one) for one in shown),
-        (("on", "promoted config"), ("late", "late riser"), ("diagonal", "same rank")),
+        [_panel(one) for one in shown],
+        {"on": "promoted config", "late": "late riser", "diagonal": "same rank"},
         make_table("bracket, from epochs, to epochs, n, Spearman ρ, late risers", rows),
-        gather.RANKS,
+        RANKS,
     )
 
 
-def _verdict(facts: Facts, found: Sequence[Transition]) -> tuple[str, ...]:
+def _verdict(facts: PageFacts, found: Sequence[Transition]) -> tuple[str, ...]:
     known = comparable(found)
     if not known:
         equal = any(one.n >= 3 for one in found)
@@ -53,20 +83,21 @@ def _verdict(facts: Facts, found: Sequence[Transition]) -> tuple[str, ...]:
             else "Too few configs were promoted and measured again to compare their ranks "
             "(three at one rung are the least).",
         )
-    mean, n = agreement(known)
-    if mean >= 0.7:
+    agreement = mean_agreement(known)
+    if agreement.rho >= GOOD:
         verdict = "Yes, as far as this shows: small budgets told good configs from bad ones."
-    elif mean >= 0.4:
+    elif agreement.rho >= FAIR:
         verdict = "Mostly: small budgets told much about larger ones, but not all."
     else:
         verdict = (
             "Doubtful: ranks changed a lot from rung to rung, so good configs may have been "
             "stopped. Trust the brackets that stop later."
         )
-    text = f"{verdict} Ranks at a rung and at the next agree with {rho(mean)} on average"
-    text += f" (Spearman, n\u00a0=\u00a0{n:,} over {count(len(known), 'step')} between rungs)."
+    text = f"{verdict} Ranks at a rung and at the next agree with {rho(agreement.rho)} on average"
+    text += f" (Spearman, n\u00a0=\u00a0{agreement.n:,} over "
+    text += f"{count(len(known), 'step')} between rungs)."
     caveat = "Only promoted configs can be compared; what the others would have become, nobody saw."
-    if n < 30:
+    if agreement.n < FEW:
         caveat = f"So few configs give a hint only. {caveat}"
     drawn = f"The first {PANELS} of {len(known)} steps are drawn." if len(known) > PANELS else ""
     parts = [text, caveat, _late(found), _narrow_escape(facts), drawn]
@@ -84,9 +115,9 @@ def _late(found: Sequence[Transition]) -> str:
     return f"Late risers: {'; '.join(names)}{more}." if late else ""
 
 
-def _narrow_escape(facts: Facts) -> str:
+def _narrow_escape(facts: PageFacts) -> str:
     """Where the best config came nearest to being stopped."""
-    best = brackets.winner(facts)
+    best = facts.winner
     if best is None or not best.rung:
         return ""
     cuts = []
@@ -94,7 +125,7 @@ def _narrow_escape(facts: Facts) -> str:
         if (row["pass"], row["bracket"]) == (best.pass_, best.bracket) and row["rung"] < best.rung:
             key = best.pass_, best.bracket, row["rung"]
             rung = [r for r in facts.results if (r.pass_, r.bracket, r.rung) == key]
-            slots = [one.slot for one in brackets.ordered(rung)]
+            slots = [one.slot for one in ordered(rung)]
             rank = slots.index(best.slot) + 1
             cuts.append((rank / max(1, row["promoted"] or 0), rank, row))
     if all(rank == 1 for _, rank, _ in cuts):
@@ -106,82 +137,43 @@ def _narrow_escape(facts: Facts) -> str:
     )
 
 
-# --- parameters ----------------------------------------------------------------------------------
-
-
-def parameters(facts: Facts) -> Section:
-    """Each parameter against the loss, those that it follows most clearly first."""
-    found = _effects(facts)
-    best = facts.params.get(facts.best_config_id or "", {})
-    rows = [
-        (
-            *(short(one.name), best.get(one.name), one.low, one.high, one.epochs, one.n, one.rho),
-            "" if one.share is None else percent(one.explains),
-        )
-        for one in found
+def _panel(one: Transition) -> Drawing:
+    """The promoted configs of a rung: their rank there, and at the next rung; 1 is on top."""
+    most = max(move.of for move in one.moves)
+    x = Scale(0.5, most + 0.5, PANEL_LEFT, PANEL_RIGHT - 2)
+    y = Scale(0.5, most + 0.5, PANEL_TOP, PANEL_BOTTOM)
+    names = count(one.epochs, "epoch"), count(one.next_epochs, "epoch")
+    agree = "" if one.rho is None else f" · {rho(one.rho)}"
+    marks: list[Mark] = [
+        Path(line([(x.start, y.start), (x.end, y.end)]), "diagonal"),
+        Path(line([(x.start, y.start), (x.start, y.end), (x.end, y.end)]), "axis"),
+        Label(x.end, y.end + 36, f"rank at {names[0]}", "name", "end"),
+        Label(0, y.start - 12, f"rank at {names[1]}", "name"),
     ]
-    varying = set(facts.varying)
-    drawings = comparisons.parameter_panels(
-        facts, [one.name for one in found if one.name in varying]
-    )
-    dense = len(facts.last_losses) > comparisons.DOTS
-    dots = (("full", "at the largest budget"), ("part", "stopped before"), ("star", "the best"))
-    cells = (("heat2", "some configs"), ("heat5", "many"), ("star", "the best"))
-    return Section(
-        "parameters",
-        "Parameters and loss",
-        _parameter_sentences(facts, found),
-        tuple(drawings),
-        (cells if dense else dots) if drawings else (),
-        make_table(
-            "parameter, of the best, lowest, highest, at epochs, n, Spearman ρ, explains", rows
-        ),
-        gather.PARAMS_LOSS,
-    )
+    for rank in (1, most):
+        marks.append(Label(x(rank), y.end + 18, f"{rank:,}", "tick", "middle"))
+        marks.append(Label(x.start - 8, y(rank) + 4, f"{rank:,}", "tick", "end"))
+    marks += _dots(one, x, y)
+    label = f"Rank at {names[0]} against rank at {names[1]}, bracket {one.bracket}."
+    title = f"bracket {one.bracket}{agree} · n = {one.n:,}"
+    return panel(label, title, marks)
 
 
-def _effects(facts: Facts) -> list[Effect]:
-    """Each parameter's effect on the loss, at the budget with the most losses."""
-    losses: dict[int, dict[str, float]] = {}
-    for config_id, curve in facts.curves.items():
-        for epochs, value in curve:
-            losses.setdefault(epochs, {})[config_id] = value
-    epochs = max(losses, key=lambda budget: (len(losses[budget]), budget), default=0)
-    here = losses.get(epochs, {})
-    return strongest_first(effect(name, epochs, facts.params, here) for name in facts.names)
-
-
-def _parameter_sentences(facts: Facts, found: Sequence[Effect]) -> tuple[str, ...]:
-    if not found:
-        return ("No config's id or get_config gave parameters.",)
-    how = "Drawn is the loss at the largest budget that a config reached."
-    if facts.sampled:
-        how += f" Looked at are the {len(facts.params):,} configs sampled first or ranked best."
-    constant = len(found) - len(facts.varying)
-    if constant:
-        how += f" {count(constant, 'parameter')} without a second value "
-        how += f"{'is' if constant == 1 else 'are'} left out."
-    if len(facts.varying) > comparisons.PARAMETERS:
-        how += f" {comparisons.PARAMETERS} of {len(facts.varying):,} parameters are drawn."
-    return _clearest(facts, found), how
-
-
-def _clearest(facts: Facts, found: Sequence[Effect]) -> str:
-    """What the loss follows most clearly, if it is more than chance gives."""
-    told = [one for one in found if one.share is not None]
-    if not told:
-        return "Nothing to compare: no parameter varies there, or no loss does."
-    first, at = told[0], count(told[0].epochs, "epoch")
-    name = short(first.name, 60)
-    where = f"At {at}, where most configs were measured (n\u00a0=\u00a0{first.n:,}), "
-    if not first.is_beyond_chance(len(told)):
-        return f"{where}no parameter goes with the loss more clearly than chance lets expect."
-    text = f"{where}the loss goes most clearly with {name}, which explains "
-    text += f"{percent(first.explains)} of the order of the losses"
-    if first.rho is not None:
-        way = "grows with it" if first.rho > 0 else "falls as it grows"
-        text += f", and {way} ({rho(first.rho)})"
-    if first.epochs < facts.search["max_epochs"]:
-        most = count(facts.search["max_epochs"], "epoch")
-        text += f". What helps after {at} need not help after {most}"
-    return f"{text}."
+def _dots(one: Transition, x: Scale, y: Scale) -> list[Mark]:
+    """A dot for each pair of ranks, the larger the more configs have it."""
+    pairs: dict[tuple[float, float], list[Move]] = defaultdict(list)
+    coarse = 0.5 if one.n <= DOTS else max(1, max(move.of for move in one.moves) // 40)
+    for move in one.moves:
+        pairs[move.before // coarse * coarse, move.after // coarse * coarse].append(move)
+    most = max(map(len, pairs.values()))
+    size = 4.0 if one.n <= FEW_DOTS else 2.4
+    marks: list[Mark] = []
+    for (before, after), moves in sorted(pairs.items()):
+        move = moves[0]
+        title = f"{short(move.config_id, 90)}: {move.before:g}, then {move.after:g} of {move.of:,}"
+        if len(moves) > 1:
+            title = f"{before:g}, then {after:g}: {count(len(moves), 'config')}"
+        kind = "late" if any(move.rose_late for move in moves) else "on"
+        radius = size if most == 1 else size * (0.5 + math.sqrt(len(moves) / most))
+        marks.append(Dot(x(max(1, before)), y(max(1, after)), radius, kind, title))
+    return marks

@@ -4,9 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING
 
 from hbtrack.report.ranking import in_order_of
+from hbtrack.report.snapshot import Attempt, Result, Snapshot
+from hbtrack.store.reading import Row
 
 if TYPE_CHECKING:
     from hbtrack.report.failures import FailureGroup
@@ -14,52 +17,12 @@ if TYPE_CHECKING:
 CAUSES = 8
 """At most so many causes of failure are shown."""
 
-Row = dict[str, Any]
 Curve = list[tuple[int, float]]
 """A config's losses: budgets in epochs, growing, and the loss at each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """A place, and what came of it: a row of the view `results`."""
-
-    pass_: int
-    bracket: int
-    rung: int
-    slot: int
-    config_id: str
-    epochs: int
-    status: str
-    loss: float
-    promoted: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A process run. Times are Unix seconds; what is open ends where the facts end."""
-
-    worker: int
-    gpu: str
-    config_id: str
-    epochs: int
-    status: str
-    script: str  # its sha256
-    start: float
-    end: float
-
-    @property
-    def gpus(self) -> int:
-        """How many GPUs, and so how many workers' places, it had."""
-        return self.gpu.count(",") + 1
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it still runs."""
-        return self.status in ("running", "stopping")
-
-
-@dataclass(frozen=True, slots=True)
-class Driver:
+class DriverRun:
     """An hbtrack process that owned the search, from when to when."""
 
     number: int
@@ -71,44 +34,45 @@ class Driver:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """One search at one moment."""
+class PageFacts(Snapshot):
+    """One search at one moment, with all that the page draws."""
 
-    search: Row
-    state: str  # running, orphaned, interrupted, stopped, finished
-    left: str | None  # how long it still takes, if that can be told
-    written_at: float  # Unix seconds
-    until: float  # the last moment that is known of: `written_at` while something runs
-    version: str
     database: str  # its path, absolute
     cwd: str  # where its script runs
+    written_at: float  # Unix seconds
+    until: float  # the last moment that is known of: `written_at` while something runs
     rungs: Sequence[Row]
     results: Sequence[Result]
     incumbents: Sequence[Row]
     leaders: Sequence[Row]  # the best 300 of `ranked`
-    ranked: int
     params: Mapping[str, Mapping[str, object]]  # by config_id; of the first and of the best
     sampled: bool  # whether there were too many to read all
     attempts: Sequence[Attempt]
-    drivers: Sequence[Driver]
+    drivers: Sequence[DriverRun]
     failures: Sequence["FailureGroup"]  # one more than CAUSES where there are more
     best_attempt: Row | None
 
     @property
-    def identity(self) -> str:
-        """The name of the search."""
-        return str(self.search["run_identity"])
-
-    @property
-    def best_config_id(self) -> str | None:
-        """The config with the smallest loss."""
-        return self.search["best_config_id"]  # type: ignore[no-any-return]
+    def ranked(self) -> int:
+        """How many configs have a loss."""
+        return int(self.leaders[0]["ranked"]) if self.leaders else 0
 
     @property
     def no_loss(self) -> str:
         """What is said where there is nothing to show."""
         yet = "" if self.search["status"] == "finished" else " yet"
         return f"No evaluation has a loss{yet}."
+
+    @property
+    def depth(self) -> int:
+        """How many rungs the longest bracket has."""
+        return max((int(row["rung"]) for row in self.rungs), default=0) + 1
+
+    @cached_property
+    def winner(self) -> Result | None:
+        """The canonically first place of the best evaluation."""
+        key = self.search["best_config_id"], self.search["best_epochs"]
+        return next((one for one in self.results if (one.config_id, one.epochs) == key), None)
 
     @cached_property
     def curves(self) -> dict[str, Curve]:
@@ -163,3 +127,8 @@ class Facts:
         """The largest budget of each config whose parameters are known, and the loss there."""
         curves = self.curves
         return {one: curves[one][-1] for one in self.params if one in curves}
+
+
+def numeric(value: object) -> bool:
+    """Whether a parameter's value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

@@ -6,19 +6,33 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from hbtrack.report.page import gather, headline, sections
-from hbtrack.report.page.facts import Facts
+from hbtrack.report.page import (
+    attention,
+    best_so_far,
+    brackets,
+    commands,
+    curves,
+    early_stopping,
+    gather,
+    headline,
+    leaderboard,
+    parameters,
+    workers,
+)
+from hbtrack.report.page.facts import PageFacts
+from hbtrack.report.page.section import Section
 from hbtrack.report.page.svg.drawing import coordinate
 from hbtrack.report.page.wording import moment, short
+from hbtrack.report.snapshot import RUNNING, SEARCH
+from hbtrack.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def render(facts: Facts) -> str:
+def render(facts: PageFacts) -> str:
     """The page as HTML."""
     style, script = _text("page.css"), _text("page.js")
-    figures = sections.sections(facts)
     return (
         _environment()
         .get_template("page.html.j2")
@@ -34,22 +48,30 @@ def render(facts: Facts) -> str:
             tiles=headline.tiles(facts),
             best=headline.best(facts),
             running=headline.running(facts),
-            go_on=headline.go_on(facts),
-            attention=headline.attention(facts),
-            errors=headline.hbtrack(facts, "errors"),
-            figures=figures,
-            ranked=sections.ranked(facts),
-            reproduce=headline.reproduce(facts),
-            again=headline.again(facts),
+            go_on=commands.go_on(facts),
+            attention=attention.attention(facts),
+            errors=commands.hbtrack(facts, "errors"),
+            figures=figures(facts),
+            ranked=leaderboard.figure(facts),
+            reproduce=commands.reproduce(facts),
+            again=commands.again(facts),
             queries={
-                "search": gather.SEARCH,
-                "running": gather.RUNNING,
+                "search": SEARCH,
+                "running": RUNNING,
                 "best": gather.BEST,
-                "failures": gather.FAILURES,
-                "scripts": gather.SCRIPTS,
+                "failures": attention.FAILURES,
+                "scripts": commands.SCRIPTS,
             },
+            version=__version__,
         )
     )
+
+
+def figures(facts: PageFacts) -> list[Section]:
+    """All figures, in the order of the page; without a loss only those that need none."""
+    of_losses = (best_so_far.figure, curves.figure, early_stopping.figure, parameters.figure)
+    made = (brackets.figure, *(of_losses if facts.leaders else ()), workers.figure)
+    return [make(facts) for make in made]
 
 
 def _policy(style: str, script: str) -> str:

@@ -1,9 +1,9 @@
 """A figure with all that belongs to it: a sentence, a legend, a table, the SQL behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hbtrack.report.page.svg.drawing import Drawing
+from hbtrack.report.page.svg.drawing import Drawing, kinds
 
 ROWS = 200
 """At most so many rows of a figure's table are in the page."""
@@ -26,11 +26,17 @@ class Section:
 
     id: str
     title: str
-    sentences: tuple[str, ...]
-    drawings: tuple[Drawing, ...]
-    legend: tuple[tuple[str, str], ...]  # what is drawn, and what it means
+    sentences: Sequence[str]
+    drawings: Sequence[Drawing]
+    meanings: Mapping[str, str]  # of the kinds of marks that may be drawn
     table: Table
     sql: str
+
+    @property
+    def legend(self) -> dict[str, str]:
+        """The meanings of what is drawn."""
+        drawn = {kind for drawing in self.drawings for kind in kinds(drawing.marks)}
+        return {k: text for k, text in self.meanings.items() if k.split("-")[-1] in drawn}
 
 
 def make_table(columns: str, rows: Sequence[Cells], size: int | None = None) -> Table:

@@ -69,3 +69,8 @@ def span(seconds: float) -> str:
 def listed(parts: list[str]) -> str:
     """One, two and three."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def loss(value: float) -> str:
+    """A loss for the eye."""
+    return f"{value:.6g}"

@@ -4,12 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
-from hbtrack.report.page.facts import Attempt, Facts
-from hbtrack.report.page.ranks import Span, idle_share, overlap, united
+from hbtrack.report.page.facts import PageFacts
+from hbtrack.report.page.section import Section, make_table
 from hbtrack.report.page.svg.drawing import Box, Drawing, Label, Mark, Path, line
 from hbtrack.report.page.svg.scales import Scale, labels, time_unit
 from hbtrack.report.page.wording import count, percent, short, span
+from hbtrack.report.snapshot import ATTEMPTS, Attempt
 
 LANES = 40
 """At most so many workers are drawn."""
@@ -18,6 +20,9 @@ LEFT, WIDTH, LANE = 84.0, 920.0, 22.0
 RIGHT = 118.0
 
 _KINDS = {"done": "done", "failed": "failed", "timeout": "failed", "running": "running"}
+
+Span = tuple[float, float]
+"""From when to when, in Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,54 @@ class Lane:
     idle: float | None
 
 
-def lanes(facts: Facts) -> list[Lane]:
+def figure(facts: PageFacts) -> Section:
+    """The figure of what the workers did."""
+    found = lanes(facts)
+    rows = [(one.worker, len(one.attempts), one.busy, one.idle) for one in found]
+    return Section(
+        "workers",
+        "What the workers did",
+        [_sentence(facts, found)],
+        draw(facts, found),
+        {
+            "attempt-done": "done",
+            "attempt-failed": "failed",
+            "attempt-lost": "lost, interrupted or not settled",
+            "attempt-running": "running",
+            "gap": "no hbtrack alive",
+        },
+        make_table("worker, attempts, busy seconds, idle share", rows),
+        ATTEMPTS,
+    )
+
+
+def _sentence(facts: PageFacts, found: Sequence[Lane]) -> str:
+    if not found:
+        return "Nothing has run yet."
+    whole = sum(lane.busy for lane in found)
+    known = workers(facts) or len(found)
+    text = f"{count(known, 'worker')} ran {count(len(facts.attempts), 'attempt')} in "
+    text += f"{span(whole)} of work"
+    unused = idle(facts)
+    if unused is not None:
+        text += f", idle {percent(unused)} of the time that hbtrack was alive"
+    ended = [one.end - one.start for one in facts.attempts if not one.is_open]
+    text += f"; half of them took less than {span(median(ended))}." if ended else "."
+    alone = gaps(facts)
+    if alone:
+        gone = span(sum(end - start for start, end in alone))
+        text += f" For {gone} in {count(len(alone), 'gap')} no hbtrack was alive."
+    shared = sum(one.gpus > 1 for one in facts.attempts)
+    if shared:
+        text += f" {count(shared, 'attempt')} had several GPUs, each in place of a worker."
+    if len(found) > known:
+        text += f" Numbers from {known:,} on stood in where a worker was not yet free."
+    if len(found) > LANES:
+        text += f" The first {LANES} are drawn."
+    return text
+
+
+def lanes(facts: PageFacts) -> list[Lane]:
     """The workers, by number."""
     by_worker: dict[int, list[Attempt]] = defaultdict(list)
     for one in facts.attempts:
@@ -45,12 +97,12 @@ def lanes(facts: Facts) -> list[Lane]:
     return found
 
 
-def workers(facts: Facts) -> int:
+def workers(facts: PageFacts) -> int:
     """How many there were at once, at most."""
     return max((driver.workers or 0 for driver in facts.drivers), default=0)
 
 
-def idle(facts: Facts) -> float | None:
+def idle(facts: PageFacts) -> float | None:
     """The share of all workers' time, while an hbtrack had them, in which nothing ran."""
     alive = united((d.start, d.end) for d in facts.drivers if d.workers)
     whole = sum((d.workers or 0) * (d.end - d.start) for d in facts.drivers)
@@ -61,10 +113,10 @@ def idle(facts: Facts) -> float | None:
     return max(0.0, 1 - busy / whole) if whole else None
 
 
-def draw(facts: Facts, found: Sequence[Lane]) -> Drawing | None:
-    """A lane for each worker; None before anything has run."""
+def draw(facts: PageFacts, found: Sequence[Lane]) -> list[Drawing]:
+    """A lane for each worker; nothing before anything has run."""
     if not found:
-        return None
+        return []
     began = min(one.start for lane in found for one in lane.attempts)
     began = min([began, *(driver.start for driver in facts.drivers)])
     ended = max(one.end for lane in found for one in lane.attempts)
@@ -80,16 +132,16 @@ def draw(facts: Facts, found: Sequence[Lane]) -> Drawing | None:
         marks += _bars(lane.attempts, x, top + 3, finest)
         if lane.idle is not None:
             marks.append(Label(WIDTH - RIGHT + 12, top + 14, f"{percent(lane.idle)} idle", "label"))
-    return Drawing(WIDTH, bottom + 46, "What each worker ran, over time.", tuple(marks))
+    return [Drawing(WIDTH, bottom + 46, "What each worker ran, over time.", tuple(marks))]
 
 
-def gaps(facts: Facts) -> list[Span]:
+def gaps(facts: PageFacts) -> list[Span]:
     """When no hbtrack was alive, between the first and the last."""
     alive = united((driver.start, driver.end) for driver in facts.drivers)
     return [(one[1], other[0]) for one, other in pairwise(alive)]
 
 
-def _gaps(facts: Facts, x: Scale, bottom: float) -> list[Mark]:
+def _gaps(facts: PageFacts, x: Scale, bottom: float) -> list[Mark]:
     marks: list[Mark] = []
     for start, end in gaps(facts):
         left, right = x(start), x(end)
@@ -144,3 +196,34 @@ def _title(group: Sequence[Attempt], n: int, kind: str) -> str:
 
 def _kind(one: Attempt) -> str:
     return _KINDS.get(one.status, "lost")
+
+
+def united(spans: Iterable[Span]) -> list[Span]:
+    """The same time as spans that do not overlap, in order."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
+def overlap(one: Sequence[Span], other: Sequence[Span]) -> float:
+    """Seconds that lie in both; each of them as `united` gives it."""
+    total, i, j = 0.0, 0, 0
+    while i < len(one) and j < len(other):
+        start, end = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
+        total += max(0.0, end - start)
+        if one[i][1] < other[j][1]:
+            i += 1
+        else:
+            j += 1
+    return total
+
+
+def idle_share(busy: Iterable[Span], alive: Iterable[Span]) -> float | None:
+    """The share of the time an hbtrack was alive in which nothing ran; None if it never was."""
+    lived = united(alive)
+    whole = sum(end - start for start, end in lived)
+    return 1 - overlap(united(busy), lived) / whole if whole > 0 else None

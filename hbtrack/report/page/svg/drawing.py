@@ -4,7 +4,7 @@ A mark's `kind` is its class in the style sheet: colours and widths live there, 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -15,6 +15,12 @@ Point = tuple[float, float]
 
 TICKS = 6
 """About so many along an upright axis."""
+DOTS = 600
+"""With more configs, dots are counted in cells."""
+FEW_DOTS = 60
+"""With more, dots are smaller."""
+PANEL_LEFT, PANEL_RIGHT, PANEL_TOP, PANEL_BOTTOM = 46.0, 268.0, 44.0, 180.0
+"""Where the axes of a panel lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,19 @@ class Drawing:
     label: str
     marks: tuple[Mark, ...]
     kind: str = "wide"
+
+
+def kinds(marks: Iterable[Mark]) -> Iterator[str]:
+    """The words of all marks' kinds."""
+    for mark in marks:
+        yield from mark.kind.split()
+        if isinstance(mark, Group):
+            yield from kinds(mark.marks)
+
+
+def panel(label: str, title: str, marks: Iterable[Mark]) -> Drawing:
+    """A small chart under its title, one of several side by side."""
+    return Drawing(280.0, 224.0, label, (Label(0, 14, title, "strong"), *marks), "small")
 
 
 def coordinate(value: float) -> str:

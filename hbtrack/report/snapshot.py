@@ -1,0 +1,145 @@
+"""One search at one moment, as the text, the screen and the page read it from the public views."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from math import inf
+from sys import intern
+from typing import TYPE_CHECKING, Any
+
+from hbtrack.core.records import unix
+from hbtrack.report.state import find_search
+from hbtrack.store.reading import Row
+
+if TYPE_CHECKING:
+    from hbtrack.core.estimate import Range
+
+SEARCH = "SELECT * FROM searches WHERE run_identity = :identity"
+
+RUNNING = """
+SELECT config_id, epochs, worker, gpu, started_at FROM attempts
+WHERE run_identity = :identity AND finished_at IS NULL ORDER BY started_at"""
+
+RESULTS = """
+SELECT pass, bracket, rung, slot, config_id, epochs, status, loss, promoted
+FROM results WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung, slot"""
+
+ATTEMPTS = """
+SELECT worker, gpu, config_id, epochs, status, script_sha256, started_at, finished_at
+FROM attempts WHERE run_identity = :identity ORDER BY worker, started_at"""
+
+OPEN_ATTEMPTS = ATTEMPTS.replace("ORDER", "AND finished_at IS NULL ORDER")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How far a search is, what is true of it now, and how long it takes where that is known."""
+
+    search: Row  # of the view `searches`
+    state: str  # running, orphaned, interrupted, stopped, finished
+    left: "Range | None"
+
+    @property
+    def identity(self) -> str:
+        """The name of the search."""
+        return str(self.search["run_identity"])
+
+    @property
+    def failed(self) -> int:
+        """Evaluations that have failed."""
+        return int(self.search["evaluations_failed"])
+
+    @property
+    def ended(self) -> int:
+        """Evaluations that are done or have failed."""
+        return int(self.search["evaluations_done"]) + self.failed
+
+    @property
+    def best_config_id(self) -> str | None:
+        """The config with the smallest loss."""
+        return self.search["best_config_id"]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A place, and what came of it: a row of the view `results`."""
+
+    pass_: int
+    bracket: int
+    rung: int
+    slot: int
+    config_id: str
+    epochs: int
+    status: str
+    loss: float
+    promoted: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A process run. Times are Unix seconds; what is open ends never."""
+
+    worker: int
+    gpu: str
+    config_id: str
+    epochs: int
+    status: str
+    script: str  # its sha256
+    start: float
+    end: float
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs, and so how many workers' places, it had."""
+        return self.gpu.count(",") + 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still runs."""
+        return self.status in ("running", "stopping")
+
+
+def read_search(connection: sqlite3.Connection, identity: str) -> Row:
+    """The search's row of the view `searches`. Raises NotFound when there is none."""
+    return find_search(connection, identity, SEARCH)
+
+
+def read_left(connection: sqlite3.Connection, identity: str, state: str) -> "Range | None":
+    """How long the search still takes; None if it does not run, or nobody can tell."""
+    if state != "running":
+        return None
+    from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
+
+    return remaining(connection, identity)
+
+
+def read_results(
+    connection: sqlite3.Connection, identity: str, sql: str = RESULTS, **values: object
+) -> Iterator[Result]:
+    """The places that a query like RESULTS gives."""
+    for pass_, bracket, rung, slot, config_id, *rest in _tuples(
+        connection, sql, identity=identity, **values
+    ):
+        yield Result(pass_, bracket, rung, slot, intern(config_id), *rest)
+
+
+def read_attempts(
+    connection: sqlite3.Connection, identity: str, sql: str = ATTEMPTS
+) -> Iterator[Attempt]:
+    """The attempts that a query like ATTEMPTS gives."""
+    for worker, gpu, config_id, epochs, status, script, started_at, finished_at in _tuples(
+        connection, sql, identity=identity
+    ):
+        start = unix(started_at)
+        end = max(start, unix(finished_at)) if finished_at else inf
+        yield Attempt(worker, gpu, intern(config_id), epochs, status, intern(script), start, end)
+
+
+def _tuples(
+    connection: sqlite3.Connection, sql: str, **values: object
+) -> Iterator[tuple[Any, ...]]:
+    """The rows one after the other: there may be very many."""
+    with closing(connection.cursor()) as cursor:
+        cursor.row_factory = None
+        yield from cursor.execute(sql, values)
