@@ -29,16 +29,14 @@ from hbtrack.core.records import Limits, Place
 from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.report.live.canvas import Canvas
 from hbtrack.report.live.overview import (
-    Attempt,
-    Best,
-    Bracket,
-    Cause,
+    BracketProgress,
     Overview,
-    Rung,
+    RungProgress,
     Worker,
     read_overview,
 )
 from hbtrack.report.live.picture import draw, draw_several
+from hbtrack.report.snapshot import Attempt
 from hbtrack.text import budget
 
 CTRL_C, XOFF, XON = b"\x03", b"\x13", b"\x11"
@@ -238,7 +236,9 @@ def test_an_overview_counts_as_the_views_count(held: Hbtrack) -> None:
         "SELECT pass, bracket, epochs, configs_entered, done + failed, running FROM rungs "
         "ORDER BY pass, bracket DESC, rung"
     )
-    assert sum(cause.count for cause in overview.causes) == len(held.rows("SELECT 1 FROM failures"))
+    assert sum(cause["count"] for cause in overview.causes) == len(
+        held.rows("SELECT 1 FROM failures")
+    )
 
 
 def test_without_no_color_there_are_colours_and_with_it_there_are_none(
@@ -427,7 +427,7 @@ SLOW = """
 import sys, time
 class Slow:
     def find_spec(self, name, *_):
-        if name == "hbtrack.report.screen":
+        if name == "hbtrack.report.live.screen":
             time.sleep(4)
 sys.meta_path.insert(0, Slow())
 """
@@ -569,34 +569,28 @@ def test_of_several_searches_each_says_how_many_failed_and_the_hint_how_to_see_o
 
 def overview(passes: int = 1, workers: int = 2, causes: int = 2, name: str = "toy") -> Overview:
     """A search at some moment in its first pass, made up."""
-    rungs = tuple(Rung(3**n, 27 // 3**n, 27 // 3**n, 5, 1, 1, None) for n in range(4))
+    rungs = [RungProgress(3**n, 27 // 3**n, 27 // 3**n, 5, 1, 1, None) for n in range(4)]
     statuses = ("running", "waiting", "waiting", "waiting")
-    attempt = Attempt("\u65e5\u672c" * 40, 27, "7", "here", 0.0, 3, 1)
+    attempt = Attempt(0, "7", "\u65e5\u672c" * 40, 27, "running", "", 0.0, 0.0)
+    search = {"run_identity": name, "passes": passes, "stop_reason": None}
+    search |= {"evaluations_planned": 100, "evaluations_done": 50, "evaluations_failed": 20}
+    search |= {"epochs_planned": 1000, "epochs_done": 996}
+    search |= {"best_loss": 0.1, "best_config_id": "x" * 500, "best_epochs": 27}
+    cause = {"count": 3, "error_type": "ValueError", "error_message": "e" * 500}
     return Overview(
+        search,
+        "running",
+        Range(100, 90000),
         now=4000.0,
-        run_identity=name,
-        state="running",
-        stop_reason=None,
-        left=Range(100, 90000),
-        passes=passes,
-        evaluations_planned=100,
-        evaluations_done=50,
-        evaluations_failed=20,
-        epochs_planned=1000,
-        epochs_done=996,
-        brackets=tuple(
-            Bracket(pass_, 3 - n, status, rungs[n:])
+        brackets=[
+            BracketProgress(pass_, 3 - n, status, rungs[n:])
             for pass_ in range(1, min(passes, 10) + 1)
             for n, status in enumerate(statuses)
-        ),
+        ],
         bracket_counts={"running": min(passes, 10), "waiting": 4 * passes - min(passes, 10)},
-        workers=(
-            *(Worker(number, attempt) for number in range(workers)),
-            Worker(workers, None),
-        ),
-        best=Best(0.1, "x" * 500, 27, tuple((f"p{n}", "\u8a9e" * 30) for n in range(20))),
-        causes=tuple(Cause(3, "ValueError", "e" * 500) for _ in range(causes)),
-        causes_in_all=causes + 3,
+        workers=[*(Worker(number, attempt, (3, 1)) for number in range(workers)), Worker(workers)],
+        best_params={f"p{n}": "\u8a9e" * 30 for n in range(20)},
+        causes=[cause] * (causes + 3),
     )
 
 

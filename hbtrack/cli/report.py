@@ -16,6 +16,7 @@ from hbtrack.errors import UsageError
 from hbtrack.report.agreement import GOOD, Agreement, agreement
 from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
+from hbtrack.report.snapshot import RUNNING, Snapshot, read_left, read_search
 from hbtrack.report.state import state_of
 from hbtrack.report.width import shortened, width_of
 from hbtrack.store.reading import Row, chosen_names, rows, snapshot
@@ -33,33 +34,21 @@ MORE = ("epochs_reached", "bracket", "seconds")
 NARROWEST = 12
 """Columns that a config_id keeps on a terminal, however narrow that is."""
 
-RUNNING = 5
+MOST_RUNNING = 5
 """So many running evaluations are shown, those that have run longest; `status --watch` has all."""
-
-_RUNNING = """
-SELECT config_id, epochs, worker, gpu, started_at FROM attempts
-WHERE run_identity = ? AND finished_at IS NULL ORDER BY started_at"""
 
 WIDEST = 24
 """Columns that a parameter's text may take on a terminal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+@dataclass(frozen=True)
+class Report(Snapshot):
     """What is reported of one search, as read at one moment."""
 
-    search: Row
-    state: str
-    left: str | None  # how long it still takes
     running: list[Row]  # what its scripts do at this moment
     ranked: list[Row]
     failures: list[Row]
     agreement: Agreement | None
-
-    @property
-    def name(self) -> str:
-        """The run_identity."""
-        return str(self.search["run_identity"])
 
 
 def main(args: argparse.Namespace) -> int:
@@ -90,24 +79,16 @@ def main(args: argparse.Namespace) -> int:
 def _read(
     connection: sqlite3.Connection, args: argparse.Namespace, name: str, limit: int | None
 ) -> Report:
-    (search,) = rows(connection, "SELECT * FROM searches WHERE run_identity = ?", [name])
     state = state_of(connection, database_path(args.db), name).word
     return Report(
-        search,
+        read_search(connection, name),
         state,
-        _time_left(connection, name) if state == "running" else None,
-        rows(connection, _RUNNING, [name]) if state in ("running", "orphaned") else [],
+        read_left(connection, name, state),
+        rows(connection, RUNNING, {"identity": name}) if state in ("running", "orphaned") else [],
         ranking(connection, name, args.sort, limit),
         failure_counts(connection, name),
         agreement(connection, name),
     )
-
-
-def _time_left(connection: sqlite3.Connection, name: str) -> str | None:
-    from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
-
-    left = remaining(connection, name)
-    return str(left) if left else None
 
 
 # --- for programs --------------------------------------------------------------------------------
@@ -121,7 +102,7 @@ def _as_json(report: Report, limit: int | None) -> dict[str, Any]:
     return {
         "search": report.search,
         "state": report.state,
-        "left": report.left,
+        "left": str(report.left) if report.left else None,
         "running": report.running,
         "leaderboard": report.ranked,
         "failures": failures,
@@ -133,7 +114,7 @@ def _separated(reports: Sequence[Report], form: str) -> str:
     names = dict.fromkeys(name for report in reports for name in names_of(report.ranked))
     columns = ("run_identity", *COLUMNS, *map(_column_of, names))
     lines = [
-        {"run_identity": report.name, **_line(row, names)}
+        {"run_identity": report.identity, **_line(row, names)}
         for report in reports
         for row in report.ranked
     ]
@@ -175,19 +156,18 @@ def _whole_text(report: Report, args: argparse.Namespace) -> str:
 
 def _headline(report: Report) -> list[str]:
     search = report.search
-    ended = search["evaluations_done"] + search["evaluations_failed"]
     lines = [
-        f"{printable(report.name)}: {report.state}, "
+        f"{printable(report.identity)}: {report.state}, "
         f"{search['epochs_done']}/{search['epochs_planned']} epochs, "
-        f"{ended}/{search['evaluations_planned']} evaluations, "
-        f"{search['evaluations_failed']} failed" + (f", {report.left} left" if report.left else "")
+        f"{report.ended}/{search['evaluations_planned']} evaluations, "
+        f"{report.failed} failed" + (f", {report.left} left" if report.left else "")
     ]
     if search["stop_reason"]:
         lines.append(f"stopped: {printable(search['stop_reason'])}")
     if search["best_loss"] is not None:
         best = f"best {tables.rounded(search['best_loss'])} at {budget(search['best_epochs'])}: "
         return [*lines, best + printable(search["best_config_id"])]
-    if ended and ended == search["evaluations_failed"]:
+    if report.ended and report.ended == report.failed:
         return [*lines, "no evaluation has a loss: all that ended have failed"]
     return [*lines, "no evaluation has a loss yet"]
 
@@ -235,8 +215,8 @@ def _shortened(lines: list[Row], room: int) -> list[Row]:
 
 def _below(report: Report, args: argparse.Namespace) -> list[str]:
     """What runs and what failed, in a line each, and what shows more."""
-    lines = [_attempt(row) for row in report.running[:RUNNING]]
-    if (rest := len(report.running) - RUNNING) > 0:
+    lines = [_attempt(row) for row in report.running[:MOST_RUNNING]]
+    if (rest := len(report.running) - MOST_RUNNING) > 0:
         lines.append(f"and {rest} more running")
     lines += [_failure(row) for row in report.failures[:FAILURES]]
     if (rest := len(report.failures) - FAILURES) > 0:
@@ -244,7 +224,7 @@ def _below(report: Report, args: argparse.Namespace) -> list[str]:
     if report.agreement:
         lines.append(tables.wrapped(f"was stopping early right? {report.agreement}", "  "))
     more = [
-        printable(f"{what + ':':20} {to_type(args, report.name, *words)}")
+        printable(f"{what + ':':20} {to_type(args, report.identity, *words)}")
         for what, words in _further(report).items()
     ]
     return ["\n".join(part) for part in (lines, more) if part]

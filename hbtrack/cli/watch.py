@@ -160,9 +160,9 @@ def _in_lines(watched: _Watched) -> list[Overview]:
     while True:
         now, overviews = time.monotonic(), watched.look()
         for overview in overviews:
-            state, at = told.get(overview.run_identity, ("", 0.0))
+            state, at = told.get(overview.identity, ("", 0.0))
             if overview.state != state or now - at >= LINE_SECONDS:
-                told[overview.run_identity] = (overview.state, now)
+                told[overview.identity] = (overview.state, now)
                 tables.write(_line(overview))
                 tables.flush()
         if not any(overview.state in UNDER_WAY for overview in overviews):
@@ -171,18 +171,18 @@ def _in_lines(watched: _Watched) -> list[Overview]:
 
 
 def _line(overview: Overview) -> str:
-    more: dict[str, object] = {}
-    if overview.stop_reason:
-        more = {"reason": overview.stop_reason}
-    if best := overview.best:
-        more |= {"best": best.loss, "config": best.config_id, "at": best.epochs}
+    search, more = overview.search, {}
+    if search["stop_reason"]:
+        more = {"reason": search["stop_reason"]}
+    if best := overview.best_config_id:
+        more |= {"best": search["best_loss"], "config": best, "at": search["best_epochs"]}
     return event_line(
         "progress",
-        identity=overview.run_identity,
+        identity=overview.identity,
         state=overview.state,
-        epochs=f"{overview.epochs_done}/{overview.epochs_planned}",
-        evaluations=f"{overview.evaluations_ended}/{overview.evaluations_planned}",
-        failed=overview.evaluations_failed,
+        epochs=f"{search['epochs_done']}/{search['epochs_planned']}",
+        evaluations=f"{overview.ended}/{search['evaluations_planned']}",
+        failed=overview.failed,
         busy=f"{overview.busy}/{len(overview.workers)}",
         left=shown(overview.left),
         **more,
@@ -190,7 +190,7 @@ def _line(overview: Overview) -> str:
 
 
 def _how_it_ended(overview: Overview) -> str:
-    name, next_step = printable(overview.run_identity), "`hbtrack report` shows what was found"
+    name, next_step = printable(overview.identity), "`hbtrack report` shows what was found"
     if overview.state != "finished":
         next_step = "`hbtrack resume` goes on"
     return f"{name} is {overview.state}: {next_step}."

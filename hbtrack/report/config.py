@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from hbtrack.errors import NotFound, UsageError
-from hbtrack.report.ranking import in_order_of, params_of
+from hbtrack.report.ranking import named_params
 from hbtrack.report.width import shortened
 from hbtrack.store.reading import Row, rows
 from hbtrack.text import in_folder, printable
@@ -84,12 +84,11 @@ def working_directory(connection: sqlite3.Connection, run_identity: str) -> str:
 def read_config(connection: sqlite3.Connection, run_identity: str, config_id: str) -> Config:
     """What the database knows of a config that it has."""
     key = [run_identity, config_id]
-    params = params_of(connection, run_identity, [config_id]).get(config_id, {})
     path = rows(connection, _PATH, key)
     return Config(
         run_identity,
         config_id,
-        {name: params[name] for name in in_order_of(config_id, params)},
+        named_params(connection, run_identity, config_id),
         next(iter(rows(connection, _LEADS, key)), None),
         [{**row, "outcome": _outcome(row)} for row in path],
         rows(connection, _ATTEMPTS, key),

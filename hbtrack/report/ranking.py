@@ -66,6 +66,14 @@ def params_of(
     return found
 
 
+def named_params(connection: sqlite3.Connection, run_identity: str, config_id: str | None) -> Row:
+    """The parameters of a config in the order in which its id has them."""
+    params = (
+        params_of(connection, run_identity, [config_id]).get(config_id, {}) if config_id else {}
+    )
+    return {name: params[name] for name in in_order_of(config_id or "", params)}
+
+
 def names_of(ranked: Sequence[Row]) -> list[str]:
     """The parameters of these configs, as the best one's id names them; then all others."""
     names = list(dict.fromkeys(name for row in ranked for name in row["params"]))

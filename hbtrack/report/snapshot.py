@@ -1,7 +1,7 @@
 """One search at one moment, as the text, the screen and the page read it from the public views."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from math import inf
@@ -56,6 +56,11 @@ class Snapshot:
         return int(self.search["evaluations_done"]) + self.failed
 
     @property
+    def trained(self) -> float:
+        """The share of the epochs that are trained."""
+        return float(self.search["epochs_done"] / (self.search["epochs_planned"] or 1))
+
+    @property
     def best_config_id(self) -> str | None:
         """The config with the smallest loss."""
         return self.search["best_config_id"]  # type: ignore[no-any-return]
@@ -100,6 +105,14 @@ class Attempt:
         return self.status in ("running", "stopping")
 
 
+def told_apart_by_gpu(attempts: Iterable[Attempt]) -> bool:
+    """Whether what runs is told apart by its GPUs, not by its workers' numbers.
+
+    Without GPUs scripts are told --gpu 0, all of them.
+    """
+    return any(one.gpu not in ("", "0") for one in attempts)
+
+
 def read_search(connection: sqlite3.Connection, identity: str) -> Row:
     """The search's row of the view `searches`. Raises NotFound when there is none."""
     return find_search(connection, identity, SEARCH)
@@ -118,7 +131,7 @@ def read_results(
     connection: sqlite3.Connection, identity: str, sql: str = RESULTS, **values: object
 ) -> Iterator[Result]:
     """The places that a query like RESULTS gives."""
-    for pass_, bracket, rung, slot, config_id, *rest in _tuples(
+    for pass_, bracket, rung, slot, config_id, *rest in tuples(
         connection, sql, identity=identity, **values
     ):
         yield Result(pass_, bracket, rung, slot, intern(config_id), *rest)
@@ -128,7 +141,7 @@ def read_attempts(
     connection: sqlite3.Connection, identity: str, sql: str = ATTEMPTS
 ) -> Iterator[Attempt]:
     """The attempts that a query like ATTEMPTS gives."""
-    for worker, gpu, config_id, epochs, status, script, started_at, finished_at in _tuples(
+    for worker, gpu, config_id, epochs, status, script, started_at, finished_at in tuples(
         connection, sql, identity=identity
     ):
         start = unix(started_at)
@@ -136,9 +149,7 @@ def read_attempts(
         yield Attempt(worker, gpu, intern(config_id), epochs, status, intern(script), start, end)
 
 
-def _tuples(
-    connection: sqlite3.Connection, sql: str, **values: object
-) -> Iterator[tuple[Any, ...]]:
+def tuples(connection: sqlite3.Connection, sql: str, **values: object) -> Iterator[tuple[Any, ...]]:
     """The rows one after the other: there may be very many."""
     with closing(connection.cursor()) as cursor:
         cursor.row_factory = None

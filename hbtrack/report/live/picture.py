@@ -7,7 +7,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from hbtrack.report.live.canvas import Canvas, aligned, flow
-from hbtrack.report.live.overview import Attempt, Bracket, Overview, Rung
+from hbtrack.report.live.overview import BracketProgress, Overview, RungProgress
+from hbtrack.report.snapshot import told_apart_by_gpu
 from hbtrack.text import budget, duration
 
 BAR, SHORTEST_BAR = 30, 6  # cells
@@ -16,6 +17,8 @@ LEAST = 6
 """Lines that brackets and workers have before parameters and further causes are shown,"""
 FEWEST = 3
 """and before more than one fact about the whole is."""
+CAUSES = 5
+"""At most so many causes of failures are shown."""
 STATES = {
     "running": "bold green",
     "finished": "bold green",
@@ -35,7 +38,7 @@ def draw(overview: Overview, canvas: Canvas, hint: str = "") -> list[Text]:
     if canvas.height < len(head) + len(best) + len(failed) + len(foot) + LEAST:
         best, failed = best[:1], failed[:1]
     if canvas.height < len(head) + len(best) + len(failed) + len(foot) + FEWEST:
-        head, foot = _brief(overview, canvas), []
+        head, foot = _short_headline(overview, canvas), []
     room = canvas.height - len(head) - len(best) - len(failed) - len(foot)
     brackets, workers = _under_way(overview, canvas, room)
     sections = [section for section in (head, brackets, workers, best, failed, foot) if section]
@@ -67,31 +70,28 @@ def _stacked(sections: Sequence[list[Text]], canvas: Canvas) -> list[Text]:
 
 
 def _headline(overview: Overview, canvas: Canvas) -> list[Text]:
-    ended, planned = overview.evaluations_ended, overview.evaluations_planned
-    facts = [*_named(overview, canvas), Text(f"{ended}/{planned} evaluations")]
-    if overview.evaluations_failed:
-        facts.append(Text(f"{overview.evaluations_failed} failed", "red"))
+    search = overview.search
+    done = Text(f"{overview.ended}/{search['evaluations_planned']} evaluations")
+    facts = [*_named(overview, canvas), done]
+    if overview.failed:
+        facts.append(Text(f"{overview.failed} failed", "red"))
     lines = flow([*facts, *_busy(overview)], canvas.width)
-    progress = [
-        _trained(overview),
-        Text(f"{overview.epochs_done}/{overview.epochs_planned} epochs"),
-    ]
-    progress += _left(overview)
+    progress = [_trained(overview), _epochs(overview), *_time_left(overview)]
     lines += flow([*_bar(overview, canvas, progress), *progress], canvas.width)
-    if overview.stop_reason:
-        lines.append(Text(f"stopped: {canvas.shown(overview.stop_reason)}", "yellow"))
+    if search["stop_reason"]:
+        lines.append(Text(f"stopped: {canvas.shown(search['stop_reason'])}", "yellow"))
     return lines
 
 
-def _brief(overview: Overview, canvas: Canvas) -> list[Text]:
+def _short_headline(overview: Overview, canvas: Canvas) -> list[Text]:
     """The headline of a very small terminal."""
-    facts = [*_named(overview, canvas), _trained(overview), *_left(overview)]
+    facts = [*_named(overview, canvas), _trained(overview), *_time_left(overview)]
     return flow(facts, canvas.width)
 
 
 def _named(overview: Overview, canvas: Canvas) -> list[Text]:
     state = Text(overview.state, STATES.get(overview.state, "bold"))
-    name = Text(canvas.shown(overview.run_identity), "bold")
+    name = Text(canvas.shown(overview.identity), "bold")
     room = max(1, canvas.width - cell_len(state.plain) - 2)
     return [Canvas(room, 1, canvas.encoding).cut(name), state]
 
@@ -100,7 +100,12 @@ def _trained(overview: Overview) -> Text:
     return Text(f"{_share(overview):4.0%}", "bold")
 
 
-def _left(overview: Overview) -> list[Text]:
+def _epochs(overview: Overview) -> Text:
+    search = overview.search
+    return Text(f"{search['epochs_done']}/{search['epochs_planned']} epochs")
+
+
+def _time_left(overview: Overview) -> list[Text]:
     if overview.state == "running" and overview.left:
         return [Text(f"{overview.left} left")]
     return []
@@ -114,7 +119,7 @@ def _busy(overview: Overview) -> list[Text]:
 
 def _share(overview: Overview) -> float:
     """How much is trained; 100 % only when nothing is left."""
-    share = overview.epochs_done / max(1, overview.epochs_planned)
+    share = overview.trained
     return share if share >= 1 else min(share, 0.99)
 
 
@@ -129,18 +134,21 @@ def _bar(overview: Overview, canvas: Canvas, beside: Sequence[Text]) -> list[Tex
 
 
 def _summary(overview: Overview, canvas: Canvas) -> list[Text]:
-    best = overview.best
-    failed = overview.evaluations_failed
+    failed, best = overview.failed, overview.search
     return [
         _trained(overview),
         Text(overview.state, STATES.get(overview.state, "bold")),
         Canvas(max(12, canvas.width // 3), 1, canvas.encoding).cut(
-            Text(canvas.shown(overview.run_identity), "bold")
+            Text(canvas.shown(overview.identity), "bold")
         ),
-        Text(f"{overview.epochs_done}/{overview.epochs_planned} epochs"),
-        Text(f"best {best.loss:.6g} at {budget(best.epochs)}" if best else "no loss yet"),
+        _epochs(overview),
+        Text(
+            f"best {best['best_loss']:.6g} at {budget(best['best_epochs'])}"
+            if best["best_config_id"]
+            else "no loss yet"
+        ),
         Text(f"{failed} failed" if failed else "", "red"),
-        *(_left(overview) or [Text()]),
+        *(_time_left(overview) or [Text()]),
     ]
 
 
@@ -171,12 +179,12 @@ def _brackets(overview: Overview, canvas: Canvas, room: int) -> list[Text]:
     shown = overview.brackets
     if len(shown) + 1 + bool(_elsewhere(overview, shown)) > room:
         nearest = sorted(shown, key=_nearness)[: max(0, room - 2)]
-        shown = tuple(bracket for bracket in shown if bracket in nearest)
+        shown = [bracket for bracket in shown if bracket in nearest]
     rest = _elsewhere(overview, shown)
     if not shown:
         return [Text(f"brackets: {rest}")]
     told = [Text(f"{canvas.sign('…')} brackets not shown: {rest}", "dim")] if rest else []
-    label = _labelled(overview.passes, short=canvas.width < NARROW)
+    label = _labelled(overview.search["passes"], short=canvas.width < NARROW)
     for words in (True, False):
         table = _flowing(shown, label, canvas, words=words)
         if max(cell_len(line.plain) for line in table) <= canvas.width:
@@ -184,7 +192,7 @@ def _brackets(overview: Overview, canvas: Canvas, room: int) -> list[Text]:
     return [*_fronts(shown, label), *told][:room]
 
 
-def _elsewhere(overview: Overview, shown: Iterable[Bracket]) -> str:
+def _elsewhere(overview: Overview, shown: Iterable[BracketProgress]) -> str:
     """The brackets that are not among these, counted."""
     left = dict(overview.bracket_counts)
     for bracket in shown:
@@ -193,14 +201,14 @@ def _elsewhere(overview: Overview, shown: Iterable[Bracket]) -> str:
     return ", ".join(f"{left[word]} {word}" for word in words if left.get(word))
 
 
-def _nearness(bracket: Bracket) -> tuple[int, int, int]:
+def _nearness(bracket: BracketProgress) -> tuple[int, int, int]:
     """Sorts what runs first, then what comes next, then what is done, the latest of it first."""
     if bracket.status == "done":
         return 2, -bracket.pass_, bracket.bracket
     return int(bracket.status == "waiting"), bracket.pass_, -bracket.bracket
 
 
-def _labelled(passes: int, *, short: bool) -> Callable[[Bracket], str]:
+def _labelled(passes: int, *, short: bool) -> Callable[[BracketProgress], str]:
     if passes == 1:
         return lambda bracket: f"s={bracket.bracket}"
     word = "" if short else "pass "
@@ -208,7 +216,11 @@ def _labelled(passes: int, *, short: bool) -> Callable[[Bracket], str]:
 
 
 def _flowing(
-    brackets: Sequence[Bracket], label: Callable[[Bracket], str], canvas: Canvas, *, words: bool
+    brackets: Sequence[BracketProgress],
+    label: Callable[[BracketProgress], str],
+    canvas: Canvas,
+    *,
+    words: bool,
 ) -> list[Text]:
     """Brackets under each other, their rungs in columns of the same budget."""
     longest = max(brackets, key=lambda bracket: len(bracket.rungs))
@@ -224,7 +236,7 @@ def _flowing(
     return aligned(table)
 
 
-def _settled(rung: Rung, bracket: Bracket, canvas: Canvas) -> Text | None:
+def _settled(rung: RungProgress, bracket: BracketProgress, canvas: Canvas) -> Text | None:
     """27→9 where so many of those that entered were promoted; None while that is not decided."""
     if not rung.entered:
         return Text("-", "dim") if bracket.status == "done" else None
@@ -237,7 +249,7 @@ def _settled(rung: Rung, bracket: Bracket, canvas: Canvas) -> Text | None:
     )
 
 
-def _open(rung: Rung, canvas: Canvas, *, words: bool) -> Text:
+def _open(rung: RungProgress, canvas: Canvas, *, words: bool) -> Text:
     """27 that are planned, or 12/27 that have come to their end of those that entered."""
     if not rung.entered:
         return Text(str(rung.planned), "dim")
@@ -249,7 +261,9 @@ def _open(rung: Rung, canvas: Canvas, *, words: bool) -> Text:
     return text
 
 
-def _fronts(brackets: Sequence[Bracket], label: Callable[[Bracket], str]) -> list[Text]:
+def _fronts(
+    brackets: Sequence[BracketProgress], label: Callable[[BracketProgress], str]
+) -> list[Text]:
     """Where there is no room for all rungs: how far the last one is that configs have entered."""
     table = []
     for bracket in brackets:
@@ -271,40 +285,38 @@ def _fronts(brackets: Sequence[Bracket], label: Callable[[Bracket], str]) -> lis
 
 def _workers(overview: Overview, canvas: Canvas) -> list[Text]:
     """One line for each worker that is busy, and one for all that are idle."""
-    busy = [(worker.number, worker.attempt) for worker in overview.workers if worker.attempt]
-    # Without GPUs scripts are told --gpu 0, all of them: then workers are told apart by number.
-    by_gpu = any(attempt.gpu not in ("", "0") for _, attempt in busy)
+    busy = [(worker.attempt, worker.place) for worker in overview.workers if worker.attempt]
+    by_gpu = told_apart_by_gpu(attempt for attempt, _ in busy)
     table = []
-    for number, attempt in busy:
-        name = f"GPU {canvas.shown(attempt.gpu)}" if by_gpu else f"worker {number}"
-        table.append([Text(name), *_attempt(attempt, overview, canvas)])
+    for attempt, place in busy:
+        name = f"GPU {canvas.shown(attempt.gpu)}" if by_gpu else f"worker {attempt.worker}"
+        since = duration(max(0.0, overview.now - attempt.start))
+        told = [name, str(attempt.epochs), since]
+        if canvas.width >= NARROW:
+            told = [
+                name,
+                f"s={place[0]} rung {place[1]}" if place else "",
+                budget(attempt.epochs),
+                since,
+            ]
+        table.append([*map(Text, told), Text(canvas.shown(attempt.config_id), "cyan")])
     lines = aligned(table)
     if idle := len(overview.workers) - len(busy):
         lines.append(Text(f"{idle} {'worker' if idle == 1 else 'workers'} idle", "dim"))
     return lines
 
 
-def _attempt(attempt: Attempt, overview: Overview, canvas: Canvas) -> list[Text]:
-    where = f"s={attempt.bracket} rung {attempt.rung}" if attempt.rung is not None else ""
-    since = duration(max(0.0, overview.now - attempt.since))
-    epochs, config = budget(attempt.epochs), Text(canvas.shown(attempt.config_id), "cyan")
-    if canvas.width < NARROW:
-        return [Text(str(attempt.epochs)), Text(since), config]
-    return [Text(where), Text(epochs), Text(since), config]
-
-
 # --- what it has found ---------------------------------------------------------------------------
 
 
 def _best(overview: Overview, canvas: Canvas) -> list[Text]:
-    best = overview.best
-    if best is None:
+    best = overview.search
+    if best["best_config_id"] is None:
         return [Text("no evaluation has a loss yet", "dim")]
-    line = Text.assemble(
-        "best    ", (f"{best.loss:.6g}", "bold green"), f" at {budget(best.epochs)}  "
-    )
-    lines = [line.append(canvas.shown(best.config_id), "cyan")]
-    params = [Text(canvas.shown(f"{name}={value}")) for name, value in best.params]
+    loss, at = f"{best['best_loss']:.6g}", budget(best["best_epochs"])
+    line = Text.assemble("best    ", (loss, "bold green"), f" at {at}  ")
+    lines = [line.append(canvas.shown(best["best_config_id"]), "cyan")]
+    params = [Text(canvas.shown(f"{name}={value}")) for name, value in overview.best_params.items()]
     named = flow(params, max(1, canvas.width - 8))
     if len(named) > 2:
         named = [named[0], named[1].append(f"  {canvas.sign('…')}")]
@@ -313,15 +325,11 @@ def _best(overview: Overview, canvas: Canvas) -> list[Text]:
 
 def _failures(overview: Overview, canvas: Canvas) -> list[Text]:
     lines: list[Text] = []
-    for cause in overview.causes:
+    for cause in overview.causes[:CAUSES]:
         label = "        " if lines else "failed  "
-        said = (
-            f"{cause.error_type}: {cause.error_message}"
-            if cause.error_message
-            else cause.error_type
-        )
-        line = Text.assemble(label, (f"{cause.count}x ", "bold red"))
+        said = ": ".join(filter(None, (cause["error_type"], cause["error_message"])))
+        line = Text.assemble(label, (f"{cause['count']}x ", "bold red"))
         lines.append(line.append(canvas.shown(said)))
-    if more := overview.causes_in_all - len(lines):
+    if more := len(overview.causes) - len(lines):
         lines.append(Text(f"        and {more} other {'cause' if more == 1 else 'causes'}", "dim"))
     return lines

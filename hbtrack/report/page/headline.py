@@ -7,6 +7,7 @@ from hbtrack.report.page.facts import CAUSES, PageFacts
 from hbtrack.report.page.section import Table, make_table
 from hbtrack.report.page.svg.scales import number
 from hbtrack.report.page.wording import count, loss, percent, short, span
+from hbtrack.report.snapshot import told_apart_by_gpu
 from hbtrack.text import in_folder, printable
 
 RUNNING = 5
@@ -46,8 +47,7 @@ def running(facts: PageFacts) -> tuple[str, Table] | None:
     brackets = {
         (one.config_id, one.epochs): one.bracket for one in facts.results if one.status == "running"
     }
-    # Without GPUs scripts are told --gpu 0, all of them: then workers are told apart by number.
-    by_gpu = any(one.gpu not in ("", "0") for one in now)
+    by_gpu = told_apart_by_gpu(now)
     rows = [
         (
             *(short(one.config_id, 60), brackets.get((one.config_id, one.epochs)), one.epochs),
@@ -62,14 +62,15 @@ def running(facts: PageFacts) -> tuple[str, Table] | None:
 def tiles(facts: PageFacts) -> list[Tile]:
     """The figures of the headline."""
     search = facts.search
-    share = search["epochs_done"] / (search["epochs_planned"] or 1)
     best = search["best_loss"]
     return [
         Tile("best loss", "none yet", "")
         if best is None
         else Tile("best loss", loss(best), f"at {count(search['best_epochs'], 'epoch')}"),
         Tile(
-            "epochs", percent(share), f"{search['epochs_done']:,} of {search['epochs_planned']:,}"
+            "epochs",
+            percent(facts.trained),
+            f"{search['epochs_done']:,} of {search['epochs_planned']:,}",
         ),
         Tile("evaluations", f"{facts.ended:,}", f"of {search['evaluations_planned']:,}"),
         Tile("failed", f"{facts.failed:,}", _causes(facts)),
