@@ -1,7 +1,7 @@
 """What the screen shows of a search at one moment: little, whatever the size of the search."""
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 MOST_BRACKETS = 40
 """So many are looked into: those of the passes under way and after, then the passes before."""
 
-_BRACKETS = "SELECT pass, bracket, status FROM brackets WHERE run_identity = ?"
+# The front is the first pass that is not done, else the last one.
+_BRACKETS = """
+SELECT pass, bracket, status FROM brackets, (
+    SELECT coalesce(min(pass) FILTER (WHERE status <> 'done'), max(pass)) AS front FROM brackets
+    WHERE run_identity = :identity)
+WHERE run_identity = :identity
+ORDER BY pass < front, abs(pass - front), bracket DESC LIMIT :most"""
+
+_COUNTS = "SELECT status, count(*) FROM brackets WHERE run_identity = :identity GROUP BY status"
 
 _RUNGS = """
 SELECT pass, bracket, epochs, configs_planned, configs_entered, done, failed, running, promoted
@@ -110,15 +118,14 @@ def read_overview(
     try:
         search = read_search(connection, identity)
         attempts = list(read_attempts(connection, identity, OPEN_ATTEMPTS))
-        every = rows(connection, _BRACKETS, [identity])
         known = earlier and earlier.failed == search["evaluations_failed"]
         return Overview(
             search,
             _state(state, search["status"], attempts),
             left,
             now,
-            _brackets(connection, identity, every),
-            Counter(row["status"] for row in every),
+            _brackets(connection, identity),
+            dict(tuples(connection, _COUNTS, identity=identity)),
             _workers(connection, identity, attempts, state),
             named_params(connection, identity, search["best_config_id"]),
             earlier.causes if earlier and known else failure_counts(connection, identity),
@@ -135,28 +142,17 @@ def _state(state: str | None, status: str, attempts: Sequence[Attempt]) -> str:
     return state or ("interrupted" if status == "unfinished" else status)
 
 
-def _brackets(
-    connection: sqlite3.Connection, identity: str, every: Sequence[Row]
-) -> list[BracketProgress]:
+def _brackets(connection: sqlite3.Connection, identity: str) -> list[BracketProgress]:
     """The brackets that are worth a look: near the first pass that is not done, or the last."""
-    under_way = [row["pass"] for row in every if row["status"] != "done"]
-    front = min(under_way, default=max((row["pass"] for row in every), default=0))
-
-    def distance(row: Row) -> tuple[bool, int, int]:
-        return row["pass"] < front, abs(row["pass"] - front), -row["bracket"]
-
-    chosen = sorted(every, key=distance)[:MOST_BRACKETS]
-    chosen.sort(key=lambda row: (row["pass"], -row["bracket"]))
-    first, last = (chosen[0]["pass"], chosen[-1]["pass"]) if chosen else (0, 0)
+    near = tuples(connection, _BRACKETS, identity=identity, most=MOST_BRACKETS)
+    chosen = sorted(near, key=lambda row: (row[0], -row[1]))
+    span = {"first": chosen[0][0], "last": chosen[-1][0]} if chosen else {"first": 0, "last": 0}
     rungs: dict[tuple[int, int], list[RungProgress]] = defaultdict(list)
-    for pass_, bracket, *counts in tuples(
-        connection, _RUNGS, identity=identity, first=first, last=last
-    ):
+    for pass_, bracket, *counts in tuples(connection, _RUNGS, identity=identity, **span):
         rungs[pass_, bracket].append(RungProgress(*counts))
     return [
-        BracketProgress(key[0], key[1], row["status"], rungs[key])
-        for row in chosen
-        if (key := (row["pass"], row["bracket"]))
+        BracketProgress(pass_, bracket, status, rungs[pass_, bracket])
+        for pass_, bracket, status in chosen
     ]
 
 

@@ -113,7 +113,7 @@ class Progress:
     def progressed(self, plan: Plan, busy: int, workers: int) -> None:
         """Something was recorded; so many of the workers are busy now."""
         if self._view:
-            self._left(plan, workers)
+            self._time_left(plan, workers)
         if time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
             best: dict[str, object] = {}
@@ -125,11 +125,11 @@ class Progress:
                 evaluations=f"{plan.places_done + plan.places_failed}/{plan.places_expected}",
                 failed=plan.places_failed,
                 busy=f"{busy}/{workers}",
-                left=shown(self._left(plan, workers)),
+                left=shown(self._time_left(plan, workers)),
                 **best,
             )
 
-    def _left(self, plan: Plan, workers: int) -> Range | None:
+    def _time_left(self, plan: Plan, workers: int) -> Range | None:
         """How long the search still takes."""
         now = time.monotonic()
 
@@ -148,7 +148,7 @@ class Progress:
         if self._lines:
             write_line(sys.stderr, line)
         elif self._say and name in _SENTENCES:
-            self._say(_SENTENCES[name].format_map({**facts, **_brief(facts)}))
+            self._say(_SENTENCES[name].format_map({**facts, **_without_particulars(facts)}))
 
     def close(self) -> None:
         """The search is over, for this time."""
@@ -184,7 +184,7 @@ def write_line(stream: TextIO, line: str) -> None:
         stream.flush()
 
 
-def _brief(facts: dict[str, object]) -> dict[str, str]:
+def _without_particulars(facts: dict[str, object]) -> dict[str, str]:
     """What stopped a search, without the particulars: they are told when it has stopped."""
     return {"signal": str(facts["signal"]).partition(": ")[0]} if "signal" in facts else {}
 
