@@ -1,16 +1,14 @@
 """`hbtrack logs`: what a script printed, whole and in order, while it runs and afterwards."""
 
 import os
-import pty
-import select
 import shlex
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from conftest import Hbtrack, wait_for
+from terminal import CTRL_C, terminals
 
 NOISY = """
 import argparse, os, sys
@@ -192,20 +190,8 @@ def test_following_a_script_whose_driver_died_ends_with_the_script(hbtrack: Hbtr
 
 
 def test_a_progress_bar_is_shown_in_place_on_a_terminal(waiting: Hbtrack) -> None:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        waiting.command("logs", config_of(waiting, "1"), "-f", "--stderr"),
-        cwd=waiting.folder,
-        env=waiting.environment({"COLUMNS": "40"}),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(theirs)
-    seen = b""
-    while b"100%\r" not in seen:
-        assert select.select([ours], [], [], 30)[0], seen
-        seen += os.read(ours, 1000)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=100) == 130
-    os.close(ours)
+    with terminals() as start:
+        shown = start(waiting, "logs", config_of(waiting, "1"), "-f", "--stderr", columns=40)
+        wait_for(lambda: shown.lines() and b"100%\r" in shown.written)
+        shown.press(CTRL_C)
+        assert shown.exit_status() == 130

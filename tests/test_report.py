@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import pty
 import re
 import shlex
 import signal
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import TOY, Hbtrack, wait_for
+from terminal import terminals
 
 from hbtrack.cli import main
 from hbtrack.report.agreement import Agreement, comparable, mean_agreement, transitions
@@ -110,23 +109,10 @@ def best_first(hbtrack: Hbtrack) -> list[Row]:
 
 def on_terminal(hbtrack: Hbtrack, columns: int, *words: object, lines: int = 24) -> str:
     """What a command writes on a terminal of that size."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        hbtrack.command(*words),
-        cwd=hbtrack.folder,
-        env=hbtrack.environment({"COLUMNS": str(columns), "LINES": str(lines)}),
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    ):
-        os.close(theirs)
-        seen = b""
-        try:
-            while piece := os.read(ours, 10_000):
-                seen += piece
-        except OSError:  # it has ended
-            os.close(ours)
-    return seen.decode().replace("\r\n", "\n")
+    with terminals() as start:
+        shown = start(hbtrack, *words, columns=columns, rows=lines)
+        assert shown.exit_status() == 0
+        return shown.written.decode().replace("\r\n", "\n")
 
 
 # --- report --------------------------------------------------------------------------------------

@@ -157,10 +157,9 @@ def _whole_text(report: Report, args: argparse.Namespace) -> str:
 def _headline(report: Report) -> list[str]:
     search = report.search
     lines = [
-        f"{printable(report.identity)}: {report.state}, "
-        f"{search['epochs_done']}/{search['epochs_planned']} epochs, "
-        f"{report.ended}/{search['evaluations_planned']} evaluations, "
-        f"{report.failed} failed" + (f", {report.left} left" if report.left else "")
+        f"{printable(report.identity)}: {report.state}, {report.epochs} epochs, "
+        f"{report.evaluations} evaluations, {report.failed} failed"
+        + (f", {report.left} left" if report.left else "")
     ]
     if search["stop_reason"]:
         lines.append(f"stopped: {printable(search['stop_reason'])}")

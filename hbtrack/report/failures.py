@@ -115,18 +115,12 @@ def _described(
         _configs(connection, run_identity, spared, done=True),
     )
     error = rows(connection, _ERROR, [run_identity, group["example"], group["epochs"]])
+    told = {name: value for name, value in group.items() if name != "cause"}
     return FailureGroup(
-        fingerprint=group["fingerprint"],
-        error_type=group["error_type"] or "",
-        error_message=group["error_message"],
-        count=group["count"],
-        configs=group["configs"],
+        **told | {"error_type": group["error_type"] or ""},
         seconds=seconds,
         share=seconds / whole if whole else 0.0,
         first_at=members[0]["finished_at"],
-        last_at=group["last_at"],
-        example=group["example"],
-        epochs=group["epochs"],
         error=error[0]["error"] or "",
         common=tuple(common),
     )

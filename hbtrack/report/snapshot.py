@@ -56,6 +56,16 @@ class Snapshot:
         return int(self.search["evaluations_done"]) + self.failed
 
     @property
+    def epochs(self) -> str:
+        """Epochs trained of those planned: 12/714."""
+        return f"{self.search['epochs_done']}/{self.search['epochs_planned']}"
+
+    @property
+    def evaluations(self) -> str:
+        """Evaluations ended of those planned: 12/138."""
+        return f"{self.ended}/{self.search['evaluations_planned']}"
+
+    @property
     def trained(self) -> float:
         """The share of the epochs that are trained."""
         return float(self.search["epochs_done"] / (self.search["epochs_planned"] or 1))

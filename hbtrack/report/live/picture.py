@@ -70,16 +70,14 @@ def _stacked(sections: Sequence[list[Text]], canvas: Canvas) -> list[Text]:
 
 
 def _headline(overview: Overview, canvas: Canvas) -> list[Text]:
-    search = overview.search
-    done = Text(f"{overview.ended}/{search['evaluations_planned']} evaluations")
-    facts = [*_named(overview, canvas), done]
+    facts = [*_named(overview, canvas), Text(f"{overview.evaluations} evaluations")]
     if overview.failed:
         facts.append(Text(f"{overview.failed} failed", "red"))
     lines = flow([*facts, *_busy(overview)], canvas.width)
-    progress = [_trained(overview), _epochs(overview), *_time_left(overview)]
+    progress = [_trained(overview), Text(f"{overview.epochs} epochs"), *_time_left(overview)]
     lines += flow([*_bar(overview, canvas, progress), *progress], canvas.width)
-    if search["stop_reason"]:
-        lines.append(Text(f"stopped: {canvas.shown(search['stop_reason'])}", "yellow"))
+    if reason := overview.search["stop_reason"]:
+        lines.append(Text(f"stopped: {canvas.shown(reason)}", "yellow"))
     return lines
 
 
@@ -98,11 +96,6 @@ def _named(overview: Overview, canvas: Canvas) -> list[Text]:
 
 def _trained(overview: Overview) -> Text:
     return Text(f"{_share(overview):4.0%}", "bold")
-
-
-def _epochs(overview: Overview) -> Text:
-    search = overview.search
-    return Text(f"{search['epochs_done']}/{search['epochs_planned']} epochs")
 
 
 def _time_left(overview: Overview) -> list[Text]:
@@ -141,7 +134,7 @@ def _summary(overview: Overview, canvas: Canvas) -> list[Text]:
         Canvas(max(12, canvas.width // 3), 1, canvas.encoding).cut(
             Text(canvas.shown(overview.identity), "bold")
         ),
-        _epochs(overview),
+        Text(f"{overview.epochs} epochs"),
         Text(
             f"best {best['best_loss']:.6g} at {budget(best['best_epochs'])}"
             if best["best_config_id"]

@@ -1,0 +1,127 @@
+"""hbtrack on terminals of any size, and what stands on their screens."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyte
+import pytest
+from conftest import Hbtrack, wait_for
+
+CTRL_C = b"\x03"
+
+
+@dataclass
+class Terminal:
+    """A process on a terminal of its own, and what stands on the screen of it."""
+
+    command: Sequence[str]
+    cwd: Path
+    env: dict[str, str]
+    columns: int
+    rows: int
+    written: bytearray = field(default_factory=bytearray)
+
+    def __post_init__(self) -> None:
+        self.screen = pyte.Screen(self.columns, self.rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self.end, theirs = pty.openpty()
+        os.set_blocking(self.end, False)
+        self.resize(self.columns, self.rows)
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=self.cwd,
+            env={"TERM": "xterm", **self.env},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - there is one thread
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    def resize(self, columns: int, rows: int) -> None:
+        self.screen.resize(rows, columns)
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(self.end, termios.TIOCSWINSZ, size)
+
+    def lines(self) -> list[str]:
+        """What stands on the screen now, without empty lines."""
+        with contextlib.suppress(OSError):  # nothing more now, or for ever
+            while part := os.read(self.end, 65536):
+                self.written += part
+                self._stream.feed(part)
+        return [line.rstrip() for line in self.screen.display if line.strip()]
+
+    def picture(self) -> list[str]:
+        """The lines of a whole picture: what comes last is its hint, which is wiped out first."""
+        found: list[str] = []
+
+        def is_whole() -> bool:
+            found[:] = self.lines()
+            return re.search(r"^Ctrl-C [^.]*\.\Z", "\n".join(found), re.MULTILINE) is not None
+
+        wait_for(is_whole)
+        return found
+
+    def text(self) -> str:
+        return "\n".join(self.lines())
+
+    def shows(self, *texts: str) -> None:
+        try:
+            wait_for(lambda: all(text in self.text() for text in texts))
+        except AssertionError:
+            pytest.fail(f"{texts} are not all shown:\n{self.text()}")
+
+    def press(self, key: bytes) -> None:
+        os.write(self.end, key)
+
+    def exit_status(self) -> int:
+        wait_for(lambda: self.lines() is not None and self.process.poll() is not None)
+        self.lines()
+        return int(self.process.returncode)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.end)
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+OnTerminal = Callable[..., Terminal]
+
+
+@contextlib.contextmanager
+def terminals() -> Iterator[OnTerminal]:
+    opened: list[Terminal] = []
+
+    def start(
+        hbtrack: Hbtrack,
+        *words: object,
+        columns: int = 80,
+        rows: int = 24,
+        env: dict[str, str] | None = None,
+    ) -> Terminal:
+        environment = hbtrack.environment(env)
+        kept = {
+            name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")
+        }
+        opened.append(Terminal(hbtrack.command(*words), hbtrack.folder, kept, columns, rows))
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.kill()
