@@ -142,7 +142,7 @@ class Agreement:
 
 
 def mean_agreement(known: Sequence[Transition]) -> Agreement:
-    """The mean of comparable transitions, of which there is one, weighted by their n."""
+    """The mean of comparable transitions, one at least, weighted by their n."""
     n = sum(one.n for one in known)
     return Agreement(sum(one.n * (one.rho or 0) for one in known) / n, n)
 

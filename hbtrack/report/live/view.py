@@ -16,9 +16,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, TextIO
-from urllib.parse import quote
 
 from hbtrack.core.estimate import Countdown
+from hbtrack.database.reader import read_only
 from hbtrack.report.live.overview import Overview, read_overview
 
 if TYPE_CHECKING:  # rich is loaded only where there is a terminal
@@ -107,8 +107,7 @@ class LiveView:
             screen.draw(draw(self._overview, canvas, hint))
 
     def _read(self, state: str | None) -> Overview:
-        uri = f"file:{quote(bytes(self._path))}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=REFRESH_SECONDS)) as connection:
+        with closing(read_only(self._path, REFRESH_SECONDS)) as connection:
             connection.row_factory = sqlite3.Row
             return read_overview(
                 connection,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from hbtrack.report.page.facts import PageFacts
+from hbtrack.report.page.facts import DriverRun, PageFacts
 from hbtrack.report.page.section import Section, make_table
 from hbtrack.report.page.svg.drawing import Box, Drawing, Label, Mark, Path, line
 from hbtrack.report.page.svg.scales import Scale, labels, time_unit
@@ -117,10 +117,8 @@ def draw(facts: PageFacts, found: Sequence[Lane]) -> list[Drawing]:
     """A lane for each worker; nothing before anything has run."""
     if not found:
         return []
-    began = min(one.start for lane in found for one in lane.attempts)
-    began = min([began, *(driver.start for driver in facts.drivers)])
-    ended = max(one.end for lane in found for one in lane.attempts)
-    ended = max([ended, *(driver.end for driver in facts.drivers)])
+    lived: list[Attempt | DriverRun] = [*facts.attempts, *facts.drivers]
+    began, ended = min(one.start for one in lived), max(one.end for one in lived)
     x = Scale(began, max(ended, began + 0.001), LEFT, WIDTH - RIGHT)
     shown = found[:LANES]
     bottom = 26 + LANE * len(shown)
@@ -129,7 +127,7 @@ def draw(facts: PageFacts, found: Sequence[Lane]) -> list[Drawing]:
     for i, lane in enumerate(shown):
         top = 26 + LANE * i
         marks.append(Label(0, top + 14, f"worker {lane.worker}", "label"))
-        marks += _bars(lane.attempts, x, top + 3, finest)
+        marks += bars(lane.attempts, x, top + 3, finest)
         if lane.idle is not None:
             marks.append(Label(WIDTH - RIGHT + 12, top + 14, f"{percent(lane.idle)} idle", "label"))
     return [Drawing(WIDTH, bottom + 46, "What each worker ran, over time.", tuple(marks))]
@@ -163,7 +161,7 @@ def _axis(x: Scale, bottom: float) -> list[Mark]:
     return [*marks, Label(x.end, bottom + 40, f"{unit} since the start", "name", "end")]
 
 
-def _bars(attempts: Iterable[Attempt], x: Scale, top: float, finest: float) -> list[Mark]:
+def bars(attempts: Iterable[Attempt], x: Scale, top: float, finest: float) -> list[Mark]:
     """A bar for each attempt; those that together are narrower than `finest` are one."""
     groups: list[list[Attempt]] = []
     for one in attempts:
