@@ -16,8 +16,7 @@ from hbtrack.errors import UsageError
 from hbtrack.report.agreement import GOOD, Agreement, agreement
 from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
-from hbtrack.report.snapshot import RUNNING, Snapshot, read_left, read_search
-from hbtrack.report.state import state_of
+from hbtrack.report.snapshot import RUNNING, Snapshot, read_now
 from hbtrack.report.width import shortened, width_of
 from hbtrack.store.reading import Row, chosen_names, rows, snapshot
 from hbtrack.text import budget, duration, printable
@@ -79,11 +78,11 @@ def main(args: argparse.Namespace) -> int:
 def _read(
     connection: sqlite3.Connection, args: argparse.Namespace, name: str, limit: int | None
 ) -> Report:
-    state = state_of(connection, database_path(args.db), name).word
+    search, state, left = read_now(connection, database_path(args.db), name)
     return Report(
-        read_search(connection, name),
+        search,
         state,
-        read_left(connection, name, state),
+        left,
         rows(connection, RUNNING, {"identity": name}) if state in ("running", "orphaned") else [],
         ranking(connection, name, args.sort, limit),
         failure_counts(connection, name),

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from hbtrack.core.records import unix
-from hbtrack.report.state import find_search
+from hbtrack.report.state import find_search, state_of
 from hbtrack.store.reading import Row
 
 if TYPE_CHECKING:
@@ -128,13 +129,16 @@ def read_search(connection: sqlite3.Connection, identity: str) -> Row:
     return find_search(connection, identity, SEARCH)
 
 
-def read_left(connection: sqlite3.Connection, identity: str, state: str) -> "Range | None":
-    """How long the search still takes; None if it does not run, or nobody can tell."""
+def read_now(
+    connection: sqlite3.Connection, path: Path, identity: str
+) -> "tuple[Row, str, Range | None]":
+    """What a Snapshot begins with: the search's row, its state, and how long it still takes."""
+    search, state = read_search(connection, identity), state_of(connection, path, identity).word
     if state != "running":
-        return None
+        return search, state, None
     from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
 
-    return remaining(connection, identity)
+    return search, state, remaining(connection, identity)
 
 
 def read_results(

@@ -12,8 +12,7 @@ from hbtrack.report.config import working_directory
 from hbtrack.report.failures import failure_groups
 from hbtrack.report.page.facts import CAUSES, DriverRun, PageFacts
 from hbtrack.report.ranking import params_of
-from hbtrack.report.snapshot import Attempt, read_attempts, read_left, read_results, read_search
-from hbtrack.report.state import state_of
+from hbtrack.report.snapshot import Attempt, read_attempts, read_now, read_results
 from hbtrack.store.reading import Row, rows
 from hbtrack.text import printable
 
@@ -52,8 +51,7 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
     def read(sql: str) -> list[Row]:
         return rows(connection, sql, {"identity": identity})
 
-    search = read_search(connection, identity)
-    state = state_of(connection, path, identity).word
+    search, state, left = read_now(connection, path, identity)
     attempts = list(read_attempts(connection, identity))
     drivers = read(DRIVERS)
     seen = now if state == "running" else _last_known(search, attempts, drivers)
@@ -66,7 +64,7 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
     return PageFacts(
         search=search,
         state=state,
-        left=read_left(connection, identity, state),
+        left=left,
         database=str(path),
         cwd=working_directory(connection, identity),
         written_at=now,
