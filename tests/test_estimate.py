@@ -247,7 +247,7 @@ def test_the_progress_line_estimates_now_and_then_and_counts_down_in_between(
         shows.progressed(plan, 1, 3)
         return (tmp_path / "log").read_text().splitlines()[-1]
 
-    running = Running(1, place, "x", 3, 2, "", since=990.0)
+    running = Running(1, "toy-1", place, "x", 3, 2, "", since=990.0)
     shows.started(running)
     assert "left=- " in line()
     assert calls == [(3, {place: 10})]
