@@ -1,5 +1,6 @@
 """What the tests share: hbtrack as a process, databases, dumps and the checks after each test."""
 
+import io
 import json
 import os
 import signal
@@ -8,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hbtrack.cli import main
 from hbtrack.searches.verify import check_database
 
 ROOT = Path(__file__).parent.parent
@@ -98,8 +100,39 @@ class Hbtrack:
     def __call__(
         self, *words: object, code: int | None = 0, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; its exit status must be `code` unless that is None."""
-        result = subprocess.run(
+        """Run a command to its end; its exit status must be `code` unless that is None.
+
+        In this process: that costs no start, and an exception of hbtrack's own fails the test. In
+        one of its own where `env` is given, if only {}.
+        """
+        here = env is None and not self.variables
+        result = self._in_this_process(*words) if here else self._by_itself(*words, env=env)
+        if code is not None:
+            assert result.returncode == code, f"{words}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def _in_this_process(self, *words: object) -> subprocess.CompletedProcess[str]:
+        arguments = [str(word) for word in words]
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            open(os.devnull) as nothing,
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            patch.setattr("sys.stdin", nothing)
+            patch.delenv("HBTRACK_DB", raising=False)
+            for name, value in self._own().items():
+                patch.setenv(name, value)
+            patch.chdir(self.folder)
+            code = main(arguments)
+        said = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
+        return subprocess.CompletedProcess(arguments, code, *said)
+
+    def _by_itself(
+        self, *words: object, env: dict[str, str] | None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             self.command(*words),
             cwd=self.folder,
             env=self.environment(env),
@@ -108,9 +141,6 @@ class Hbtrack:
             text=True,
             timeout=300,
         )
-        if code is not None:
-            assert result.returncode == code, f"{words}\n{result.stdout}\n{result.stderr}"
-        return result
 
     def start(self, *words: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start a command; its stderr can be read."""
@@ -128,8 +158,11 @@ class Hbtrack:
 
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name != "HBTRACK_DB"}
+        return {**kept, **self._own(), **(extra or {})}
+
+    def _own(self) -> dict[str, str]:
         own = {"PYTHONPATH": str(ROOT), "HBTRACK_LOCKS": str(self.folder / "locks")}
-        return {**kept, **own, **self.variables, **(extra or {})}
+        return own | self.variables
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.database, timeout=60)) as connection:

@@ -1,7 +1,7 @@
 """Whole searches on GPUs that are not there: an nvidia-smi that lies, a script that writes down."""
 
-import json
 import subprocess
+from ast import literal_eval
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Machine:
         file = self.folder / "calls.txt"
         lines = file.read_text().split("\n") if file.exists() else [""]
         whole = lines[:-1]  # a reader may see some of a line that is just being written
-        return [note for note in map(json.loads, whole) if note["event"] == event]
+        return [note for note in map(literal_eval, whole) if note["event"] == event]
 
     def calls(self) -> list[dict[str, Any]]:
         """Every call so far; never two on one GPU."""

@@ -1,31 +1,30 @@
 """A script that keeps the contract and writes down on which GPUs each call was.
 
-GPU_RECORDER names a folder; in its calls.txt each call has one line of JSON as it begins and one
-as it ends. For its life a call locks a file for each physical GPU that CUDA would give it, and
-notes a race when all `--room` places on one are taken. While a file named `hold` lies in the folder
-no call ends that is on a GPU which works (with `--held_epochs`: and that has so many epochs).
+GPU_RECORDER names a folder; in its calls.txt each call has a dict on a line as it begins and one as
+it ends. For its life a call locks a file for each physical GPU that CUDA would give it, and notes a
+race when all `--room` places on one are taken. While a file named `hold` lies in the folder no call
+ends that is on a GPU which works (with `--held_epochs`: and that has so many epochs).
 """
 
-import argparse
 import fcntl
-import hashlib
-import json
 import os
-import random
+import sys
 import time
 
-parser = argparse.ArgumentParser()
-parser.add_argument("config_id")
-parser.add_argument("--epochs", type=int)
-parser.add_argument("--gpu")
-parser.add_argument("--multi_gpu", action="store_true")
-parser.add_argument("--name", default="recorder")
-parser.add_argument("--room", type=int, default=1, help="calls at once on one GPU")
-parser.add_argument("--most_seconds", type=float, default=0.0)
-parser.add_argument("--held_epochs", type=int)
-parser.add_argument("--bad", help="this physical GPU always fails")
-parser.add_argument("--sick", help="all configs fail so but those whose id begins with good")
-parser.add_argument("--fail", type=float, default=0.0, help="evaluations that fail anywhere")
+from toy import draw, options
+
+OPTIONS = {
+    "epochs": 0,
+    "gpu": "",
+    "multi_gpu": False,
+    "name": "recorder",
+    "room": 1,  # calls at once on one GPU
+    "most_seconds": 0.0,
+    "held_epochs": 0,
+    "bad": "",  # this physical GPU always fails
+    "sick": "",  # all configs fail so but those whose id begins with good
+    "fail": 0.0,  # evaluations that fail anywhere
+}
 
 ERRORS = {
     "lost": RuntimeError("CUDA error: operation failed: no CUDA-capable device is detected"),
@@ -39,12 +38,7 @@ def get_random_config_id(rng):
 
 
 def run_identity(argv):
-    return parser.parse_known_args(["", *argv])[0].name
-
-
-def draw(*words):
-    digest = hashlib.md5(" ".join(map(str, words)).encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    return options(argv, OPTIONS)["name"]
 
 
 def physical(args):
@@ -54,11 +48,11 @@ def physical(args):
         every = [str(number) for number in range(int(os.environ["GPU_COUNT"]))]
     else:
         every = visible.split(",")
-    if args.multi_gpu:
+    if args["multi_gpu"]:
         return every
-    number = int(args.gpu)
+    number = int(args["gpu"])
     # What nvidia-smi does not know may be there all the same.
-    return [every[number] if number < len(every) else args.gpu]
+    return [every[number] if number < len(every) else args["gpu"]]
 
 
 def lock(folder, gpu, room):
@@ -74,40 +68,40 @@ def lock(folder, gpu, room):
 
 
 def main():
-    args = parser.parse_args()
-    folder, devices = os.environ["GPU_RECORDER"], physical(args)
+    config_id, args = sys.argv[1], options(sys.argv[2:], OPTIONS)
+    folder, devices, epochs = os.environ["GPU_RECORDER"], physical(args), args["epochs"]
     diary = os.open(os.path.join(folder, "calls.txt"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def note(event):
         fact = {
             "event": event,
-            "search": args.name,
-            "config": args.config_id,
-            "epochs": args.epochs,
-            "gpu": args.gpu,
-            "multi": args.multi_gpu,
+            "search": args["name"],
+            "config": config_id,
+            "epochs": epochs,
+            "gpu": args["gpu"],
+            "multi": args["multi_gpu"],
             "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
             "attempt": os.environ.get("HBTRACK_ATTEMPT"),
             "devices": devices,
         }
-        os.write(diary, (json.dumps(fact) + "\n").encode())
+        os.write(diary, f"{fact!r}\n".encode())
 
     for gpu in devices:
-        if not lock(folder, gpu, args.room):
+        if not lock(folder, gpu, args["room"]):
             note("RACE")
     note("begin")
-    if args.bad in devices:
+    if args["bad"] in devices:
         note("end")
         raise ERRORS["lost"]
-    time.sleep(random.uniform(0, args.most_seconds))
-    while args.held_epochs in (None, args.epochs) and os.path.exists(os.path.join(folder, "hold")):
+    time.sleep(draw("seconds", os.getpid()) * args["most_seconds"])
+    while args["held_epochs"] in (0, epochs) and os.path.exists(os.path.join(folder, "hold")):
         time.sleep(0.01)
     note("end")
-    if args.sick and not args.config_id.startswith("good"):
-        raise ERRORS[args.sick]
-    if draw("fails", args.config_id, args.epochs) < args.fail:
+    if args["sick"] and not config_id.startswith("good"):
+        raise ERRORS[args["sick"]]
+    if draw("fails", config_id, epochs) < args["fail"]:
         raise ERRORS["value"]
-    print(draw("loss", args.config_id, args.epochs))
+    print(draw("loss", config_id, epochs))
 
 
 if __name__ == "__main__":

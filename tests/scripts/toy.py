@@ -7,28 +7,39 @@ notes it as `held`; a file named `hold_after` becomes `hold` as soon as so many 
 it says. Once there is one named `hurry` epochs take no time.
 """
 
-import argparse
-import contextlib
 import fcntl
-import hashlib
-import json
 import os
+import sys
 import time
 
-parser = argparse.ArgumentParser()
-parser.add_argument("config_id")
-parser.add_argument("--epochs", type=int)
-parser.add_argument("--gpu", type=int)
-parser.add_argument("--multi_gpu", action="store_true")
-parser.add_argument("--space", type=int, default=10**9)
-parser.add_argument("--fail", type=float, default=0.05)
-parser.add_argument("--epoch_seconds", type=float, default=0.0)
-parser.add_argument("--folder", default="toy")
+try:
+    from _md5 import md5  # without OpenSSL, which takes longer to load than most calls take
+except ImportError:
+    from hashlib import md5
+
+OPTIONS = {
+    "epochs": 0,
+    "gpu": 0,
+    "multi_gpu": False,
+    "space": 10**9,
+    "fail": 0.05,
+    "epoch_seconds": 0.0,
+    "folder": "toy",
+}
+
+
+def options(words, defaults):
+    """What `--name value` says, else the defaults. Loading argparse takes as long as Python."""
+    found, words = dict(defaults), iter(words)
+    for word in words:
+        name = word.removeprefix("--")
+        kind = type(defaults[name])
+        found[name] = True if kind is bool else kind(next(words))
+    return found
 
 
 def get_random_config_id(rng):
-    space = parser.parse_known_args(["", *RUN_ARGS])[0].space
-    return f"x:{rng.randint(space)}"
+    return f"x:{rng.randint(options(RUN_ARGS, OPTIONS)['space'])}"
 
 
 RUN_ARGS = []
@@ -40,7 +51,7 @@ def run_identity(argv):
 
 
 def draw(*words):
-    digest = hashlib.md5(" ".join(map(str, words)).encode()).digest()
+    digest = md5(" ".join(map(str, words)).encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
@@ -52,50 +63,56 @@ def note(folder, *words):
 
 def perhaps_hold(folder):
     after = os.path.join(folder, "hold_after")
-    with contextlib.suppress(FileNotFoundError), open(after) as file:
-        with open(os.path.join(folder, "diary.txt")) as diary:
-            ended = sum(line.startswith("end ") for line in diary)
-        if ended >= int(file.read()):
-            os.rename(after, os.path.join(folder, "hold"))
+    if not os.path.exists(after):
+        return
+    with open(os.path.join(folder, "diary.txt")) as diary:
+        ended = sum(line.startswith("end ") for line in diary)
+    try:
+        with open(after) as file:
+            if ended >= int(file.read()):
+                os.rename(after, os.path.join(folder, "hold"))
+    except FileNotFoundError:  # another call was the last
+        pass
 
 
 def main():
-    args = parser.parse_args()
-    os.makedirs(args.folder, exist_ok=True)
-    checkpoint = os.path.join(args.folder, args.config_id)
+    config_id, args = sys.argv[1], options(sys.argv[2:], OPTIONS)
+    folder, epochs = args["folder"], args["epochs"]
+    os.makedirs(folder, exist_ok=True)
+    checkpoint = os.path.join(folder, config_id)
     own = os.open(checkpoint + ".lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        note(args.folder, "RACE", args.config_id, args.epochs)
+        note(folder, "RACE", config_id, epochs)
         raise
-    state = {"epoch": 0}
+    trained = 0
     if os.path.exists(checkpoint):
         with open(checkpoint) as file:
-            state = json.load(file)
-    note(args.folder, "call", args.config_id, args.epochs, state["epoch"])
-    if args.epochs < state["epoch"]:
-        note(args.folder, "BELOW", args.config_id, args.epochs)
-    while state["epoch"] < args.epochs:
-        note(args.folder, "begin", args.config_id, state["epoch"] + 1)
-        if not os.path.exists(os.path.join(args.folder, "hurry")):
-            time.sleep(args.epoch_seconds)
-        hold = os.path.join(args.folder, "hold")
+            trained = int(file.read())
+    note(folder, "call", config_id, epochs, trained)
+    if epochs < trained:
+        note(folder, "BELOW", config_id, epochs)
+    while trained < epochs:
+        note(folder, "begin", config_id, trained + 1)
+        if not os.path.exists(os.path.join(folder, "hurry")):
+            time.sleep(args["epoch_seconds"])
+        hold = os.path.join(folder, "hold")
         if os.path.exists(hold):
-            note(args.folder, "held", args.config_id, state["epoch"] + 1)
+            note(folder, "held", config_id, trained + 1)
         while os.path.exists(hold):
             time.sleep(0.01)
-        state["epoch"] += 1
+        trained += 1
         with open(checkpoint + ".partial", "w") as file:
-            json.dump(state, file)
+            file.write(str(trained))
         os.replace(checkpoint + ".partial", checkpoint)
-        note(args.folder, "epoch", args.config_id, state["epoch"])
-    note(args.folder, "end", args.config_id, args.epochs)
-    perhaps_hold(args.folder)
-    if draw("fails", args.config_id, args.epochs) < args.fail:
+        note(folder, "epoch", config_id, trained)
+    note(folder, "end", config_id, epochs)
+    perhaps_hold(folder)
+    if draw("fails", config_id, epochs) < args["fail"]:
         raise RuntimeError("no luck")
     print("some text before the loss")
-    print(draw("loss", args.config_id, args.epochs))
+    print(draw("loss", config_id, epochs))
 
 
 if __name__ == "__main__":
