@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SCRIPTS, Hbtrack
+from conftest import ROOT, SCRIPTS, Hbtrack, is_alive
+from mutants import BREAKS
 
 HABITS = SCRIPTS / "habits"
 
@@ -123,14 +124,6 @@ def test_what_a_script_leaves_behind_is_gone_before_the_next_one_starts(hbtrack:
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return text.rpartition(")")[2].split()[0] != "Z"
-
-
 def test_a_loss_printed_on_sigterm_does_not_count(hbtrack: Hbtrack) -> None:
     os.mkfifo(hbtrack.folder / "ready")
     fifo = os.open(hbtrack.folder / "ready", os.O_RDONLY | os.O_NONBLOCK)
@@ -227,3 +220,14 @@ def test_going_on_imports_once_and_samples_the_next_pass_with_it(hbtrack: Hbtrac
     hbtrack("resume")
     assert imports(hbtrack) == 2
     assert hbtrack.rows("SELECT pass, status FROM results") == [(1, "done"), (2, "done")]
+
+
+# --- ours ----------------------------------------------------------------------------------------
+
+
+def test_every_break_that_mutants_py_plants_has_its_place() -> None:
+    for one in BREAKS:
+        text = (ROOT / "hbtrack" / one.file).read_text()
+        assert one.planted(text) != text
+        files = [ROOT / "tests" / name.partition("::")[0] for name in one.tests.split()]
+        assert all(file.is_file() for file in files)
