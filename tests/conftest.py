@@ -24,6 +24,9 @@ SCRIPTS = ROOT / "tests" / "scripts"
 TOY = SCRIPTS / "toy.py"
 DUMMY = ROOT / "dummy.py"
 
+GATES = ("gate", "again", "go")
+"""What scripts of tests wait for: after each test these files are there, so that they end."""
+
 # Parts of scripts that keep the contract, for tests of what is wrong with another part.
 SAMPLER = """
 def get_random_config_id(rng):
@@ -42,6 +45,61 @@ MACOS = {
     "HBTRACK_TEST_PYTHON": sys.executable,
 }
 """The environment in which hbtrack and its scripts find what they would on macOS."""
+# A script that waits for the file `gate`, in kinds that take signals differently.
+CONTRACT = """
+import os, signal, sys, time
+def run_identity(argv): return "waits"
+def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+def note(word):
+    with open("notes", "a") as notes:
+        notes.write(word + "\\n")
+def wait_for(name):
+    ends = time.monotonic() + 300
+    while not os.path.exists(name) and time.monotonic() < ends:
+        time.sleep(0.01)
+"""
+# Notes every signal that reaches it, ends at SIGTERM, waits for the file `gate`.
+WAITING = (
+    CONTRACT
+    + """
+def hear(number, _):
+    note(signal.Signals(number).name)
+    if number == signal.SIGTERM:
+        sys.exit(1)
+if __name__ == "__main__":
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP", "SIGCONT"):
+        signal.signal(getattr(signal, name), hear)
+    note("ready")
+    wait_for("gate")
+    print(len(sys.argv[1]))
+"""
+)
+# Ignores SIGTERM, waits for the file `gate`.
+STUBBORN = (
+    CONTRACT
+    + """
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note("ready")
+    wait_for("gate")
+    print(len(sys.argv[1]))
+"""
+)
+# Answers SIGTERM by printing where it is, as if it had finished.
+POLITE = (
+    CONTRACT
+    + """
+def leave(*_):
+    sys.stdout.write("0.0\\n")
+    sys.stdout.flush()
+    os._exit(0)
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, leave)
+    note("ready")
+    wait_for("gate")
+    print(len(sys.argv[1]))
+"""
+)
 
 REFUSAL = r"hbtrack: [^\n\x1b]+\nMore: hbtrack --explain [\w-]+\n"
 """What stderr has of a refusal: a sentence, and where it is explained."""
@@ -172,6 +230,11 @@ class Hbtrack:
         """All that must not depend on workers, order or kills."""
         return self.rows(_DUMP)
 
+    def everything(self) -> list[str]:
+        """All that the database holds."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            return list(connection.iterdump())
+
     def json(self, *words: object) -> dict[str, object]:
         return json.loads(self(*words, "--format", "json").stdout)  # type: ignore[no-any-return]
 
@@ -184,6 +247,18 @@ def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
         time.sleep(0.01)
 
 
+def children(pid: int) -> list[int]:
+    """The processes that this one has started and that are not reaped."""
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs, or could if it was not stopped."""
+    return process_state(pid) not in ("", "Z")
+
+
 def process_state(pid: int) -> str:
     """A process's state as the kernel has it: T is stopped, Z has ended; empty if it is gone."""
     try:
@@ -192,10 +267,20 @@ def process_state(pid: int) -> str:
         return ""
 
 
-def children(pid: int) -> list[int]:
-    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
+def notes(hbtrack: Hbtrack) -> list[str]:
+    file = hbtrack.folder / "notes"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def ready(hbtrack: Hbtrack) -> bool:
+    return "ready" in notes(hbtrack)
+
+
+def go_on(hbtrack: Hbtrack) -> None:
+    """Let scripts run to their end, and the search too."""
+    (hbtrack.folder / "gate").touch()
+    hbtrack("resume")
+    assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]
 
 
 def tear(path: Path) -> None:
@@ -214,11 +299,14 @@ def hbtrack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hbtrack]
     """hbtrack in an empty folder. Whatever a test did, the database must follow from its facts."""
     place = Hbtrack(tmp_path, MACOS if getattr(request, "param", "") == "macos" else {})
     yield place
+    for name in GATES:
+        with suppress(OSError):  # the folder may be gone, or its disk be full
+            (tmp_path / name).touch()
     for process in place.started:
         process.kill()
         process.wait()
-        assert process.stderr
-        process.stderr.close()
+        if process.stderr:
+            process.stderr.close()
     database = place.database
     if database.exists() and database.stat().st_size:
         assert check_database(str(database), None) == []

@@ -437,7 +437,7 @@ def downgrade():
 
 def make_checkout(folder: Path, *, step: str | None = None) -> Path:
     """A copy of this checkout; with a `step`, a version whose next migration ends with that."""
-    ignored = shutil.ignore_patterns("__pycache__")
+    ignored = shutil.ignore_patterns("*.pyc.*")  # a cache that is just being written
     for name in ("hbtrack", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     shutil.copy(ROOT / "alembic.ini", folder)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -103,6 +104,7 @@ MODULES = {
 }
 
 
+@cache
 def imports_of(module: str) -> list[Import]:
     """What is imported when the module runs; not what only a type checker sees."""
     return list(_imports_in(ast.parse(MODULES[module].read_text()), at_top=True))

@@ -7,47 +7,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TOY, Hbtrack, children, process_state, wait_for
+from conftest import (
+    CONTRACT,
+    POLITE,
+    STUBBORN,
+    TOY,
+    Hbtrack,
+    children,
+    go_on,
+    is_alive,
+    process_state,
+    ready,
+    wait_for,
+)
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1)
-CONTRACT = """
-import os, signal, sys, time
-def run_identity(argv): return "stop"
-def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
-"""
-POLITE = (
-    CONTRACT
-    + """
-def leave(*_):
-    print(0.0)
-    sys.stdout.flush()
-    os._exit(0)
-if __name__ == "__main__":
-    if not os.path.exists("again"):
-        signal.signal(signal.SIGTERM, leave)
-        open("ready", "w").close()
-        time.sleep(100)
-    print(len(sys.argv[1]) / 100)
-"""
-)
-STUBBORN = (
-    CONTRACT
-    + """
-if __name__ == "__main__":
-    if not os.path.exists("again"):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        open("ready", "w").close()
-        time.sleep(100)
-    print(len(sys.argv[1]) / 100)
-"""
-)
 Script = Callable[[str], Path]
 
 
 def begin(hbtrack: Hbtrack, *words: object) -> subprocess.Popen[str]:
     """Start a search and wait until its script runs."""
     driver = hbtrack.start(*words)
-    wait_for((hbtrack.folder / "ready").exists)
+    wait_for(lambda: ready(hbtrack))
     return driver
 
 
@@ -55,11 +36,6 @@ def end(driver: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str
     driver.send_signal(number)
     said = driver.communicate(timeout=120)[1]
     return driver.returncode, said
-
-
-def go_on(hbtrack: Hbtrack) -> None:
-    (hbtrack.folder / "again").touch()
-    hbtrack("resume")
 
 
 @pytest.mark.parametrize(
@@ -86,31 +62,12 @@ def test_a_stop_signal_ends_cleanly_and_resume_reaches_the_undisturbed_end(
     assert hbtrack.dump() == golden.dump()
 
 
-def test_a_loss_printed_in_answer_to_a_stop_is_never_recorded(
-    hbtrack: Hbtrack, script: Script
-) -> None:
-    driver = begin(hbtrack, *SEARCH, script(POLITE))
-    assert end(driver, signal.SIGTERM)[0] == 75
-    assert hbtrack.rows("SELECT status, loss, exit_code FROM attempts") == [
-        ("interrupted", None, 0)
-    ]
-    go_on(hbtrack)
-    assert hbtrack.rows("SELECT count(*) FROM results WHERE loss = 0.0") == [(0,)]
-
-
 def test_fault_26_a_script_that_ignores_the_request_is_killed_after_the_grace_period(
     hbtrack: Hbtrack, script: Script
 ) -> None:
     driver = begin(hbtrack, *SEARCH, "--grace", 0.2, script(STUBBORN))
     assert end(driver, signal.SIGTERM)[0] == 75
     assert hbtrack.rows("SELECT status, signal FROM attempts") == [("interrupted", "SIGKILL")]
-
-
-def test_a_second_interrupt_kills_at_once(hbtrack: Hbtrack, script: Script) -> None:
-    driver = begin(hbtrack, *SEARCH, "--grace", 1000, script(STUBBORN))
-    driver.send_signal(signal.SIGINT)
-    wait_for(lambda: hbtrack.rows("SELECT status FROM attempts") == [("stopping",)])
-    assert end(driver, signal.SIGINT)[0] == 75
 
 
 def test_attempts_that_a_dead_driver_was_stopping_are_ended_and_run_again(
@@ -121,25 +78,12 @@ def test_attempts_that_a_dead_driver_was_stopping_are_ended_and_run_again(
     wait_for(lambda: hbtrack.rows("SELECT status FROM attempts") == [("stopping",)])
     driver.kill()
     driver.communicate()
-    (hbtrack.folder / "again").touch()
-    hbtrack("resume", "--grace", 0.2)
+    other = hbtrack.start("resume", "--grace", 0.2)
     first = "SELECT status, signal FROM attempts ORDER BY started_at LIMIT 1"
-    assert hbtrack.rows(first) == [("interrupted", "SIGKILL")]
+    wait_for(lambda: hbtrack.rows(first) == [("interrupted", "SIGKILL")])
+    (hbtrack.folder / "gate").touch()
+    assert other.wait(120) == 0
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
-
-
-def test_an_ignored_hangup_stays_ignored(hbtrack: Hbtrack) -> None:
-    driver = subprocess.Popen(
-        ["nohup", *hbtrack.command(*SEARCH, TOY, "--epoch_seconds", 0.1)],
-        cwd=hbtrack.folder,
-        env=hbtrack.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    wait_for((hbtrack.folder / "toy" / "diary.txt").exists)
-    driver.send_signal(signal.SIGHUP)
-    assert driver.wait(120) == 0
 
 
 def test_fault_110_a_terminal_that_goes_away_does_not_stop_the_search(hbtrack: Hbtrack) -> None:
@@ -148,16 +92,6 @@ def test_fault_110_a_terminal_that_goes_away_does_not_stop_the_search(hbtrack: H
     driver.stderr.close()
     assert driver.wait(120) == 0
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
-
-
-def test_a_second_driver_is_refused_and_told_who_the_first_is(
-    hbtrack: Hbtrack, script: Script
-) -> None:
-    driver = begin(hbtrack, *SEARCH, script(POLITE))
-    for words in ((*SEARCH, hbtrack.folder / "script.py"), ("resume",)):
-        said = hbtrack(*words, code=4).stderr
-        assert f"pid {driver.pid} on {os.uname().nodename}" in said
-    assert end(driver, signal.SIGTERM)[0] == 75
 
 
 def state(hbtrack: Hbtrack) -> str:
@@ -179,23 +113,6 @@ def test_status_tells_the_truth_by_looking(hbtrack: Hbtrack, script: Script) -> 
     assert state(hbtrack) == "finished"
 
 
-def test_fault_41_nothing_of_a_stopped_script_is_left_running(
-    hbtrack: Hbtrack, script: Script
-) -> None:
-    daemon = """
-import subprocess
-if __name__ == "__main__":
-    child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
-    open("child", "w").write(str(child.pid))
-"""
-    driver = begin(hbtrack, *SEARCH, script(CONTRACT + daemon + STUBBORN.replace(CONTRACT, "")))
-    child = int((hbtrack.folder / "child").read_text())
-    driver.send_signal(signal.SIGINT)
-    wait_for(lambda: hbtrack.rows("SELECT status FROM attempts") == [("stopping",)])
-    end(driver, signal.SIGINT)
-    wait_for(lambda: not alive(child))  # it was killed; the kernel may need a moment more
-
-
 def test_resume_takes_all_unfinished_searches_and_skips_what_another_driver_runs(
     hbtrack: Hbtrack, script: Script
 ) -> None:
@@ -208,7 +125,7 @@ def test_resume_takes_all_unfinished_searches_and_skips_what_another_driver_runs
     assert end(stopped, signal.SIGINT)[0] == 75
     hold.unlink()
     result = hbtrack("resume")
-    assert "Another hbtrack is running 'stop'" in result.stderr
+    assert "Another hbtrack is running 'waits'" in result.stderr
     assert hbtrack.rows("SELECT status FROM searches WHERE run_identity = 'toy'") == [("finished",)]
     assert end(driver, signal.SIGTERM)[0] == 75
 
@@ -232,12 +149,8 @@ def test_fault_108_a_signal_during_the_import_ends_the_import_too(
     if name != "SIGKILL":
         assert code == 75
         assert f"Stopped by {name} before anything was started" in said
-    wait_for(lambda: not alive(int(note.read_text())))
+    wait_for(lambda: not is_alive(int(note.read_text())))
     assert not hbtrack.database.exists()
-
-
-def alive(pid: int) -> bool:
-    return process_state(pid) not in ("", "Z")
 
 
 @pytest.mark.slow
@@ -248,7 +161,7 @@ def test_a_stopped_warden_does_not_keep_the_driver_from_ending(
     (warden,) = children(driver.pid)
     os.kill(warden, signal.SIGSTOP)
     assert end(driver, signal.SIGTERM)[0] == 75
-    assert not alive(warden)
+    assert not is_alive(warden)
     assert hbtrack.rows("SELECT status FROM attempts") == [("interrupted",)]
 
 

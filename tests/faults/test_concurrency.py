@@ -23,7 +23,6 @@ from hbtrack.driver.lock import PATIENCE, DriverLock, Owner, owner_of, signal_ow
 from hbtrack.errors import Conflict
 
 Script = Callable[..., Path]
-Start = Callable[..., subprocess.Popen[str]]
 
 # Its first call waits for the file `gate`, all others for `again`; each is noted in `calls`.
 GATED = """
@@ -41,14 +40,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture
-def start(hbtrack: Hbtrack) -> Iterator[Start]:
-    """Start commands; their scripts go on at the end of the test."""
-    yield hbtrack.start
-    for name in ("start", "gate", "again"):
-        (hbtrack.folder / name).touch()
-
-
 def files(hbtrack: Hbtrack) -> Path:
     return hbtrack.folder / "hbtrack.db.d" / "1"
 
@@ -61,11 +52,6 @@ def calls(hbtrack: Hbtrack) -> list[str]:
 def log(hbtrack: Hbtrack) -> str:
     note = files(hbtrack) / "log"
     return note.read_text() if note.exists() else ""
-
-
-def everything(hbtrack: Hbtrack) -> list[str]:
-    with closing(sqlite3.connect(hbtrack.database)) as connection:
-        return list(connection.iterdump())
 
 
 def script_of(hbtrack: Hbtrack) -> int:
@@ -89,10 +75,10 @@ if __name__ != "__main__":
 
 @pytest.mark.parametrize("rivals", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_fault_66_of_drivers_that_start_at_once_one_runs_and_the_others_name_it(
-    hbtrack: Hbtrack, script: Script, start: Start, rivals: int
+    hbtrack: Hbtrack, script: Script, rivals: int
 ) -> None:
     path = script(BARRIER)
-    drivers = [start("run", "--max-epochs", 3, path) for _ in range(rivals)]
+    drivers = [hbtrack.start("run", "--max-epochs", 3, path) for _ in range(rivals)]
     wait_for(lambda: len(list(hbtrack.folder.glob("imported*"))) == rivals)
     (hbtrack.folder / "start").touch()
     wait_for(lambda: sum(driver.poll() is None for driver in drivers) == 1)
@@ -220,37 +206,37 @@ def test_fault_66_a_reader_that_is_slow_to_let_go_is_not_taken_for_another_drive
         lets_go.join()
 
 
-def begin(hbtrack: Hbtrack, path: Path, start: Start) -> subprocess.Popen[str]:
-    driver = start("run", "--max-epochs", 3, path)
+def begin(hbtrack: Hbtrack, path: Path) -> subprocess.Popen[str]:
+    driver = hbtrack.start("run", "--max-epochs", 3, path)
     wait_for(lambda: calls(hbtrack) and "pid " in (files(hbtrack) / "0.lock").read_text())
     return driver
 
 
 @pytest.mark.parametrize("over", [True, False], ids=["which has finished", "which still runs"])
 def test_fault_72_a_driver_that_wakes_after_another_took_over_writes_nothing_and_exits_4(
-    hbtrack: Hbtrack, script: Script, start: Start, over: bool
+    hbtrack: Hbtrack, script: Script, over: bool
 ) -> None:
-    stale = begin(hbtrack, script(GATED), start)
+    stale = begin(hbtrack, script(GATED))
     stale.send_signal(signal.SIGSTOP)
     (files(hbtrack) / "driver.lock").rename(hbtrack.folder / "defeated.lock")
-    other = start("resume")
+    other = hbtrack.start("resume")
     wait_for(lambda: "event=adopt" in log(hbtrack))
     (hbtrack.folder / "gate").touch()
     if over:
         (hbtrack.folder / "again").touch()
         assert other.wait(100) == 0
-        before = everything(hbtrack)
+        before = hbtrack.everything()
         stale.send_signal(signal.SIGCONT)
     else:
         wait_for(lambda: len(calls(hbtrack)) == 2)
         stale.send_signal(signal.SIGCONT)
         (hbtrack.folder / "again").touch()
         assert other.wait(100) == 0
-        before = everything(hbtrack)
+        before = hbtrack.everything()
     said = stale.communicate(timeout=100)[1]
     assert stale.returncode == 4
     assert "Another hbtrack has taken this search over" in said
-    assert everything(hbtrack) == before
+    assert hbtrack.everything() == before
     assert max(Counter(calls(hbtrack)).values()) == 1
     started = "SELECT count(attempt.pk), ended_at IS NULL FROM attempt JOIN driver"
     started += " ON driver.pk = driver_pk GROUP BY driver_pk ORDER BY driver_pk"
@@ -259,13 +245,13 @@ def test_fault_72_a_driver_that_wakes_after_another_took_over_writes_nothing_and
 
 @SYSTEMS
 def test_fault_71_a_script_that_outlived_its_driver_is_waited_for_and_never_overlapped(
-    hbtrack: Hbtrack, script: Script, start: Start
+    hbtrack: Hbtrack, script: Script
 ) -> None:
-    killed = begin(hbtrack, script(GATED), start)
+    killed = begin(hbtrack, script(GATED))
     pid = script_of(hbtrack)
     killed.kill()
     killed.wait()
-    other = start("resume", "--workers", 1)
+    other = hbtrack.start("resume", "--workers", 1)
     wait_for(lambda: "event=adopt" in log(hbtrack))
     assert len(calls(hbtrack)) == 1
     for name in ("again", "gate"):
@@ -281,7 +267,7 @@ def test_fault_71_a_script_that_outlived_its_driver_is_waited_for_and_never_over
 
 @pytest.mark.slow
 def test_fault_68_searches_that_share_a_file_all_finish_and_none_sees_a_locked_database(
-    hbtrack: Hbtrack, script: Script, start: Start
+    hbtrack: Hbtrack, script: Script
 ) -> None:
     patient = "from hbtrack.searches import session\nsession.BUSY_SECONDS = 60.0\n"
     script(patient, "sitecustomize.py")  # a writer that needs more is told, and is no others' fault
@@ -291,7 +277,8 @@ def test_fault_68_searches_that_share_a_file_all_finish_and_none_sees_a_locked_d
         "if __name__ == '__main__': print(0.5)\n"
     )
     env = {"PYTHONPATH": f"{hbtrack.folder}{os.pathsep}{ROOT}"}
-    searches = [start("run", "--max-epochs", 3, path, f"search-{n}", env=env) for n in range(8)]
+    words = ("run", "--max-epochs", 3, path)
+    searches = [hbtrack.start(*words, f"search-{n}", env=env) for n in range(8)]
     for search in searches:
         said = search.communicate(timeout=300)[1]
         assert (search.returncode, "locked" in said, "Traceback" in said) == (0, False, False), said
@@ -315,7 +302,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_resume_goes_on_with_each_search_as_it_is_when_its_turn_comes(
-    hbtrack: Hbtrack, script: Script, start: Start
+    hbtrack: Hbtrack, script: Script
 ) -> None:
     """While the first runs, the second grows to its end, and the third gives way to a new one."""
     path, words = script(NAMED), ("run", "--max-epochs", 3, "--workers", 1)
@@ -325,7 +312,7 @@ def test_resume_goes_on_with_each_search_as_it_is_when_its_turn_comes(
         hbtrack(*words, path, name, env=half, code=75)
     for note in ("gate", "calls"):
         (hbtrack.folder / note).unlink(missing_ok=True)
-    resumed = start("resume")
+    resumed = hbtrack.start("resume")
     wait_for(lambda: calls(hbtrack))
     hbtrack("extend", "--identity", "second", "--passes", 2)
     hbtrack("rm", "--yes", "--identity", "third")
@@ -349,17 +336,17 @@ def test_resume_goes_on_with_each_search_as_it_is_when_its_turn_comes(
 
 @pytest.mark.slow
 def test_stop_leaves_a_search_alone_that_took_the_place_of_a_removed_one(
-    hbtrack: Hbtrack, script: Script, start: Start
+    hbtrack: Hbtrack, script: Script
 ) -> None:
     """While stop waits for the first, the second is removed, and the third gets its key."""
     ignoring = "    import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     deaf = NAMED.replace("    with open", ignoring + "    with open")
     path, words = script(deaf), ("run", "--max-epochs", 3)
     half = {"HBTRACK_FAULT": "commit.after:2:stop"}
-    start(*words, "--grace", 60, "--workers", 1, path, "first")
+    hbtrack.start(*words, "--grace", 60, "--workers", 1, path, "first")
     wait_for(lambda: calls(hbtrack))
     hbtrack(*words, path, "second", env=half, code=75)
-    stopped = start("stop", "--grace", 60)
+    stopped = hbtrack.start("stop", "--grace", 60)
     wait_for(lambda: "event=stop" in log(hbtrack))
     hbtrack("rm", "--yes", "--identity", "second")
     hbtrack(*words, path, "third", env=half, code=75)
@@ -389,10 +376,11 @@ def test_fault_69_70_a_config_in_several_brackets_has_one_process_and_never_fewe
 
 @pytest.mark.parametrize("status", ["running", "stopping"])
 def test_fault_73_a_recorded_process_number_that_is_now_somebody_elses_is_left_alone(
-    hbtrack: Hbtrack, script: Script, start: Start, status: str
+    hbtrack: Hbtrack, script: Script, status: str
 ) -> None:
-    driver = begin(hbtrack, script(GATED), start)
-    for pid in (driver.pid, *children(driver.pid), script_of(hbtrack)):
+    driver = begin(hbtrack, script(GATED))
+    (warden,) = children(driver.pid)
+    for pid in (driver.pid, warden, script_of(hbtrack)):
         os.kill(pid, signal.SIGKILL)
     driver.wait()
     bystander = subprocess.Popen(["sleep", "1000"], start_new_session=True)

@@ -55,12 +55,6 @@ def die(driver: subprocess.Popen[str]) -> None:
     driver.communicate()
 
 
-def warden_of(driver: subprocess.Popen[str]) -> int:
-    """The pid of the scripts' parent."""
-    (warden,) = children(driver.pid)
-    return warden
-
-
 # A parent that is stopped is given up after a while, so as not to be waited for for ever.
 PATIENT = "import hbtrack.executors.local\nhbtrack.executors.local.SILENT_SECONDS = 1000.0\n"
 
@@ -71,7 +65,7 @@ def test_fault_7_an_exit_record_that_comes_late_is_waited_for(
     """The scripts' parent dawdles between reaping and writing while a new driver starts."""
     driver = hbtrack.start(*SEARCH, env={"HBTRACK_FAULT": "warden.record.before:2:freeze"})
     running(hbtrack)
-    warden = warden_of(driver)
+    (warden,) = children(driver.pid)
     wait_for(lambda: process_state(warden) == "T")
     die(driver)
     (hbtrack.folder / "sitecustomize.py").write_text(PATIENT)
@@ -134,7 +128,7 @@ def test_fault_15_73_after_a_reboot_no_recorded_pid_is_trusted(
     hold = tell(hbtrack, "hold")
     driver = hbtrack.start(*SEARCH)
     script = running(hbtrack)
-    for pid in (driver.pid, warden_of(driver), script):
+    for pid in (driver.pid, *children(driver.pid), script):
         os.kill(pid, signal.SIGKILL)
     driver.communicate()
     lock = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"

@@ -17,66 +17,26 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TOY, Hbtrack, children, process_state, wait_for
+from conftest import (
+    CONTRACT,
+    POLITE,
+    ROOT,
+    STUBBORN,
+    TOY,
+    WAITING,
+    Hbtrack,
+    children,
+    go_on,
+    notes,
+    process_state,
+    ready,
+    wait_for,
+)
 
 Script = Callable[[str], Path]
 Environment = dict[str, str]
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1)
-CONTRACT = """
-import os, signal, sys, time
-def run_identity(argv): return "around"
-def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
-def note(word):
-    with open("notes", "a") as notes:
-        notes.write(word + "\\n")
-def wait_for(name):
-    ends = time.monotonic() + 300
-    while not os.path.exists(name) and time.monotonic() < ends:
-        time.sleep(0.01)
-"""
-# Notes every signal that reaches it, ends at SIGTERM, waits for the file `gate`.
-GATED = (
-    CONTRACT
-    + """
-def hear(number, _):
-    note(signal.Signals(number).name)
-    if number == signal.SIGTERM:
-        sys.exit(1)
-if __name__ == "__main__":
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP", "SIGCONT"):
-        signal.signal(getattr(signal, name), hear)
-    note("ready")
-    wait_for("gate")
-    print(len(sys.argv[1]))
-"""
-)
-# Ignores SIGTERM, waits for the file `gate`.
-STUBBORN = (
-    CONTRACT
-    + """
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    note("ready")
-    wait_for("gate")
-    print(len(sys.argv[1]))
-"""
-)
-# Answers SIGTERM by printing where it is, as if it had finished.
-POLITE = (
-    CONTRACT
-    + """
-def leave(*_):
-    sys.stdout.write("0.0\\n")
-    sys.stdout.flush()
-    os._exit(0)
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, leave)
-    note("ready")
-    wait_for("gate")
-    print(len(sys.argv[1]))
-"""
-)
 PLAIN = (
     CONTRACT
     + """
@@ -84,22 +44,6 @@ if __name__ == "__main__":
     print(len(sys.argv[1]))
 """
 )
-
-
-def notes(hbtrack: Hbtrack) -> list[str]:
-    file = hbtrack.folder / "notes"
-    return file.read_text().splitlines() if file.exists() else []
-
-
-def ready(hbtrack: Hbtrack) -> bool:
-    return "ready" in notes(hbtrack)
-
-
-def go_on(hbtrack: Hbtrack) -> None:
-    """Let scripts run to their end, and the search too."""
-    (hbtrack.folder / "gate").touch()
-    hbtrack("resume")
-    assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]
 
 
 def diary(hbtrack: Hbtrack) -> str:
@@ -112,29 +56,20 @@ def everybody(pid: int) -> list[int]:
     return [pid, *(further for child in children(pid) for further in everybody(child))]
 
 
-@pytest.fixture
-def start(hbtrack: Hbtrack) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start commands; their scripts go on at the end of the test."""
-    yield hbtrack.start
-    (hbtrack.folder / "gate").touch()
-
-
-Start = Callable[..., subprocess.Popen[str]]
-
 # --- what may change between runs, and what may not ----------------------------------------------
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gpus", ["7", "4,5,6"])
 def test_fault_101_other_gpus_at_resume_change_only_where_it_runs(
-    hbtrack: Hbtrack, another: Callable[[], Hbtrack], start: Start, gpus: str
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack], gpus: str
 ) -> None:
     golden = another()
     golden(*SEARCH, TOY)
     hold = hbtrack.folder / "toy" / "hold"
     hold.parent.mkdir()
     hold.touch()
-    driver = start(*SEARCH, "--gpus", "0,1", TOY, "--epoch_seconds", 0.3)
+    driver = hbtrack.start(*SEARCH, "--gpus", "0,1", TOY, "--epoch_seconds", 0.3)
     wait_for(lambda: "held" in diary(hbtrack))
     driver.send_signal(signal.SIGINT)
     assert driver.wait(100) == 75
@@ -250,10 +185,10 @@ def test_fault_103_a_clock_that_jumps_by_years_spoils_no_duration_and_no_result(
 
 @pytest.mark.slow
 def test_fault_103_a_clock_set_back_while_scripts_are_stopped_makes_no_answer_count(
-    hbtrack: Hbtrack, script: Script, start: Start, preload: Callable[[str], Environment]
+    hbtrack: Hbtrack, script: Script, preload: Callable[[str], Environment]
 ) -> None:
     (hbtrack.folder / "wait").touch()
-    driver = start(*SEARCH, script(JUMPS), env=preload(OFF))
+    driver = hbtrack.start(*SEARCH, script(JUMPS), env=preload(OFF))
     wait_for(lambda: ready(hbtrack))
     driver.send_signal(signal.SIGTERM)
     assert driver.wait(100) == 75
@@ -518,7 +453,7 @@ def attempts(hbtrack: Hbtrack) -> list[tuple[object, ...]]:
 def test_fault_106_ctrl_c_lets_scripts_end_and_says_how_to_go_on(
     hbtrack: Hbtrack, script: Script, terminal: OnTerminal
 ) -> None:
-    shown = terminal(*hbtrack.command(*SEARCH, script(GATED)))
+    shown = terminal(*hbtrack.command(*SEARCH, script(WAITING)))
     shown.wait_for(lambda: ready(hbtrack))
     shown.press(CTRL_C)
     assert shown.exit_status() == 75
@@ -611,7 +546,7 @@ def test_fault_110_without_a_stderr_a_search_runs_all_the_same(hbtrack: Hbtrack)
 def test_fault_109_a_terminal_that_is_closed_stops_the_search_cleanly(
     hbtrack: Hbtrack, script: Script, terminal: OnTerminal
 ) -> None:
-    shown = terminal(*hbtrack.command(*SEARCH, script(GATED)))
+    shown = terminal(*hbtrack.command(*SEARCH, script(WAITING)))
     shown.wait_for(lambda: ready(hbtrack))
     shown.hang_up()
     assert shown.process.wait(100) == 75
@@ -626,7 +561,7 @@ def test_fault_109_a_terminal_that_is_closed_stops_the_search_cleanly(
 def test_fault_109_110_a_search_that_ignores_hangups_goes_on_without_its_terminal(
     hbtrack: Hbtrack, script: Script, terminal: OnTerminal, how: list[str]
 ) -> None:
-    shown = terminal(*how, *hbtrack.command(*SEARCH, script(GATED)))
+    shown = terminal(*how, *hbtrack.command(*SEARCH, script(WAITING)))
     shown.wait_for(lambda: ready(hbtrack))
     shown.hang_up()
     (hbtrack.folder / "gate").touch()
@@ -640,7 +575,7 @@ def test_fault_112_ctrl_z_stops_hbtrack_but_no_script_and_fg_takes_what_ended(
 ) -> None:
     if not shutil.which("bash"):
         pytest.skip("there is no bash here, which has job control")
-    words = hbtrack.command(*SEARCH, script(GATED))
+    words = hbtrack.command(*SEARCH, script(WAITING))
     shown = terminal("bash", "-mc", '"$@"; read key; fg; exit $?', "bash", *words)
     shown.wait_for(lambda: ready(hbtrack))
     (driver,) = children(shown.process.pid)
@@ -665,7 +600,7 @@ def test_fault_112_ctrl_z_stops_hbtrack_but_no_script_and_fg_takes_what_ended(
     ids=["scripts that die", "scripts that do not"],
 )
 def test_fault_111_a_job_that_is_warned_ended_killed_and_requeued_comes_to_the_same_end(
-    hbtrack: Hbtrack, another: Callable[[], Hbtrack], script: Script, start: Start, deaf: bool
+    hbtrack: Hbtrack, another: Callable[[], Hbtrack], script: Script, deaf: bool
 ) -> None:
     golden = another()
     golden(*SEARCH, TOY)
@@ -675,7 +610,7 @@ def test_fault_111_a_job_that_is_warned_ended_killed_and_requeued_comes_to_the_s
         "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     )
     path = script((ignore if deaf else "") + TOY.read_text())
-    job = start(*SEARCH, "--workers", 2, path, "--epoch_seconds", 0.3)
+    job = hbtrack.start(*SEARCH, "--workers", 2, path, "--epoch_seconds", 0.3)
     wait_for(lambda: diary(hbtrack).count("epoch") > 1)
     for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGKILL):
         for pid in everybody(job.pid) if job.poll() is None else []:
@@ -690,9 +625,9 @@ def test_fault_111_a_job_that_is_warned_ended_killed_and_requeued_comes_to_the_s
 
 
 def test_fault_111_what_scripts_answer_to_a_signal_that_hbtrack_got_first_never_counts(
-    hbtrack: Hbtrack, script: Script, start: Start
+    hbtrack: Hbtrack, script: Script
 ) -> None:
-    driver = start(*SEARCH, script(POLITE))
+    driver = hbtrack.start(*SEARCH, script(POLITE))
     wait_for(lambda: ready(hbtrack))
     lock = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"
     wait_for(lambda: "pid " in lock.read_text())
@@ -754,7 +689,7 @@ def test_fault_113_a_search_runs_in_a_container(
 def test_fault_113_process_1_of_a_container_is_stopped_by_a_signal(
     hbtrack: Hbtrack, script: Script, contained: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    shell = contained(*SEARCH, script(GATED))
+    shell = contained(*SEARCH, script(WAITING))
     wait_for(lambda: ready(hbtrack))
     (driver,) = children(shell.pid)
     os.kill(driver, signal.SIGTERM)
@@ -769,10 +704,9 @@ def test_fault_113_process_1_of_a_container_is_stopped_by_a_signal(
 def test_fault_113_a_script_that_lives_in_another_container_is_waited_for(
     hbtrack: Hbtrack,
     script: Script,
-    start: Start,
     contained: Callable[..., subprocess.Popen[str]],
 ) -> None:
-    killed = start(*SEARCH, script(GATED))
+    killed = hbtrack.start(*SEARCH, script(WAITING))
     wait_for(lambda: ready(hbtrack))
     killed.kill()
     killed.wait()

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shlex
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -463,12 +462,6 @@ def stop(hbtrack: Hbtrack, script: Callable[[str], Path], *codes: str) -> str:
 WAITS_ONCE = "if first('waited'): ready(); time.sleep(1000)\nprint(0.25)"
 
 
-def stored(hbtrack: Hbtrack) -> list[str]:
-    """All that the database holds."""
-    with contextlib.closing(sqlite3.connect(hbtrack.database)) as connection:
-        return list(connection.iterdump())
-
-
 @pytest.mark.parametrize(
     "broken",
     [
@@ -481,7 +474,7 @@ def test_fault_47_a_script_that_broke_is_refused_at_run_and_resume_with_nothing_
     hbtrack: Hbtrack, script: Callable[[str], Path], broken: str
 ) -> None:
     stop(hbtrack, script, WAITS_ONCE)
-    before, path = stored(hbtrack), hbtrack.folder / "script.py"
+    before, path = hbtrack.everything(), hbtrack.folder / "script.py"
     if broken == "not readable":
         path.chmod(0)
         if os.access(path, os.R_OK):
@@ -495,7 +488,7 @@ def test_fault_47_a_script_that_broke_is_refused_at_run_and_resume_with_nothing_
         assert "script.py" in said
         assert "Traceback" not in said
         assert ("SyntaxError" in said) == (broken == "not Python")
-    assert stored(hbtrack) == before
+    assert hbtrack.everything() == before
     path.unlink(missing_ok=True)
     script(DOES)
     hbtrack("resume")
@@ -596,11 +589,11 @@ def test_fault_51_an_edited_script_is_announced_and_kept_with_every_attempt_it_r
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:
     stop(hbtrack, script, WAITS_ONCE, "print(0.5)")
-    before = stored(hbtrack)
+    before = hbtrack.everything()
     script(DOES.replace('"does"', '"does something else"'))
     said = hbtrack("resume", code=2).stderr
     assert "'does something else'" in said
-    assert stored(hbtrack) == before
+    assert hbtrack.everything() == before
     script(DOES + "# edited\n")
     said = hbtrack("resume").stderr
     [warning] = [line for line in said.splitlines() if "event=script_changed" in line]
