@@ -1,6 +1,5 @@
 """What the tests share: hbtrack as a process, databases, dumps and the checks after each test."""
 
-import io
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -171,10 +171,11 @@ class Hbtrack:
 
     def _in_this_process(self, *words: object) -> subprocess.CompletedProcess[str]:
         arguments = [str(word) for word in words]
-        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
         with (
             pytest.MonkeyPatch.context() as patch,
             open(os.devnull) as nothing,
+            TemporaryFile("w+", encoding="utf-8") as out,
+            TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as err,
             redirect_stdout(out),
             redirect_stderr(err),
         ):
@@ -184,8 +185,9 @@ class Hbtrack:
                 patch.setenv(name, value)
             patch.chdir(self.folder)
             code = main(arguments)
-        said = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
-        return subprocess.CompletedProcess(arguments, code, *said)
+            for stream in (out, err):
+                stream.seek(0)
+            return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
 
     def _by_itself(
         self, *words: object, env: dict[str, str] | None
