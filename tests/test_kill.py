@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TOY, Hbtrack, wait_for
+from conftest import ROOT, TOY, Hbtrack
 from kill_loop import MUST_BE_ZERO, Report, kill_loop
 
 
@@ -67,24 +67,6 @@ def test_fault_95_with_a_rollback_journal_kills_change_nothing_either(
     survive(hbtrack, kinds, 3, kills=kills, env={"PYTHONPATH": shared})
     undisturbed = next(hbtrack.folder.glob("*-golden/hbtrack.db"))
     assert undisturbed.read_bytes()[18:20] == b"\1\1", "not with a rollback journal"
-
-
-@pytest.mark.slow
-def test_what_a_slow_parent_has_still_to_say_of_a_script_is_waited_for(hbtrack: Hbtrack) -> None:
-    hold = hbtrack.folder / "toy" / "hold"
-    hold.parent.mkdir()
-    hold.touch()
-    fault = {"HBTRACK_FAULT": "warden.record.before:1:delay=5"}
-    driver = hbtrack.start("run", "--max-epochs", 3, TOY, env=fault)
-    diary = hold.with_name("diary.txt")
-    wait_for(lambda: diary.exists() and "held" in diary.read_text())
-    driver.kill()
-    driver.communicate()
-    hold.unlink()
-    hbtrack("resume")
-    assert hbtrack.rows("SELECT attempt, status FROM attempts WHERE attempt > 1") == []
-    first = "SELECT status, exit_code FROM attempts ORDER BY started_at LIMIT 1"
-    assert hbtrack.rows(first) == [("done", 0)]
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 4])

@@ -62,14 +62,6 @@ def test_a_stop_signal_ends_cleanly_and_resume_reaches_the_undisturbed_end(
     assert hbtrack.dump() == golden.dump()
 
 
-def test_fault_26_a_script_that_ignores_the_request_is_killed_after_the_grace_period(
-    hbtrack: Hbtrack, script: Script
-) -> None:
-    driver = begin(hbtrack, *SEARCH, "--grace", 0.2, script(STUBBORN))
-    assert end(driver, signal.SIGTERM)[0] == 75
-    assert hbtrack.rows("SELECT status, signal FROM attempts") == [("interrupted", "SIGKILL")]
-
-
 def test_attempts_that_a_dead_driver_was_stopping_are_ended_and_run_again(
     hbtrack: Hbtrack, script: Script
 ) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -357,17 +358,22 @@ def test_stop_leaves_a_search_alone_that_took_the_place_of_a_removed_one(
     hbtrack("resume", "--identity", "third")
 
 
-def test_fault_69_70_a_config_in_several_brackets_has_one_process_and_never_fewer_epochs(
+def test_fault_59_69_70_a_small_space_is_searched_to_its_end_with_shared_losses_and_no_call_twice(
     hbtrack: Hbtrack, another: Callable[[], Hbtrack]
 ) -> None:
     words = ("--max-epochs", 3, "--passes", 3, TOY, "--space", 4)
     alone = another()
     alone("run", *words)
     hbtrack("run", "--workers", 8, *words, "--epoch_seconds", 0.01)
-    diary = (hbtrack.folder / "toy" / "diary.txt").read_text()
-    assert "RACE" not in diary
-    assert "BELOW" not in diary
     assert hbtrack.dump() == alone.dump()
+    for search in (alone, hbtrack):
+        diary = (search.folder / "toy" / "diary.txt").read_text()
+        assert "RACE" not in diary, "two processes on one config"
+        assert "BELOW" not in diary, "fewer epochs than its checkpoint has"
+        calls = re.findall(r"^call (\S+ \S+)", diary, re.MULTILINE)
+        assert len(calls) == len(set(calls))
+    sampled = "SELECT count(*), count(DISTINCT config_id) FROM results WHERE rung = 0"
+    assert hbtrack.rows(sampled) == [(3 * 5, 4)]
     assert hbtrack.rows("SELECT count(*) > 0 FROM results WHERE reused AND pass = 2") == [(1,)]
 
 

@@ -70,22 +70,6 @@ def test_fault_53_a_hook_that_breaks_is_named_and_the_database_stays_as_it_was(
 # --- ids of every kind ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_fault_59_a_space_smaller_than_the_plan_shares_losses_and_never_runs_a_config_twice_at_once(
-    hbtrack: Hbtrack, workers: int
-) -> None:
-    hbtrack("run", "--max-epochs", 9, "--workers", workers, TOY, "--space", 5, "--fail", 0)
-    diary = (hbtrack.folder / "toy" / "diary.txt").read_text().splitlines()
-    words = [line.split() for line in diary]
-    assert not [line for line in words if line[0] in ("RACE", "BELOW")]
-    calls = [tuple(line[1:3]) for line in words if line[0] == "call"]
-    assert len(set(calls)) == len(calls), "no (config, epochs) is asked for twice"
-    sampled = hbtrack.rows("SELECT count(*), count(DISTINCT config_id) FROM results WHERE rung = 0")
-    assert sampled == [(9 + 5 + 3, 5)]
-    shared = hbtrack.rows("SELECT count(*) FROM results WHERE reused AND loss IS NOT NULL")
-    assert shared == [(9 + 3 + 1 + 5 + 1 + 3 - len(calls),)]
-
-
 def test_fault_63_an_id_never_becomes_part_of_a_path(hbtrack: Hbtrack, script: Script) -> None:
     ids = ["../../x", "/etc/passwd", "con", "n" * 300, "..", "a/b", "~", "hbtrack.db", "log"]
     path = script(draws(ids))
