@@ -118,10 +118,6 @@ NO_PROCESSES = """
 #include <errno.h>
 int posix_spawn() { return EAGAIN; }
 """
-NO_LOCKS = """
-#include <errno.h>
-int flock(int fd, int operation) { errno = ENOLCK; return -1; }
-"""
 YEAR = 365 * 24 * 3600
 JUMPS = (
     CONTRACT
@@ -721,15 +717,6 @@ def test_fault_113_a_script_that_lives_in_another_container_is_waited_for(
     assert alone
     first = "SELECT status, attempt FROM attempts ORDER BY started_at LIMIT 1"
     assert hbtrack.rows(first) == [("done", 1)]
-
-
-def test_fault_113_where_files_cannot_be_locked_it_is_said_and_nothing_starts(
-    hbtrack: Hbtrack, script: Script, preload: Callable[[str], Environment]
-) -> None:
-    result = hbtrack(*SEARCH, script(PLAIN), env=preload(NO_LOCKS), code=1)
-    assert "Traceback" not in result.stderr
-    assert "lock" in result.stderr
-    assert attempts(hbtrack) == []
 
 
 # --- another Python ------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -528,26 +527,6 @@ def test_fault_48_without_descriptors_for_a_start_the_search_rests_and_then_says
     assert "could not be started 5 times in a row: Too many open files" in result.stderr
     hbtrack("resume")
     assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]
-
-
-@pytest.mark.slow
-@linux
-def test_fault_48_too_few_descriptors_for_the_workers_are_told_in_a_sentence(
-    hbtrack: Hbtrack, script: Callable[[str], Path]
-) -> None:
-    script(DOES)
-    command = hbtrack.command("run", "--workers", 17, "--max-epochs", 9, "script.py")
-    result = subprocess.run(
-        ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *command],
-        cwd=hbtrack.folder,
-        env=hbtrack.environment(),
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert "Traceback" not in result.stderr
-    assert result.returncode == 0 or "Too many open files" in result.stderr
-    hbtrack("resume")
 
 
 def test_fault_49_an_evaluation_whose_record_was_lost_is_not_trained_again(

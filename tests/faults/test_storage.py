@@ -384,7 +384,7 @@ def test_fault_95_on_a_network_disk_a_rollback_journal_is_used_and_that_is_said(
 
 
 @pytest.mark.usefixtures("hbtrack")
-def test_fault_95_a_disk_without_locks_is_refused_in_a_sentence(
+def test_fault_95_113_a_disk_without_locks_is_refused_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(_file: int, _kind: int) -> None:
