@@ -11,7 +11,7 @@ from hbtrack.cli import complain, tables
 from hbtrack.database.location import database_path
 from hbtrack.driver.lock import owner_of
 from hbtrack.report.config import find_config
-from hbtrack.report.logs import Attempt, Printed, find_attempt
+from hbtrack.report.logs import LoggedAttempt, Printed, find_attempt
 from hbtrack.report.width import shortened, width_of
 from hbtrack.store.reading import chosen_names, connected
 from hbtrack.text import budget, printable
@@ -45,7 +45,9 @@ def _copy(connection: sqlite3.Connection, printed: Mapping[str, Printed]) -> Non
             tables.put(piece)
 
 
-def _show(connection: sqlite3.Connection, attempt: Attempt, printed: Mapping[str, Printed]) -> None:
+def _show(
+    connection: sqlite3.Connection, attempt: LoggedAttempt, printed: Mapping[str, Printed]
+) -> None:
     for name, stream in printed.items():
         shown = _Shown(attempt)
         while piece := stream.more(connection):
@@ -58,7 +60,7 @@ def _show(connection: sqlite3.Connection, attempt: Attempt, printed: Mapping[str
 
 
 def _follow(
-    connection: sqlite3.Connection, attempt: Attempt, printed: Mapping[str, Printed]
+    connection: sqlite3.Connection, attempt: LoggedAttempt, printed: Mapping[str, Printed]
 ) -> None:
     """Show what comes until the attempt has ended, or nobody is left who would record its end."""
     shown, left = _Shown(attempt), dict(printed)
@@ -83,7 +85,7 @@ def _follow(
 class _Shown:
     """Bytes as lines that cannot steer a terminal, each stream's under a title on stderr."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: LoggedAttempt) -> None:
         self._attempt = attempt
         self.title = ""  # what the last lines are of; empty before the first
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}

@@ -4,17 +4,15 @@ import argparse
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hbtrack.cli import tables
 from hbtrack.database.location import database_path
-from hbtrack.report.state import State, state_of
+from hbtrack.driver.lock import Owner
+from hbtrack.report.snapshot import Snapshot, read_left
+from hbtrack.report.state import state_of
 from hbtrack.report.width import shortened
 from hbtrack.store.reading import Row, chosen_names, connected, rows
 from hbtrack.text import printable
-
-if TYPE_CHECKING:  # slow to import
-    from hbtrack.core.estimate import Range
 
 _QUERY = """
 SELECT run_identity, status, epochs_done, epochs_planned, evaluations_done, evaluations_failed,
@@ -58,13 +56,11 @@ def main(args: argparse.Namespace) -> int:
     return _show(args)
 
 
-@dataclass(frozen=True, slots=True)
-class _Now:
-    """A search as it is now."""
+@dataclass(frozen=True)
+class _Now(Snapshot):
+    """A search as it is now, and who runs it."""
 
-    search: Row
-    state: State
-    left: "Range | None"  # how long it still takes
+    owner: Owner | None
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -86,34 +82,28 @@ def _show(args: argparse.Namespace) -> int:
 def _look(connection: sqlite3.Connection, search: Row, path: Path) -> _Now:
     name = search["run_identity"]
     state = state_of(connection, path, name)
-    if state.word != "running":  # it takes no time
-        return _Now(search, state, None)
-    from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
-
-    return _Now(search, state, remaining(connection, name))
+    return _Now(search, state.word, read_left(connection, name, state.word), state.owner)
 
 
 def _as_json(now: _Now) -> Row:
     return {
         **now.search,
-        "state": now.state.word,
+        "state": now.state,
         "left_low": now.left.low if now.left else None,
         "left_high": now.left.high if now.left else None,
-        "driver": asdict(now.state.owner) if now.state.owner else None,
+        "driver": asdict(now.owner) if now.owner else None,
     }
 
 
 def _line(now: _Now) -> Row:
-    search = now.search
-    ended = search["evaluations_done"] + search["evaluations_failed"]
     return {
-        **search,
-        "state": now.state.word,
-        "epochs": f"{search['epochs_done']}/{search['epochs_planned']}",
-        "evaluations": f"{ended}/{search['evaluations_planned']}",
-        "failed": search["evaluations_failed"],
+        **now.search,
+        "state": now.state,
+        "epochs": now.epochs,
+        "evaluations": now.evaluations,
+        "failed": now.failed,
         "left": str(now.left or ""),
-        "driver": str(now.state.owner or ""),
+        "driver": str(now.owner or ""),
     }
 
 

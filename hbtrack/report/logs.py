@@ -36,7 +36,7 @@ _CUT = re.compile(rb"\n\[hbtrack left out (\d+) bytes here\]\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class LoggedAttempt:
     """An attempt whose output can be read."""
 
     database: Path
@@ -79,7 +79,7 @@ def find_attempt(
     config_id: str,
     epochs: int | None,
     number: int | None,
-) -> Attempt:
+) -> LoggedAttempt:
     """The attempt that is meant: the last of the largest budget, unless said otherwise.
 
     Raises NotFound, naming those that there are.
@@ -98,14 +98,16 @@ def find_attempt(
             f"{printable(config_id)} has no such attempt. It has, by epochs: {there}.",
             see="no-attempt",
         )
-    row = {name: chosen[-1][name] for name in Attempt.__dataclass_fields__ if name != "database"}
-    return Attempt(database, **row)
+    row = {
+        name: chosen[-1][name] for name in LoggedAttempt.__dataclass_fields__ if name != "database"
+    }
+    return LoggedAttempt(database, **row)
 
 
 class Printed:
     """What an attempt prints to one stream, piece by piece."""
 
-    def __init__(self, attempt: Attempt, stream: str) -> None:
+    def __init__(self, attempt: LoggedAttempt, stream: str) -> None:
         self._attempt, self._stream = attempt, stream
         self._file = attempt.files.out if stream == "stdout" else attempt.files.err
         self._bytes = 0  # so many were given out

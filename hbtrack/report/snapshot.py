@@ -134,11 +134,16 @@ def read_now(
 ) -> "tuple[Row, str, Range | None]":
     """What a Snapshot begins with: the search's row, its state, and how long it still takes."""
     search, state = read_search(connection, identity), state_of(connection, path, identity).word
+    return search, state, read_left(connection, identity, state)
+
+
+def read_left(connection: sqlite3.Connection, identity: str, state: str) -> "Range | None":
+    """How long the search still takes; None if it does not run, or nobody can tell."""
     if state != "running":
-        return search, state, None
+        return None
     from hbtrack.report.time_left import remaining  # noqa: PLC0415 - slow to import
 
-    return search, state, remaining(connection, identity)
+    return remaining(connection, identity)
 
 
 def read_results(
