@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -174,8 +174,8 @@ class Hbtrack:
         with (
             pytest.MonkeyPatch.context() as patch,
             open(os.devnull) as nothing,
-            TemporaryFile("w+", encoding="utf-8") as out,
-            TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as err,
+            NamedTemporaryFile("w+", encoding="utf-8") as out,
+            NamedTemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as err,
             redirect_stdout(out),
             redirect_stderr(err),
         ):
@@ -185,9 +185,9 @@ class Hbtrack:
                 patch.setenv(name, value)
             patch.chdir(self.folder)
             code = main(arguments)
-            for stream in (out, err):
-                stream.seek(0)
-            return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
+            # By their names: hbtrack may have put /dev/null in the place of what it cannot write to.
+            said = (Path(stream.name).read_text("utf-8") for stream in (out, err))
+            return subprocess.CompletedProcess(arguments, code, *said)
 
     def _by_itself(
         self, *words: object, env: dict[str, str] | None

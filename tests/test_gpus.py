@@ -391,6 +391,13 @@ def test_two_searches_do_not_take_one_gpu_and_a_refusal_takes_nothing(make: Make
     assert make(B, C).take() == (0, f"{B},{C}", [B, C], {}), "what was refused was let go"
 
 
+def test_what_is_reserved_is_in_use_before_it_starts(make: Make) -> None:
+    executor = make(A, B)
+    slots = [executor.reserve() for _ in range(3)]
+    assert [slot and slot.gpu for slot in slots] == [A, B, None]
+    assert executor.heard == []
+
+
 def test_who_uses_a_gpu_is_said_once_until_it_is_ours(make: Make) -> None:
     one, other = make(A), make(A)
     assert one.take()

@@ -79,8 +79,8 @@ class LocalExecutor:
         self._files = cache(partial(WorkerFiles, folder))  # by number
         self._running: dict[str, _Running] = {}
         self._ended: dict[str, tuple[WorkerFiles, Record]] = {}
-        # Worker number -> before the start, its locked lock file and those of its GPUs.
-        self._taken: dict[int, list[int]] = {}
+        # Worker number -> before the start, its GPUs, its locked lock file and those of its GPUs.
+        self._taken: dict[int, tuple[str, list[int]]] = {}
         self._named: set[str] = set()  # attempts that the warden says have ended
         self._selector = selectors.DefaultSelector()
         self._link = WardenLink(folder, cwd, self._selector)
@@ -106,12 +106,14 @@ class LocalExecutor:
         None when no GPU is idle, or another search uses those that are.
         """
         busy = [run.gpu for run in self._running.values()]
+        busy += [gpu for gpu, _ in self._taken.values()]
         if (taken := self._devices.take(busy, barred, every_gpu=every_gpu)) is None:
             return None
         gpus, locks = taken
         number, lock = self._take_files()
-        self._taken[number] = [lock, *locks]
-        return Slot(number, shown(gpus), *call_of(gpus))
+        slot = Slot(number, shown(gpus), *call_of(gpus))
+        self._taken[number] = (slot.gpu, [lock, *locks])
+        return slot
 
     def start(self, job: Job, slot: Slot) -> None:
         """Run a recorded attempt on the worker reserved for it.
@@ -120,7 +122,8 @@ class LocalExecutor:
         attempt that is seen to be alive, on GPUs that are seen to be in use.
         """
         files = self._files(slot.worker)
-        fds = lock, *gpus = self._taken.pop(slot.worker)
+        _, fds = self._taken.pop(slot.worker)
+        lock, *gpus = fds
         try:
             streams = files.begin(lock, job.name)
             fds = [lock, *streams, *gpus]
@@ -234,7 +237,7 @@ class LocalExecutor:
         """Let the warden go; it stays until its scripts have ended."""
         self._link.close(idle=not self._running)
         self._selector.close()
-        _close(itertools.chain(*self._taken.values()))
+        _close(itertools.chain(*(locks for _, locks in self._taken.values())))
         self._taken.clear()
         self._wake_end.close()
         self._woken_end.close()

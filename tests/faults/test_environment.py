@@ -453,7 +453,7 @@ def test_fault_106_ctrl_c_lets_scripts_end_and_says_how_to_go_on(
     shown.wait_for(lambda: ready(hbtrack))
     shown.press(CTRL_C)
     assert shown.exit_status() == 75
-    assert "hbtrack resume --identity around" in shown.text
+    assert "hbtrack resume --identity waits" in shown.text
     assert "Traceback" not in shown.text
     assert notes(hbtrack) == ["ready", "SIGTERM"]  # of hbtrack, not the terminal's SIGINT
     assert attempts(hbtrack) == [("interrupted",)]

@@ -26,7 +26,7 @@ def points_in(package: Path) -> Counter[str]:
         node
         for file in package.rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "passing"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "fault_point"
     ]
     return Counter(ast.literal_eval(call.args[0]) for call in calls)
 
