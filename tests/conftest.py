@@ -185,7 +185,7 @@ class Hbtrack:
                 patch.setenv(name, value)
             patch.chdir(self.folder)
             code = main(arguments)
-            # By their names: hbtrack may have put /dev/null in the place of what it cannot write to.
+            # By name: hbtrack may have put /dev/null in the place of what it cannot write to.
             said = (Path(stream.name).read_text("utf-8") for stream in (out, err))
             return subprocess.CompletedProcess(arguments, code, *said)
 

@@ -101,10 +101,12 @@ class Machine:
 
     def let_time_go(self, timeout: float | None) -> None:
         """Time goes on until something ends; where nothing can, so does the driver's own."""
-        if not self._at_work() or self.stuck:
+        if not self.alive or self.stuck:
             assert timeout is not None, "the driver waits for ever for nothing"
-            # What waiting is: the driver's own clock has no other hands. A queue has news soon.
-            time.sleep(min(timeout, 0.01) if self.alive and not self.stuck else timeout)
+            time.sleep(timeout)  # what waiting is; the driver's own clock has no other hands
+            return
+        if not self._at_work():  # all of it waits in a queue
+            self.now += 1
             return
         self.finish_next()
         while self._at_work() and self.chance.random() < self.together:

@@ -485,17 +485,15 @@ def test_kills_while_no_driver_watches_do_not_count(stage: MakeStage, golden: Go
 # --- engines that queue --------------------------------------------------------------------------
 
 
-def test_what_waits_in_a_queue_does_not_use_up_its_time(stage: MakeStage, golden: Golden) -> None:
-    search = stage(limits=Limits(timeout=0.1))
-    asked: dict[str, int] = {}
-
-    def queued(process: Process) -> Seen:
-        asked[process.name] = asked.get(process.name, 0) + 1
-        return Seen.QUEUED if asked[process.name] < 4 else Seen.RUNNING
-
-    search.machine.how = queued
-    slow = nth(2, "wait", lambda: time.sleep(0.2))  # longer than any may take
-    assert search.drive(2, before=slow) is SearchStatus.FINISHED
+def test_what_waits_in_a_queue_does_not_use_up_its_time(
+    stage: MakeStage, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = stage(limits=Limits(timeout=100))
+    machine = search.machine
+    monkeypatch.setattr(time, "monotonic", lambda: machine.now)
+    opens = machine.now + 500
+    machine.how = lambda _process: Seen.QUEUED if machine.now < opens else Seen.RUNNING
+    assert search.drive(2) is SearchStatus.FINISHED
     assert not search.rows("SELECT * FROM attempts WHERE status = 'timeout'")
     assert search.dump() == golden(search.shape)
 
