@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -345,6 +345,14 @@ def test_no_concurrent_read_modify_write_is_lost(tmp_path: Path) -> None:
         list(pool.map(count, range(8)))
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT n FROM counter").fetchone() == (240,)
+
+
+def test_a_transaction_that_fails_changes_nothing(tmp_path: Path) -> None:
+    with closing(Database(tmp_path / "some.db")) as database:
+        with suppress(KeyboardInterrupt), database.transaction() as connection:
+            connection.execute("CREATE TABLE counter (n)")
+            raise KeyboardInterrupt
+        assert database.connection.execute("SELECT * FROM sqlite_master").fetchall() == []
 
 
 def test_opening_waits_for_one_who_writes_before_the_file_is_in_wal_mode(tmp_path: Path) -> None:
