@@ -24,7 +24,7 @@ from conftest import REFUSAL, ROOT, Hbtrack
 from hbtrack.database.revision import REVISION
 from hbtrack.database.upgrade import prepare_for_writing
 
-DATABASES = sorted((Path(__file__).parent / "databases").glob("*.db"))
+DATABASES = sorted((ROOT / "tests" / "databases").glob("*.db"))
 RELEASED = [file.stem for file in DATABASES]
 
 # What must not depend on the upgrade, the interruption or the workers.
@@ -145,7 +145,7 @@ def test_fault_93_a_stored_search_goes_on_to_the_end_it_would_have_had(
     hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
 ) -> None:
     hbtrack(*stored(release))
-    golden = json.loads((Path(__file__).parent / "databases" / f"{release}.json").read_text())
+    golden = json.loads((ROOT / "tests" / "databases" / f"{release}.json").read_text())
     assert golden_dump(hbtrack) == golden
 
 

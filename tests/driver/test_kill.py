@@ -62,7 +62,7 @@ def test_a_long_kill_loop_changes_nothing(
 def test_fault_95_with_a_rollback_journal_kills_change_nothing_either(
     hbtrack: Hbtrack, kinds: str, request: pytest.FixtureRequest
 ) -> None:
-    shared = f"{Path(__file__).with_name('shared_files')}{os.pathsep}{ROOT}"
+    shared = f"{ROOT / 'tests' / 'shared_files'}{os.pathsep}{ROOT}"
     kills = -(-request.config.getoption("--kills") // 6)
     survive(hbtrack, kinds, 3, kills=kills, env={"PYTHONPATH": shared})
     undisturbed = next(hbtrack.folder.glob("*-golden/hbtrack.db"))
