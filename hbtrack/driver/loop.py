@@ -84,8 +84,6 @@ class Driver:
             raise self._failure
         return SearchStatus.FINISHED if self._finished() else SearchStatus.UNFINISHED
 
-    # --- the beginning ---
-
     def _take_over(self, facts: Facts) -> None:
         """Watch over what an earlier driver started, and record what has ended meanwhile."""
         self._lifetime = Lifetime(facts.earlier_seconds)
@@ -218,10 +216,10 @@ class Driver:
 
     def _watch(self, attempt: int, place: Place, gpu: str) -> Running:
         """From now on this attempt is under way."""
-        rung = self.plan.rungs[rung_of(place)]
+        rung, name = self.plan.rungs[rung_of(place)], attempt_name(self.search.token, attempt)
         self.running[attempt] = running = Running(
             attempt,
-            attempt_name(self.search.token, attempt),
+            name,
             place,
             rung.members[place.slot],
             rung.epochs,
