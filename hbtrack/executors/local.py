@@ -213,7 +213,7 @@ class LocalExecutor:
         """TERM to the processes of an attempt now, KILL when the grace period is over."""
         if (run := self._running.get(name)) is None:
             return
-        if grace > 0:
+        if run.kill_at is None:
             self._signal(name, run, signal.SIGTERM)
         run.kill_at = time.monotonic() + grace
 
