@@ -53,6 +53,7 @@ class Machine:
     stuck: bool = False  # where no signal reaches it
     room: bool = True  # on its disk
     together: float = 0.2  # how often an end is seen with the next one
+    how: Callable[[Process], Seen] | None = None  # is one that has not ended, if not running
 
     def __post_init__(self) -> None:
         self.chance = Random(self.seed)
@@ -93,11 +94,9 @@ class Machine:
 
     def sees(self, name: Any) -> Seen | None:
         """How an attempt is, if it has not ended."""
-        return self.how(self.alive[name]) if name in self.alive else None
-
-    def how(self, process: Process) -> Seen:  # noqa: ARG002
-        """How one that has not ended is found."""
-        return Seen.RUNNING
+        if name not in self.alive:
+            return None
+        return self.how(self.alive[name]) if self.how else Seen.RUNNING
 
     def let_time_go(self, timeout: float | None) -> None:
         """Time goes on until something ends; where nothing can, so does the driver's own."""
@@ -113,7 +112,8 @@ class Machine:
             self.finish_next()
 
     def _at_work(self) -> list[Process]:
-        return [one for one in self.alive.values() if self.how(one) is Seen.RUNNING]
+        found = self.alive.values()
+        return [one for one in found if not self.how or self.how(one) is Seen.RUNNING]
 
     def finish_next(self) -> None:
         """Time goes on until the next process ends."""

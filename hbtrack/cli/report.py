@@ -10,7 +10,7 @@ from typing import Any
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
-from hbtrack.core.records import unix
+from hbtrack.core.times import unix
 from hbtrack.database.location import database_path
 from hbtrack.errors import UsageError
 from hbtrack.report.agreement import GOOD, Agreement, agreement

@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import fields
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
-from hbtrack.core.records import facts_of
 from hbtrack.report.config import Config, find_config, read_config
 from hbtrack.report.width import shortened, width_of
 from hbtrack.store.reading import chosen_names, snapshot
@@ -24,7 +24,8 @@ def main(args: argparse.Namespace) -> int:
         chosen = chosen_names(connection, args.identity, some=True)
         config = read_config(connection, *find_config(connection, chosen, args.config))
     if args.format == "json":
-        tables.write_document("hbtrack.show/1", **facts_of(config), command=config.command)
+        known = {field.name: getattr(config, field.name) for field in fields(config)}
+        tables.write_document("hbtrack.show/1", **known, command=config.command)
     else:
         tables.write("\n\n".join(_parts(config, args)))
     return 0

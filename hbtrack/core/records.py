@@ -5,7 +5,6 @@ The words are those of the database's views, too: one word per thing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -13,20 +12,9 @@ Loss = float | None
 """What an evaluation came to; None is a failure."""
 
 
-def iso(seconds: float) -> str:
-    """A Unix time as the database writes it: UTC, fixed width, so that text sorts by time."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
-    return text.removesuffix("+00:00") + "Z"
-
-
 def facts_of(record: Any) -> dict[str, Any]:
     """The fields of a record by name; what is inside them stays as it is."""
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
-
-
-def unix(text: str) -> float:
-    """The Unix time that `iso` wrote."""
-    return datetime.fromisoformat(text).timestamp()
 
 
 class SearchStatus(StrEnum):

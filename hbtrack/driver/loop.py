@@ -15,16 +15,8 @@ from hbtrack.core.execution import Job, Seen, Slot, attempt_name
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.limits import FIRST, broken, reached
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import (
-    AttemptStatus,
-    Facts,
-    Place,
-    Search,
-    SearchStatus,
-    Verdict,
-    rung_of,
-    unix,
-)
+from hbtrack.core.records import AttemptStatus, Facts, Place, Search, SearchStatus, Verdict, rung_of
+from hbtrack.core.times import unix
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.harvest import Harvest
 from hbtrack.driver.interfaces import Edges, Running

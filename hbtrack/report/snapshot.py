@@ -9,7 +9,7 @@ from pathlib import Path
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
-from hbtrack.core.records import unix
+from hbtrack.core.times import unix
 from hbtrack.report.state import find_search, state_of
 from hbtrack.store.reading import Row
 

@@ -6,8 +6,8 @@ from itertools import islice
 
 from hbtrack.core.estimate import LATEST, Pace, Range, bound, time_left
 from hbtrack.core.rebuild import rebuild
-from hbtrack.core.records import unix
 from hbtrack.core.schedule import make_schedule, parse_eta
+from hbtrack.core.times import unix
 from hbtrack.errors import HbtrackError
 from hbtrack.store.facts import load_facts, measured, open_attempts
 from hbtrack.store.reading import Row, rows

@@ -16,8 +16,8 @@ from hbtrack.core.records import (
     SearchStatus,
     Terms,
     facts_of,
-    iso,
 )
+from hbtrack.core.times import iso
 from hbtrack.errors import HbtrackError
 from hbtrack.store.derived import write
 from hbtrack.store.reading import Row, match_identity, rows

@@ -5,7 +5,8 @@ from typing import Any
 
 from hbtrack.core.attempt_states import RESULTS
 from hbtrack.core.gc_paused import gc_paused
-from hbtrack.core.records import AttemptStatus, Facts, OpenAttempt, RungKey, passes_of, unix
+from hbtrack.core.records import AttemptStatus, Facts, OpenAttempt, RungKey, passes_of
+from hbtrack.core.times import unix
 from hbtrack.store.states import is_in
 
 _CONFIGS = "SELECT pk, config_id FROM config WHERE search_pk = ?"

@@ -24,10 +24,10 @@ from hbtrack.core.records import (
     Summary,
     Verdict,
     facts_of,
-    iso,
     position,
     rung_of,
 )
+from hbtrack.core.times import iso
 from hbtrack.database.connection import Database
 from hbtrack.errors import HbtrackError, Superseded
 from hbtrack.faults import fault_point

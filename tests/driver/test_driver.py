@@ -30,9 +30,9 @@ from hbtrack.core.records import (
     SearchStatus,
     Terms,
     Verdict,
-    iso,
 )
 from hbtrack.core.schedule import make_schedule, parse_eta
+from hbtrack.core.times import iso
 from hbtrack.database.backup import copy_database
 from hbtrack.database.connection import Database
 from hbtrack.database.upgrade import prepare_for_writing

@@ -13,7 +13,8 @@ from typing import TextIO
 
 from hbtrack.core.estimate import Countdown, Pace, Range, time_left
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import AttemptStatus, Closed, Place, RungKey, Verdict, iso
+from hbtrack.core.records import AttemptStatus, Closed, Place, RungKey, Verdict
+from hbtrack.core.times import iso
 from hbtrack.driver.interfaces import Running
 from hbtrack.report.live.view import LiveView
 from hbtrack.text import field

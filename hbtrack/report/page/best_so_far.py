@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hbtrack.core.records import unix
+from hbtrack.core.times import unix
 from hbtrack.report.page import gather
 from hbtrack.report.page.facts import PageFacts
 from hbtrack.report.page.section import Section, make_table

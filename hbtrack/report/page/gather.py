@@ -7,7 +7,7 @@ from itertools import islice
 from math import isfinite
 from pathlib import Path
 
-from hbtrack.core.records import unix
+from hbtrack.core.times import unix
 from hbtrack.report.config import working_directory
 from hbtrack.report.failures import failure_groups
 from hbtrack.report.page.facts import CAUSES, DriverRun, PageFacts
