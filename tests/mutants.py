@@ -3,7 +3,8 @@
     python tests/mutants.py [WORD ...]
 
 The breaks are in mutants.toml; with words only those whose claim has one of them. Their tests must
-pass without a break. It fails if one survives or has no place any more (as does script/test_habits.py).
+pass without a break. It fails if one survives or has no place any more, as does
+script/test_habits.py.
 """
 
 import os
