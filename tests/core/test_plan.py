@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 from random import Random
 from types import FrameType
 
@@ -35,6 +36,8 @@ from hbtrack.core.summary import summarise
 from hbtrack.errors import HbtrackError
 
 WORKERS = (1, 2, 8, 32)
+
+known_schedule = cache(make_schedule)
 
 
 def examples(number: int) -> settings:
@@ -72,7 +75,7 @@ class Case:
 
     @property
     def schedule(self) -> Schedule:
-        return make_schedule(self.max_epochs, Fraction(self.eta))
+        return known_schedule(self.max_epochs, Fraction(self.eta))
 
     def ids(self, pass_: int) -> list[str]:
         draws = Random(f"{self.seed} {pass_}")
@@ -227,7 +230,8 @@ def live(case: Case, workers: int = 8, losing: float = 0.0) -> Life:
 
 def upcoming(plan: Plan) -> list[Decision]:
     """All that could start at once, and what comes after."""
-    plan = copy.deepcopy(plan)
+    plan = copy.copy(plan)
+    plan.running, plan._ready = set(plan.running), list(plan._ready)  # what `start` changes
     decisions: list[Decision] = []
     while isinstance(decision := plan.next(), Start):
         decisions.append(decision)
