@@ -186,7 +186,7 @@ class Hbtrack:
             patch.chdir(self.folder)
             code = main(arguments)
             # By name: hbtrack may have put /dev/null in the place of what it cannot write to.
-            said = (Path(stream.name).read_text("utf-8") for stream in (out, err))
+            said = (Path(stream.name).read_bytes().decode() for stream in (out, err))
             return subprocess.CompletedProcess(arguments, code, *said)
 
     def _by_itself(

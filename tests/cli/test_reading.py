@@ -17,7 +17,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -25,35 +24,10 @@ from typing import Any
 import pytest
 from conftest import REFUSAL, ROOT, TOY, Hbtrack, tear
 
-from hbtrack.cli import main
 from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.report import time_left
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-Ask = Callable[..., Answer]
-
-
-@pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
-    """Runs a command on a database in this process: fast, and an exception is a failure."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(hbtrack: Hbtrack, *words: object) -> Answer:
-        capsys.readouterr()
-        monkeypatch.setenv("HBTRACK_DB", str(hbtrack.database))
-        code = main([str(word) for word in words])
-        return Answer(code, *capsys.readouterr())
-
-    return call
 
 
 # --- the searches that are read ------------------------------------------------------------------
@@ -569,28 +543,28 @@ def inert(text: str) -> str:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_ids_that_look_like_numbers_come_out_as_they_are(odd: Hbtrack, ask: Ask, form: str) -> None:
+def test_ids_that_look_like_numbers_come_out_as_they_are(odd: Hbtrack, form: str) -> None:
     query = f"{IDS_QUERY} LIMIT {len(NUMBERS)}"
-    rows = parse(form, ask(odd, "sql", query, "--format", form).out)
+    rows = parse(form, odd("sql", query, "--format", form).stdout)
     assert [row["config_id"] for row in rows] == NUMBERS
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "json"])
-def test_fault_65_every_id_parses_back(odd: Hbtrack, ask: Ask, form: str) -> None:
-    rows = parse(form, ask(odd, "sql", IDS_QUERY, "--format", form).out)
+def test_fault_65_every_id_parses_back(odd: Hbtrack, form: str) -> None:
+    rows = parse(form, odd("sql", IDS_QUERY, "--format", form).stdout)
     as_written = [str(row["config_id"]) for row in rows]
     assert as_written == [each if form == "json" else inert(each) for each in VISIBLE]
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv"])
-def test_every_id_of_a_report_parses_back(odd: Hbtrack, ask: Ask, form: str) -> None:
-    rows = parse(form, ask(odd, "report", "--top", 100, "--format", form).out)
+def test_every_id_of_a_report_parses_back(odd: Hbtrack, form: str) -> None:
+    rows = parse(form, odd("report", "--top", 100, "--format", form).stdout)
     assert [row["config_id"] for row in rows] == [inert(each) for each in VISIBLE]
     assert {row["run_identity"] for row in rows} == {IDENTITY}
 
 
-def test_a_report_in_json_has_every_id_as_it_is(odd: Hbtrack, ask: Ask) -> None:
-    [search] = json.loads(ask(odd, "report", "--top", 100, "--format", "json").out)["searches"]
+def test_a_report_in_json_has_every_id_as_it_is(odd: Hbtrack) -> None:
+    [search] = odd.json("report", "--top", 100)["searches"]
     assert [row["config_id"] for row in search["leaderboard"]] == VISIBLE
     assert search["search"]["run_identity"] == IDENTITY
     assert search["failures"][0]["error_message"] == MESSAGE
@@ -603,23 +577,22 @@ def test_a_report_in_json_has_every_id_as_it_is(odd: Hbtrack, ask: Ask) -> None:
     ids=lambda words: words[0],
 )
 def test_fault_65_nothing_in_an_id_reaches_the_terminal_raw(
-    odd: Hbtrack, ask: Ask, form: str, words: tuple[object, ...]
+    odd: Hbtrack, form: str, words: tuple[object, ...]
 ) -> None:
-    assert steering(ask(odd, *words, "--format", form).out) == set()
+    assert steering(odd(*words, "--format", form).stdout) == set()
 
 
-def test_fault_119_no_id_error_or_output_reaches_the_terminal_raw(odd: Hbtrack, ask: Ask) -> None:
-    assert steering(ask(odd, "errors", "--full").out) == set()
+def test_fault_119_no_id_error_or_output_reaches_the_terminal_raw(odd: Hbtrack) -> None:
+    assert steering(odd("errors", "--full").stdout) == set()
     for config_id in HOSTILE:
         for words in (("show",), ("logs",)):
-            answer = ask(odd, *words, "--", config_id)
-            assert answer.code == 0
-            assert steering(answer.out + answer.err) == set()
+            answer = odd(*words, "--", config_id)
+            assert steering(answer.stdout + answer.stderr) == set()
 
 
 @pytest.mark.parametrize("form", ["simple", "github", "html"])
-def test_an_id_is_one_cell_of_one_line(odd: Hbtrack, ask: Ask, form: str) -> None:
-    rows = parse(form, ask(odd, "sql", IDS_QUERY, "--format", form).out)
+def test_an_id_is_one_cell_of_one_line(odd: Hbtrack, form: str) -> None:
+    rows = parse(form, odd("sql", IDS_QUERY, "--format", form).stdout)
     assert [row["config_id"].strip() for row in rows] == [visible(each).strip() for each in VISIBLE]
 
 
@@ -631,17 +604,15 @@ def test_a_table_stands_straight_where_the_encoding_lacks_its_characters(
     assert said.splitlines() == ["a       b", "------  -", "\\u4f18  1", "x       2"]
 
 
-def test_tables_keep_the_spaces_that_an_id_begins_with(odd: Hbtrack, ask: Ask) -> None:
-    assert "\n  two before" in ask(odd, "sql", "SELECT config_id FROM leaderboard").out
+def test_tables_keep_the_spaces_that_an_id_begins_with(odd: Hbtrack) -> None:
+    assert "\n  two before" in odd("sql", "SELECT config_id FROM leaderboard").stdout
 
 
 @pytest.mark.parametrize(
     "words", [("report",), ("status",), ("sql", IDS_QUERY)], ids=lambda w: w[0]
 )
-def test_fault_65_no_id_becomes_an_element_of_html(
-    odd: Hbtrack, ask: Ask, words: tuple[str, ...]
-) -> None:
-    table = Table(ask(odd, *words, "--format", "html").out)
+def test_fault_65_no_id_becomes_an_element_of_html(odd: Hbtrack, words: tuple[str, ...]) -> None:
+    table = Table(odd(*words, "--format", "html").stdout)
     assert "table" in table.elements
     assert table.elements.isdisjoint({"script", "b", "i"})
 
@@ -651,24 +622,22 @@ def steering(text: str) -> set[str]:
     return {character for character in text if not character.isprintable()} - {"\n"}
 
 
-def test_fault_65_refusals_and_logs_show_hostile_text_harmlessly(odd: Hbtrack, ask: Ask) -> None:
-    answer = ask(odd, "report", "--identity", "\x1b[2Jnone\u202e")
-    assert answer.code == 3
+def test_fault_65_refusals_and_logs_show_hostile_text_harmlessly(odd: Hbtrack) -> None:
+    answer = odd("report", "--identity", "\x1b[2Jnone\u202e", code=3)
     log = (odd.folder / "hbtrack.db.d" / "1" / "log").read_text()
-    assert steering(answer.err + log) == set()
+    assert steering(answer.stderr + log) == set()
 
 
 def test_the_check_shows_hostile_text_harmlessly(
-    odd: Hbtrack, ask: Ask, another: Callable[[], Hbtrack]
+    odd: Hbtrack, another: Callable[[], Hbtrack]
 ) -> None:
     copied = another()
     odd("db", "backup", copied.database)
     with closing(sqlite3.connect(copied.database)) as connection, connection:
         connection.execute("UPDATE config SET best_loss = -9 WHERE best_loss IS NOT NULL")
-    answer = ask(copied, "db", "check")
-    assert answer.code == 1
-    assert len(answer.out.splitlines()) >= len(VISIBLE)
-    assert steering(answer.out) == set()
+    answer = copied("db", "check", code=1)
+    assert len(answer.stdout.splitlines()) >= len(VISIBLE)
+    assert steering(answer.stdout) == set()
 
 
 def test_what_run_says_shows_hostile_text_harmlessly(another: Callable[[], Hbtrack]) -> None:
@@ -688,23 +657,23 @@ def test_what_run_says_shows_hostile_text_harmlessly(another: Callable[[], Hbtra
 
 @pytest.mark.parametrize("form", ["csv", "tsv"])
 def test_fault_65_a_spreadsheet_computes_no_text_but_numbers_stay_numbers(
-    odd: Hbtrack, ask: Ask, form: str
+    odd: Hbtrack, form: str
 ) -> None:
     query = "SELECT '=1+1' AS a, '-2' AS b, -2.5 AS c, '@x' AS d, char(9) || 'x' AS e, -3 AS f"
-    [row] = parse(form, ask(odd, "sql", query, "--format", form).out)
+    [row] = parse(form, odd("sql", query, "--format", form).stdout)
     assert list(row.values()) == ["'=1+1", "'-2", "-2.5", "'@x", "'\tx", "-3"]
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "html", "github", "simple", "latex"])
-def test_plan_in_every_format_has_every_rung(finished: Hbtrack, ask: Ask, form: str) -> None:
-    text = ask(finished, "plan", "--max-epochs", 9, "--format", form).out.split("\n\n")[0]
-    rungs = json.loads(ask(finished, "plan", "--max-epochs", 9, "--format", "json").out)["rungs"]
+def test_plan_in_every_format_has_every_rung(finished: Hbtrack, form: str) -> None:
+    text = finished("plan", "--max-epochs", 9, "--format", form).stdout.split("\n\n")[0]
+    rungs = finished.json("plan", "--max-epochs", 9)["rungs"]
     assert parse(form, text) == [{name: str(n) for name, n in rung.items()} for rung in rungs]
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "html", "github", "simple", "latex"])
-def test_status_in_every_format_has_every_search(live: Hbtrack, ask: Ask, form: str) -> None:
-    rows = parse(form, ask(live, "status", "--format", form).out)
+def test_status_in_every_format_has_every_search(live: Hbtrack, form: str) -> None:
+    rows = parse(form, live("status", "--format", form).stdout)
     assert [(row["run_identity"], row["state"]) for row in rows] == [
         ("gate:9", "running"),
         ("gate:1", "running"),
@@ -712,10 +681,8 @@ def test_status_in_every_format_has_every_search(live: Hbtrack, ask: Ask, form: 
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "html", "github", "simple", "latex"])
-def test_a_report_in_every_format_has_the_leaderboard(
-    finished: Hbtrack, ask: Ask, form: str
-) -> None:
-    text = ask(finished, "report", "--top", 3, "--format", form).out
+def test_a_report_in_every_format_has_the_leaderboard(finished: Hbtrack, form: str) -> None:
+    text = finished("report", "--top", 3, "--format", form).stdout
     table = next(
         part for part in text.split("\n\n") if "epochs_reached" in part or "reached" in part
     )
@@ -724,11 +691,11 @@ def test_a_report_in_every_format_has_the_leaderboard(
     assert [(row["config_id"], int(row["epochs"])) for row in rows] == top
 
 
-def test_json_has_losses_with_all_their_digits(finished: Hbtrack, ask: Ask) -> None:
+def test_json_has_losses_with_all_their_digits(finished: Hbtrack) -> None:
     losses = [row[0] for row in finished.rows("SELECT loss FROM leaderboard ORDER BY rank")]
-    [search] = json.loads(ask(finished, "report", "--top", 100, "--format", "json").out)["searches"]
+    [search] = finished.json("report", "--top", 100)["searches"]
     assert [row["loss"] for row in search["leaderboard"]] == losses
-    rows = parse("csv", ask(finished, "report", "--top", 100, "--format", "csv").out)
+    rows = parse("csv", finished("report", "--top", 100, "--format", "csv").stdout)
     assert [float(row["loss"]) for row in rows] == losses
 
 
@@ -780,14 +747,12 @@ def test_json_has_losses_with_all_their_digits(finished: Hbtrack, ask: Ask) -> N
         "-- nothing",
     ],
 )
-def test_sql_refuses_all_but_one_select(
-    finished: Hbtrack, ask: Ask, tmp_path: Path, query: str
-) -> None:
+def test_sql_refuses_all_but_one_select(finished: Hbtrack, tmp_path: Path, query: str) -> None:
     before = finished.rows("SELECT count(*), sum(length(sql)) FROM sqlite_master, param")
-    answer = ask(finished, "sql", query)
-    assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith("hbtrack: ")
-    assert ".." not in answer.err
+    answer = finished("sql", query, code=2)
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("hbtrack: ")
+    assert ".." not in answer.stderr
     assert list(tmp_path.iterdir()) == []
     assert finished.rows("SELECT count(*), sum(length(sql)) FROM sqlite_master, param") == before
 
@@ -834,10 +799,9 @@ def test_sql_refuses_all_but_one_select(
         ("SELECT CAST('7' AS INTEGER) UNION SELECT 7", 7),
     ],
 )
-def test_sql_answers_any_select(finished: Hbtrack, ask: Ask, query: str, value: object) -> None:
-    answer = ask(finished, "sql", query, "--format", "json")
-    assert answer.code == 0, answer.err
-    assert [list(row.values()) for row in json.loads(answer.out)["rows"]] == [[value]]
+def test_sql_answers_any_select(finished: Hbtrack, query: str, value: object) -> None:
+    answer = finished("sql", query, "--format", "json")
+    assert [list(row.values()) for row in json.loads(answer.stdout)["rows"]] == [[value]]
 
 
 @pytest.mark.parametrize(
@@ -856,29 +820,26 @@ def test_sql_answers_any_select(finished: Hbtrack, ask: Ask, query: str, value: 
         "SELECT \x1b[31m",
     ],
 )
-def test_a_mistake_in_sql_is_a_sentence_and_exit_2(finished: Hbtrack, ask: Ask, query: str) -> None:
-    answer = ask(finished, "sql", query)
-    assert (answer.code, answer.out) == (2, "")
-    assert re.fullmatch(REFUSAL, answer.err)
+def test_a_mistake_in_sql_is_a_sentence_and_exit_2(finished: Hbtrack, query: str) -> None:
+    answer = finished("sql", query, code=2)
+    assert answer.stdout == ""
+    assert re.fullmatch(REFUSAL, answer.stderr)
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_columns_of_one_name_all_survive(finished: Hbtrack, ask: Ask, form: str) -> None:
+def test_columns_of_one_name_all_survive(finished: Hbtrack, form: str) -> None:
     query = "SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a"
-    [row] = parse(form, ask(finished, "sql", query, "--format", form).out)
+    [row] = parse(form, finished("sql", query, "--format", form).stdout)
     assert [int(value) for value in row.values()] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_no_rows_blobs_nulls_and_long_numbers_have_a_form(
-    finished: Hbtrack, ask: Ask, form: str
-) -> None:
+def test_no_rows_blobs_nulls_and_long_numbers_have_a_form(finished: Hbtrack, form: str) -> None:
     assert (
-        parse(form, ask(finished, "sql", "SELECT 1 AS a, 2 AS b LIMIT 0", "--format", form).out)
-        == []
+        parse(form, finished("sql", "SELECT 1 AS a, 2 AS b LIMIT 0", "--format", form).stdout) == []
     )
     query = "SELECT x'00ff' AS a, NULL AS b, 9007199254740993 AS c, 0.1 + 0.2 AS d"
-    [row] = parse(form, ask(finished, "sql", query, "--format", form).out)
+    [row] = parse(form, finished("sql", query, "--format", form).stdout)
     assert "00ff" in row["a"]
     assert row["b"] in ("", None)
     assert int(row["c"]) == 9007199254740993
@@ -886,10 +847,9 @@ def test_no_rows_blobs_nulls_and_long_numbers_have_a_form(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_an_infinite_number_is_still_a_document(finished: Hbtrack, ask: Ask, form: str) -> None:
-    answer = ask(finished, "sql", "SELECT 9e999 AS x, -9e999 AS y", "--format", form)
-    assert answer.code == 0
-    assert len(parse(form, answer.out)) == 1
+def test_an_infinite_number_is_still_a_document(finished: Hbtrack, form: str) -> None:
+    answer = finished("sql", "SELECT 9e999 AS x, -9e999 AS y", "--format", form)
+    assert len(parse(form, answer.stdout)) == 1
 
 
 def computed() -> float:
@@ -942,64 +902,60 @@ def test_a_long_time_limit_is_no_mistake(finished: Hbtrack, limit: str) -> None:
 @pytest.mark.parametrize("words", [("report",), ("status",)], ids=lambda words: words[0])
 @pytest.mark.parametrize("fixture", ["finished", "live", "failed", "odd"])
 def test_report_and_status_have_an_answer_for_every_kind_of_search(
-    request: pytest.FixtureRequest, ask: Ask, fixture: str, words: tuple[str, ...], form: str
+    request: pytest.FixtureRequest, fixture: str, words: tuple[str, ...], form: str
 ) -> None:
-    answer = ask(request.getfixturevalue(fixture), *words, "--format", form)
-    assert (answer.code, answer.err) == (0, "")
-    assert answer.out.strip()
+    answer = request.getfixturevalue(fixture)(*words, "--format", form)
+    assert answer.stderr == ""
+    assert answer.stdout.strip()
 
 
-def test_a_report_without_a_result_says_so(live: Hbtrack, ask: Ask) -> None:
-    answer = ask(live, "report", "--identity", "gate:1")
-    assert answer.code == 0
-    assert "gate:1: running, 0/" in answer.out
-    assert "no evaluation has a loss yet" in answer.out
+def test_a_report_without_a_result_says_so(live: Hbtrack) -> None:
+    answer = live("report", "--identity", "gate:1")
+    assert "gate:1: running, 0/" in answer.stdout
+    assert "no evaluation has a loss yet" in answer.stdout
 
 
-def test_a_report_says_how_long_a_running_search_still_takes(live: Hbtrack, ask: Ask) -> None:
-    assert re.search(r", \d+:\d\d:\d\d.* left\n", ask(live, "report", "--identity", "gate:9").out)
+def test_a_report_says_how_long_a_running_search_still_takes(live: Hbtrack) -> None:
+    assert re.search(r", \d+:\d\d:\d\d.* left\n", live("report", "--identity", "gate:9").stdout)
 
 
-def test_a_config_that_was_not_started_is_shown_with_its_place(live: Hbtrack, ask: Ask) -> None:
+def test_a_config_that_was_not_started_is_shown_with_its_place(live: Hbtrack) -> None:
     query = "SELECT config_id FROM results WHERE run_identity = 'gate:1' AND status = 'waiting'"
     [(config_id,), *_] = live.rows(query)
-    answer = ask(live, "show", config_id, "--identity", "gate:1")
-    assert "it was not started yet" in answer.out
-    assert "waiting" in answer.out
-    assert ask(live, "logs", config_id, "--identity", "gate:1").code == 3
-    assert "none has a loss yet" in ask(live, "show", "best", "--identity", "gate:1").err
+    answer = live("show", config_id, "--identity", "gate:1")
+    assert "it was not started yet" in answer.stdout
+    assert "waiting" in answer.stdout
+    live("logs", config_id, "--identity", "gate:1", code=3)
+    assert "none has a loss yet" in live("show", "best", "--identity", "gate:1", code=3).stderr
 
 
-def test_a_config_of_several_searches_needs_the_identity(live: Hbtrack, ask: Ask) -> None:
+def test_a_config_of_several_searches_needs_the_identity(live: Hbtrack) -> None:
     query = """SELECT config_id FROM results WHERE rung = 0
         GROUP BY config_id HAVING count(DISTINCT run_identity) = 2"""
-    answer = ask(live, "show", live.rows(query)[0][0])
-    assert answer.code == 2
-    assert "'gate:9', 'gate:1'" in answer.err
+    answer = live("show", live.rows(query)[0][0], code=2)
+    assert "'gate:9', 'gate:1'" in answer.stderr
 
 
-def test_a_search_without_a_failure_says_so(live: Hbtrack, ask: Ask) -> None:
-    answer = ask(live, "errors", "--identity", "gate:1")
-    assert (answer.code, answer.out) == (0, "gate:1: no evaluation has failed\n")
+def test_a_search_without_a_failure_says_so(live: Hbtrack) -> None:
+    answer = live("errors", "--identity", "gate:1")
+    assert answer.stdout == "gate:1: no evaluation has failed\n"
 
 
-def test_a_report_of_failures_alone_shows_them(failed: Hbtrack, ask: Ask) -> None:
-    text = ask(failed, "report").out
+def test_a_report_of_failures_alone_shows_them(failed: Hbtrack) -> None:
+    text = failed("report").stdout
     assert "5/5 evaluations, 5 failed" in text
     assert "5 failed: RuntimeError: no luck" in text
     assert "None" not in text
 
 
-def test_a_report_covers_every_search_and_names_it(live: Hbtrack, ask: Ask) -> None:
-    text = ask(live, "report").out
+def test_a_report_covers_every_search_and_names_it(live: Hbtrack) -> None:
+    text = live("report").stdout
     assert re.findall("^(gate:.): running", text, re.MULTILINE) == ["gate:9", "gate:1"]
 
 
 @pytest.mark.parametrize("form", ["github", "html", "latex"])
-def test_a_report_of_several_searches_names_them_in_every_format(
-    live: Hbtrack, ask: Ask, form: str
-) -> None:
-    text = ask(live, "report", "--format", form).out
+def test_a_report_of_several_searches_names_them_in_every_format(live: Hbtrack, form: str) -> None:
+    text = live("report", "--format", form).stdout
     assert "gate:9" in text
     assert "gate:1" in text
 
@@ -1015,9 +971,9 @@ def test_a_report_of_several_searches_names_them_in_every_format(
     ],
 )
 def test_an_identity_is_exact_or_a_shell_pattern(
-    live: Hbtrack, ask: Ask, words: tuple[str, ...], pattern: str, found: list[str]
+    live: Hbtrack, words: tuple[str, ...], pattern: str, found: list[str]
 ) -> None:
-    document = json.loads(ask(live, *words, f"--identity={pattern}", "--format", "json").out)
+    document = live.json(*words, f"--identity={pattern}")
     searches = [row.get("search", row)["run_identity"] for row in document["searches"]]
     assert searches == found
 
@@ -1029,12 +985,12 @@ def test_an_identity_is_exact_or_a_shell_pattern(
 )
 @pytest.mark.parametrize("identity", ["gate:8", "gate", "GATE:9", "nothing like it", "gate:[!0-9]"])
 def test_an_unknown_identity_is_exit_3_with_the_nearest_names(
-    live: Hbtrack, ask: Ask, words: tuple[str, ...], identity: str
+    live: Hbtrack, words: tuple[str, ...], identity: str
 ) -> None:
-    answer = ask(live, *words, "--identity", identity)
-    assert (answer.code, answer.out) == (3, "")
-    assert "'gate:9'" in answer.err
-    assert identity in answer.err
+    answer = live(*words, "--identity", identity, code=3)
+    assert answer.stdout == ""
+    assert "'gate:9'" in answer.stderr
+    assert identity in answer.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("--identity", "x")], ids=" ".join)
@@ -1047,53 +1003,53 @@ def test_an_unknown_identity_is_exit_3_with_the_nearest_names(
     ids=" ".join,
 )
 def test_a_database_without_a_search_is_exit_3_and_how_to_start_one_is_said(
-    empty: Hbtrack, ask: Ask, words: tuple[str, ...], options: tuple[str, ...]
+    empty: Hbtrack, words: tuple[str, ...], options: tuple[str, ...]
 ) -> None:
-    answer = ask(empty, *words, *options)
-    assert (answer.code, answer.out) == (3, "")
-    assert "There is no search here yet; start one with `hbtrack run SCRIPT`" in answer.err
+    answer = empty(*words, *options, code=3)
+    assert answer.stdout == ""
+    assert "There is no search here yet; start one with `hbtrack run SCRIPT`" in answer.stderr
 
 
-def test_top_limits_the_leaderboard(finished: Hbtrack, ask: Ask) -> None:
-    rows = parse("csv", ask(finished, "report", "--top", 2, "--format", "csv").out)
+def test_top_limits_the_leaderboard(finished: Hbtrack) -> None:
+    rows = parse("csv", finished("report", "--top", 2, "--format", "csv").stdout)
     assert [row["rank"] for row in rows] == ["1", "2"]
 
 
-def test_status_names_the_driver_that_is_alive(live: Hbtrack, ask: Ask) -> None:
-    [first, _] = json.loads(ask(live, "status", "--format", "json").out)["searches"]
+def test_status_names_the_driver_that_is_alive(live: Hbtrack) -> None:
+    [first, _] = live.json("status")["searches"]
     assert first["state"] == "running"
     assert Path(f"/proc/{first['driver']['pid']}").exists() or sys.platform != "linux"
 
 
-def test_status_of_a_finished_search_names_no_driver(finished: Hbtrack, ask: Ask) -> None:
-    [only] = json.loads(ask(finished, "status", "--format", "json").out)["searches"]
+def test_status_of_a_finished_search_names_no_driver(finished: Hbtrack) -> None:
+    [only] = finished.json("status")["searches"]
     assert (only["state"], only["driver"]) == ("finished", None)
 
 
-def test_status_says_how_long_a_running_search_still_takes(live: Hbtrack, ask: Ask) -> None:
-    begun, unknown = json.loads(ask(live, "status", "--format", "json").out)["searches"]
+def test_status_says_how_long_a_running_search_still_takes(live: Hbtrack) -> None:
+    begun, unknown = live.json("status")["searches"]
     assert 0 < begun["left_low"] <= begun["left_high"] < 600
     assert (unknown["left_low"], unknown["left_high"]) == (None, None)
-    first, second = parse("csv", ask(live, "status", "--format", "csv").out)
+    first, second = parse("csv", live("status", "--format", "csv").stdout)
     assert re.fullmatch(r"0:\d\d:\d\d( to 0:\d\d:\d\d)?", first["left"])
     assert second["left"] == ""
-    assert " left " in ask(live, "status").out.splitlines()[0]
+    assert " left " in live("status").stdout.splitlines()[0]
 
 
-def test_status_of_a_search_without_a_driver_says_no_time_left(finished: Hbtrack, ask: Ask) -> None:
-    [only] = json.loads(ask(finished, "status", "--format", "json").out)["searches"]
+def test_status_of_a_search_without_a_driver_says_no_time_left(finished: Hbtrack) -> None:
+    [only] = finished.json("status")["searches"]
     assert (only["left_low"], only["left_high"]) == (None, None)
-    [line] = parse("csv", ask(finished, "status", "--format", "csv").out)
+    [line] = parse("csv", finished("status", "--format", "csv").stdout)
     assert line["left"] == ""
-    assert " left" not in ask(finished, "status").out.splitlines()[0]
+    assert " left" not in finished("status").stdout.splitlines()[0]
 
 
 def test_status_of_a_large_search_does_not_rebuild_it(
-    live: Hbtrack, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    live: Hbtrack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time_left, "LARGE", 0)
     monkeypatch.setattr(time_left, "rebuild", None)
-    begun, unknown = json.loads(ask(live, "status", "--format", "json").out)["searches"]
+    begun, unknown = live.json("status")["searches"]
     assert 0 <= begun["left_low"] <= begun["left_high"] < 600
     assert unknown["left_low"] is None
 

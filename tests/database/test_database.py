@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from conftest import REFUSAL, ROOT, TOY, Hbtrack, tear
 
-from hbtrack.cli import main
 from hbtrack.core.derived import DERIVED_TABLES
 from hbtrack.core.schedule import make_schedule
 from hbtrack.database.connection import Database
@@ -55,28 +54,14 @@ VIEWS = {
 }
 
 
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
+Answer = subprocess.CompletedProcess[str]
 Ask = Callable[..., Answer]
 
 
 @pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
-    """Runs a command in this process, in the test's folder: fast, and an exception is a failure."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HBTRACK_DB", raising=False)
-
-    def call(*words: object) -> Answer:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        return Answer(code, *capsys.readouterr())
-
-    return call
+def ask(tmp_path: Path) -> Ask:
+    """Runs a command in the test's folder, whatever it comes to."""
+    return partial(Hbtrack(tmp_path), code=None)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +122,7 @@ def sha256(path: Path) -> str:
 
 def is_one_sentence(answer: Answer) -> bool:
     """Whether a refusal is one sentence of hbtrack's on stderr, and nothing on stdout."""
-    return not answer.out and re.fullmatch(REFUSAL, answer.err) is not None
+    return not answer.stdout and re.fullmatch(REFUSAL, answer.stderr) is not None
 
 
 # --- the schema ----------------------------------------------------------------------------------
@@ -563,7 +548,7 @@ def test_a_migration_that_fails_half_way_changes_nothing_and_can_be_tried_again(
     broken = make_checkout(tmp_path / "broken", step=step)
     older("db", "upgrade", env={"PYTHONPATH": str(broken)}, code=-9 if step == KILLED else 1)
     assert content(older.database) == before
-    assert ask("report").code == 0
+    assert ask("report").returncode == 0
     older("db", "upgrade", env=next_version)
     assert older.rows("SELECT * FROM results") == rows
 
@@ -574,7 +559,7 @@ def test_a_migration_that_fails_is_told_in_a_sentence(
 ) -> None:
     broken = make_checkout(tmp_path / "broken", step=step)
     result = older("db", "upgrade", env={"PYTHONPATH": str(broken)}, code=1)
-    assert is_one_sentence(Answer(1, result.stdout, result.stderr))
+    assert is_one_sentence(result)
 
 
 @pytest.mark.parametrize("words", WORDS, ids=name_of)
@@ -585,9 +570,9 @@ def test_fault_92_a_database_of_a_newer_version_is_refused_and_not_touched(
         connection.execute("UPDATE alembic_version SET version_num = ?", [NEXT])
     before = sha256(older.database)
     answer = ask(*words)
-    assert answer.code == 4
+    assert answer.returncode == 4
     assert is_one_sentence(answer)
-    assert "newer" in answer.err
+    assert "newer" in answer.stderr
     assert sha256(older.database) == before
 
 
@@ -595,8 +580,8 @@ def test_a_database_that_a_newer_version_upgraded_is_refused(
     older: Hbtrack, next_version: dict[str, str], ask: Ask
 ) -> None:
     older("db", "upgrade", env=next_version)
-    assert ask("report").code == 4
-    assert ask(*SEARCH).code == 4
+    assert ask("report").returncode == 4
+    assert ask(*SEARCH).returncode == 4
 
 
 # --- alembic in a checkout -----------------------------------------------------------------------
@@ -717,9 +702,9 @@ def test_fault_94_a_file_that_is_not_hbtracks_is_refused_and_not_touched(
     path = make(tmp_path / "hbtrack.db")
     before, files = sha256(path), set(tmp_path.iterdir())
     answer = ask(*words)
-    assert answer.code == (1 if make is text_file else 4)
+    assert answer.returncode == (1 if make is text_file else 4)
     assert is_one_sentence(answer)
-    assert str(path) in answer.err
+    assert str(path) in answer.stderr
     assert sha256(path) == before
     assert {file for file in tmp_path.iterdir() if not file.name.endswith("-shm")} >= files
     assert not {file for file in tmp_path.iterdir() if not file.match("hbtrack.db*")}
@@ -731,7 +716,7 @@ def test_fault_84_a_file_of_no_bytes_is_no_database_yet(
 ) -> None:
     (tmp_path / "hbtrack.db").touch()
     answer = ask(*words)
-    assert answer.code == 3
+    assert answer.returncode == 3
     assert is_one_sentence(answer)
     assert [(file.name, file.stat().st_size) for file in tmp_path.iterdir()] == [("hbtrack.db", 0)]
 
@@ -747,9 +732,9 @@ def test_where_there_is_no_database_none_is_made(
     ask: Ask, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     answer = ask(*words)
-    assert answer.code == 3
+    assert answer.returncode == 3
     assert is_one_sentence(answer)
-    assert str(tmp_path / "hbtrack.db") in answer.err
+    assert str(tmp_path / "hbtrack.db") in answer.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -762,7 +747,7 @@ def test_a_database_path_that_cannot_be_is_refused_in_a_sentence(
 ) -> None:
     assert older.database.exists()
     answer = ask(*words, "--db", path)
-    assert answer.code in (1, 2, 3)
+    assert answer.returncode in (1, 2, 3)
     assert is_one_sentence(answer)
 
 
@@ -773,23 +758,21 @@ def test_a_database_cut_short_is_refused_in_a_sentence(
     os.truncate(older.database, 5000)
     before = sha256(older.database)
     answer = ask(*words)
-    assert answer.code == 1
-    assert "Traceback" not in answer.err
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stderr
     assert sha256(older.database) == before
 
 
 # --- db path, db backup --------------------------------------------------------------------------
 
 
-def test_the_database_is_db_else_hbtrack_db_else_the_one_here(
-    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert ask("db", "path").out == f"{tmp_path / 'hbtrack.db'}\n"
-    monkeypatch.setenv("HBTRACK_DB", "from_variable.db")
-    assert ask("db", "path").out == f"{tmp_path / 'from_variable.db'}\n"
-    assert ask("db", "path", "--db", "typed.db").out == f"{tmp_path / 'typed.db'}\n"
-    monkeypatch.setenv("HBTRACK_DB", "")
-    assert ask("db", "path").out == f"{tmp_path / 'hbtrack.db'}\n"
+def test_the_database_is_db_else_hbtrack_db_else_the_one_here(ask: Ask, tmp_path: Path) -> None:
+    for value, name in (("from_variable.db", "from_variable.db"), ("", "hbtrack.db")):
+        env = {"HBTRACK_DB": value}
+        assert ask("db", "path", env=env).stdout == f"{tmp_path / name}\n"
+        typed = ask("db", "path", "--db", "typed.db", env=env).stdout
+        assert typed == f"{tmp_path / 'typed.db'}\n"
+    assert ask("db", "path").stdout == f"{tmp_path / 'hbtrack.db'}\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -799,25 +782,25 @@ def test_fault_96_a_backup_of_a_database_in_use_is_whole_and_private(
     copied = tmp_path / "copied.db"
     before = os.umask(0)
     try:
-        assert ask("db", "backup", copied, "--db", running.database).code == 0
+        assert ask("db", "backup", copied, "--db", running.database).returncode == 0
     finally:
         os.umask(before)
     assert stat.S_IMODE(copied.stat().st_mode) == 0o600
     assert content(copied) == content(running.database)
     assert list(tmp_path.iterdir()) == [copied]
-    assert ask("db", "check", "--db", copied).code == 0
+    assert ask("db", "check", "--db", copied).returncode == 0
 
 
 def test_a_backup_overwrites_nothing(older: Hbtrack, ask: Ask) -> None:
     target = older.folder / "precious.db"
     target.write_text("precious")
-    assert ask("db", "backup", target).code == 2
+    assert ask("db", "backup", target).returncode == 2
     assert target.read_text() == "precious"
 
 
 def test_a_backup_to_a_place_that_is_not_there_leaves_nothing(older: Hbtrack, ask: Ask) -> None:
     answer = ask("db", "backup", "nowhere/copy.db")
-    assert answer.code == 1
+    assert answer.returncode == 1
     assert is_one_sentence(answer)
     assert not [file for file in older.folder.iterdir() if not file.match("hbtrack.db*")]
 
@@ -836,7 +819,7 @@ def test_a_backup_that_runs_out_of_room_leaves_nothing(older: Hbtrack, tmp_path:
         text=True,
     )
     assert result.returncode == 1
-    assert is_one_sentence(Answer(1, result.stdout, result.stderr))
+    assert is_one_sentence(result)
     assert list(target.iterdir()) == []
 
 
@@ -868,14 +851,14 @@ def test_the_sqlite3_program_reads_every_view_while_a_search_runs(running: Hbtra
 
 
 def test_a_search_that_runs_passes_the_check(running: Hbtrack, ask: Ask) -> None:
-    assert ask("db", "check", "--db", running.database).code == 0
+    assert ask("db", "check", "--db", running.database).returncode == 0
 
 
 # --- db check ------------------------------------------------------------------------------------
 
 
 def test_the_untouched_database_passes_the_check(finished: Hbtrack, ask: Ask) -> None:
-    assert ask("db", "check", "--db", finished.database).code == 0
+    assert ask("db", "check", "--db", finished.database).returncode == 0
 
 
 def off_by(amount: float, table: str, *columns: str) -> list[str]:
@@ -968,8 +951,8 @@ def test_the_check_finds_what_does_not_follow_from_the_facts(
     with closing(sqlite3.connect(older.database)) as connection, connection:
         assert connection.execute(statement).rowcount > 0
     answer = ask("db", "check")
-    assert answer.code == 1
-    assert answer.out.strip()
+    assert answer.returncode == 1
+    assert answer.stdout.strip()
 
 
 def test_all_that_follows_is_written_anew_as_it_was(older: Hbtrack, finished: Hbtrack) -> None:
@@ -987,8 +970,8 @@ def test_the_check_names_each_search_and_keeps_to_the_one_that_is_asked_for(
 ) -> None:
     with closing(sqlite3.connect(older.database)) as connection, connection:
         connection.execute("UPDATE search SET run_identity = 'other', epochs_done = 1")
-    assert ask("db", "check").out.startswith("other: ")
-    assert ask("db", "check", "--identity", "toy").code == 3
+    assert ask("db", "check").stdout.startswith("other: ")
+    assert ask("db", "check", "--identity", "toy").returncode == 3
 
 
 @pytest.fixture
@@ -1005,7 +988,7 @@ def damaged(older: Hbtrack, finished: Hbtrack, ask: Ask) -> Callable[..., dict[i
             try:
                 answers[page] = ask(*words)
             except Exception as error:
-                answers[page] = Answer(-1, "", repr(error))
+                answers[page] = Answer(words, -1, "", repr(error))
         return answers
 
     return every_page
@@ -1015,7 +998,7 @@ def test_fault_91_the_check_finds_every_page_that_was_overwritten(
     damaged: Callable[..., dict[int, Answer]],
 ) -> None:
     answers = damaged("db", "check")
-    assert {page: answer for page, answer in answers.items() if answer.code != 1} == {}
+    assert {page: answer for page, answer in answers.items() if answer.returncode != 1} == {}
 
 
 @pytest.mark.parametrize(
@@ -1028,7 +1011,7 @@ def test_fault_91_a_damaged_database_gives_an_answer_or_a_sentence(
     wrong = {
         page: answer
         for page, answer in answers.items()
-        if answer.code != 0 and not (answer.code == 1 and is_one_sentence(answer))
+        if answer.returncode != 0 and not (answer.returncode == 1 and is_one_sentence(answer))
     }
     assert wrong == {}
 
@@ -1038,7 +1021,7 @@ def test_a_commit_that_a_kill_interrupted_is_taken_back_by_every_command(
     older: Hbtrack, finished: Hbtrack, ask: Ask, words: tuple[str, ...]
 ) -> None:
     tear(older.database)
-    assert ask(*words).code == 0
+    assert ask(*words).returncode == 0
     assert older.dump() == finished.dump()
 
 
@@ -1048,4 +1031,4 @@ def test_a_file_whose_making_was_killed_is_empty_for_every_command(
 ) -> None:
     tear(tmp_path / "hbtrack.db")
     answer = ask(*words)
-    assert answer.code == (0 if words in (SEARCH, ("db", "upgrade")) else 3), answer.err
+    assert answer.returncode == (0 if words in (SEARCH, ("db", "upgrade")) else 3), answer.stderr

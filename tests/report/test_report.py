@@ -17,7 +17,6 @@ import pytest
 from conftest import TOY, Hbtrack, wait_for
 from terminal import terminals
 
-from hbtrack.cli import main
 from hbtrack.report.agreement import Agreement, comparable, mean_agreement, transitions
 from hbtrack.report.failures import failure_groups
 from hbtrack.report.page.gather import gather
@@ -82,17 +81,12 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
 
 
 @pytest.fixture
-def ask(
-    searched: Hbtrack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., str]:
-    """Runs a command on it in this process, which must end with `code`; stdout, or stderr."""
-    monkeypatch.setenv("HBTRACK_DB", str(searched.database))
+def ask(searched: Hbtrack) -> Callable[..., str]:
+    """Runs a command on it that must end with `code`; stdout, or stderr."""
 
     def call(*words: object, code: int = 0) -> str:
-        capsys.readouterr()
-        assert main([str(word) for word in words]) == code
-        out, err = capsys.readouterr()
-        return err if code else out
+        result = searched(*words, code=code)
+        return result.stderr if code else result.stdout
 
     return call
 

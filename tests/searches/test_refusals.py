@@ -1,7 +1,5 @@
 """What hbtrack refuses, through the real command line: what it says, and that nothing was done."""
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -14,8 +12,6 @@ from pathlib import Path
 
 import pytest
 from conftest import MAIN, ROOT, SAMPLER, SYSTEMS, Hbtrack, wait_for
-
-from hbtrack.cli import main
 
 Write = Callable[[str], Path]
 
@@ -35,32 +31,17 @@ def written(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*hbtrack.db*"))
 
 
-@pytest.fixture(autouse=True)
-def _no_other_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HBTRACK_DB", raising=False)
-
-
-def typed(folder: Path, *words: object, code: int) -> str:
-    """Type a command without the cost of a new process; what it says on stderr.
-
-    An exception of hbtrack's own comes out of `main`, and fails the test.
-    """
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        status = main([str(word) for word in words])
-    assert status == code, err.getvalue()
-    assert out.getvalue() == ""
-    assert OWN not in err.getvalue()
-    return err.getvalue()
+def typed(hbtrack: Hbtrack, *words: object, code: int) -> str:
+    """Type a command; what it says on stderr."""
+    result = hbtrack(*words, code=code)
+    assert result.stdout == ""
+    assert OWN not in result.stderr
+    return result.stderr
 
 
 def refused(hbtrack: Hbtrack, *words: object, code: int = 2, says: tuple[str, ...] = ()) -> str:
     """Type what must be refused without a trace; what it says."""
-    text = typed(hbtrack.folder, *words, code=code)
+    text = typed(hbtrack, *words, code=code)
     for word in says:
         assert word in text
     assert "hbtrack: " in text
@@ -597,7 +578,7 @@ def test_fault_100_other_terms_are_refused_with_stored_and_given_values(
 ) -> None:
     before = stored.dump()
     words = words or ["script.py", "--model", "resnet"]
-    text = typed(stored.folder, "run", *options, *words, code=4)
+    text = typed(stored, "run", *options, *words, code=4)
     for word in [*says, "Nothing was changed", "hbtrack resume --identity", "--db"]:
         assert word in text
     assert stored.dump() == before
@@ -614,7 +595,7 @@ def test_fault_100_other_terms_are_refused_with_stored_and_given_values(
 def test_extend_is_named_where_only_more_is_asked_for(
     stored: Hbtrack, options: list[str], larger: str | None
 ) -> None:
-    text = typed(stored.folder, "run", *options, "script.py", "--model", "resnet", code=4)
+    text = typed(stored, "run", *options, "script.py", "--model", "resnet", code=4)
     said = f"make it larger by `hbtrack extend --identity mine {larger}`"
     assert (said in text) if larger else ("hbtrack extend" not in text)
 
@@ -626,7 +607,7 @@ def test_what_was_not_typed_or_is_equal_is_no_other_term(
     stored: Hbtrack, options: tuple[object, ...]
 ) -> None:
     before = stored.dump()
-    text = typed(stored.folder, "run", *options, "./script.py", "--model", "resnet", code=0)
+    text = typed(stored, "run", *options, "./script.py", "--model", "resnet", code=0)
     assert "mine is finished" in text
     assert stored.dump() == before
 
@@ -686,7 +667,7 @@ def test_without_a_database_there_is_nothing_and_none_is_made(
 
 def test_resume_of_what_is_finished_says_so(stored: Hbtrack) -> None:
     for words in (["resume"], ["resume", "--identity", "m*"]):
-        assert "finished" in typed(stored.folder, *words, code=0)
+        assert "finished" in typed(stored, *words, code=0)
 
 
 def test_the_command_that_is_suggested_can_be_typed(hbtrack: Hbtrack, script: Write) -> None:
