@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from hbtrack.database.filesystem import is_shared, kind_of
@@ -38,11 +38,14 @@ class Database:
         self._shared = is_shared(kind_of(path))
         # None: sqlite3 begins no transactions by itself.
         self.connection = sqlite3.connect(path, isolation_level=None)
-        self.wait_at_most(busy_seconds)
-        self.connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
-        _switch_to("DELETE" if self._shared else "WAL", self.connection, busy_seconds)
-        self.connection.execute("PRAGMA synchronous = FULL")
-        self.connection.execute("PRAGMA trusted_schema = OFF")
+        with ExitStack() as undo:  # a file that is damaged is not left open
+            undo.callback(self.close)
+            self.wait_at_most(busy_seconds)
+            self.connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
+            _switch_to("DELETE" if self._shared else "WAL", self.connection, busy_seconds)
+            self.connection.execute("PRAGMA synchronous = FULL")
+            self.connection.execute("PRAGMA trusted_schema = OFF")
+            undo.pop_all()
 
     def wait_at_most(self, seconds: float) -> None:
         """From now on so long for another writer."""

@@ -1032,3 +1032,11 @@ def test_a_file_whose_making_was_killed_is_empty_for_every_command(
     tear(tmp_path / "hbtrack.db")
     answer = ask(*words)
     assert answer.returncode == (0 if words in (SEARCH, ("db", "upgrade")) else 3), answer.stderr
+
+
+def test_a_file_that_is_no_database_is_not_left_open(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.db"
+    path.write_bytes(b"no database at all " * 100)
+    with pytest.raises(sqlite3.DatabaseError):  # whose traceback still knows the connection
+        Database(path)
+    assert path not in [file.resolve() for file in Path("/proc/self/fd").iterdir()]
