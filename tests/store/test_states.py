@@ -1,6 +1,7 @@
 """The states of an attempt: the store writes what their table allows, and nothing else."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -66,8 +67,10 @@ class Attempt:
 
 
 @pytest.fixture(scope="module")
-def attempt(tmp_path_factory: pytest.TempPathFactory) -> Attempt:
-    return Attempt(Folder(tmp_path_factory.mktemp("states")))
+def attempt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attempt]:
+    made = Attempt(Folder(tmp_path_factory.mktemp("states")))
+    yield made
+    made.driver.forget()
 
 
 def test_every_state_is_open_or_a_result_or_runs_again() -> None:
