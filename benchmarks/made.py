@@ -22,10 +22,10 @@ from hbtrack.core.derived import derive
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
-from hbtrack.core.records import Closed, Command, Facts, Limits, Resources, Sampled, Terms, Verdict
+from hbtrack.core.records import Command, Facts, Limits, Resources, Sampled, Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.upgrade import prepare_for_writing, writable
-from hbtrack.driver.interfaces import Edges, Observer, Running, StopRequest, Tolerances
+from hbtrack.driver.interfaces import Edges, Observer, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
 from hbtrack.store.catalogue import chosen_searches, create_search, load_search
 from hbtrack.store.ledger import Ledger
@@ -131,26 +131,8 @@ class Ids:
         return Sampled(pass_, tuple(ids), {one: params_of(one) for one in ids})  # type: ignore[misc]
 
 
-class Unwatched:
+class Unwatched(Observer):
     """An observer that looks away."""
-
-    def started(self, running: Running) -> None:
-        """Nothing is shown."""
-
-    def ended(self, running: Running, verdict: Verdict) -> None:
-        """Nothing is shown."""
-
-    def promoted(self, plan: Plan, closed: Closed) -> None:
-        """Nothing is shown."""
-
-    def progressed(self, plan: Plan, busy: int, workers: int) -> None:
-        """Nothing is shown."""
-
-    def event(self, name: str, **facts: object) -> None:
-        """Nothing is shown."""
-
-    def close(self) -> None:
-        """Nothing was open."""
 
 
 COMMAND = Command("/home/me/train.py", "0" * 64, ("--model", "made"), "python", "/home/me")

@@ -140,12 +140,15 @@ class Plan:
     def next(self) -> Decision:
         """What an idle worker should do now."""
         if self._ready:
-            place = self._ready[0]
-            rung = self.rungs[rung_of(place)]
-            return Start(place, rung.members[place.slot], rung.epochs)
+            return self.start_of(self._ready[0])
         if self.opened < self.passes:
             return OpenPass(self.opened + 1)
         return Wait() if self.running else Done()
+
+    def start_of(self, place: Place) -> Start:
+        """The decision to run the script for a place."""
+        rung = self.rungs[rung_of(place)]
+        return Start(place, rung.members[place.slot], rung.epochs)
 
     def only_one_left(self) -> bool:
         """Whether one place is all there is to run now: ready, nothing running, no pass to open."""

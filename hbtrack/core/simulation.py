@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hbtrack.core.decisions import OpenPass, Start
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import Loss, Place, rung_of
+from hbtrack.core.records import Loss, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ def simulate(
     """
     now, busy = 0.0, 0.0
     running: list[tuple[float, Place, Start]] = []
-    trained = _trained(plan)
+    trained = {config_id: epochs for config_id, epochs, _ in plan.recorded()}  # the last is most
     calls: list[Start] = []
     for place in sorted(plan.running):
-        start = _start_of(plan, place)
+        start = plan.start_of(place)
         seconds = (remaining or duration)(start, trained.get(start.config_id, 0))
         busy += seconds
         heapq.heappush(running, (seconds, place, start))
@@ -58,22 +58,6 @@ def simulate(
             plan.record(ended.config_id, ended.epochs, loss(ended.config_id, ended.epochs))
         else:
             return Simulation(now, busy / (now * workers) if now else 1.0, tuple(calls))
-
-
-def _trained(plan: Plan) -> dict[str, int]:
-    """The epochs that each config has come to so far: the largest budget of its settled places."""
-    trained: dict[str, int] = {}
-    for rung in plan.rungs.values():
-        for slot in rung.losses:
-            config_id = rung.members[slot]
-            trained[config_id] = max(rung.epochs, trained.get(config_id, 0))
-    return trained
-
-
-def _start_of(plan: Plan, place: Place) -> Start:
-    """The decision that a running place came from."""
-    rung = plan.rungs[rung_of(place)]
-    return Start(place, rung.members[place.slot], rung.epochs)
 
 
 def distinct_ids(pass_: int, configs: int) -> Iterable[str]:

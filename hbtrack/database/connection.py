@@ -42,7 +42,7 @@ class Database:
             undo.callback(self.close)
             self.wait_at_most(busy_seconds)
             self.connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
-            _switch_to("DELETE" if self._shared else "WAL", self.connection, busy_seconds)
+            self._patiently(f"PRAGMA journal_mode = {'DELETE' if self._shared else 'WAL'}")
             self.connection.execute("PRAGMA synchronous = FULL")
             self.connection.execute("PRAGMA trusted_schema = OFF")
             undo.pop_all()
@@ -79,14 +79,22 @@ class Database:
     def begin(self) -> None:
         """Become the only writer, as patiently as was said."""
         self._look()
+        self._patiently("BEGIN IMMEDIATE")
+
+    def _patiently(self, statement: str) -> None:
+        """Run it as soon as no other process writes.
+
+        SQLite does not wait by itself before the file is in WAL mode.
+        """
         deadline = time.monotonic() + self._busy_seconds
         while True:
             try:
-                self.connection.execute("BEGIN IMMEDIATE")
+                self.connection.execute(statement)
                 return
             except sqlite3.OperationalError as error:
                 if not _is_busy(error) or time.monotonic() > deadline:
                     raise
+                time.sleep(0.01)
 
     def close(self) -> None:
         """Nothing is written any more."""
@@ -113,19 +121,6 @@ class Database:
                     f"{self.path}.d: put the file back and type `hbtrack resume`.",
                     see="file-replaced",
                 )
-
-
-def _switch_to(mode: str, connection: sqlite3.Connection, patience: float) -> None:
-    """SQLite does not wait by itself when another process writes before the file is in WAL mode."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            connection.execute(f"PRAGMA journal_mode = {mode}")
-            return
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
