@@ -16,24 +16,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from sqlite3 import Connection
 
-from hbtrack.core.derived import derive
 from hbtrack.core.gpu import Gpu
-from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
-from hbtrack.core.records import Command, Facts, Limits, Resources, Sampled, Terms
+from hbtrack.core.records import Resources, Sampled, Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.upgrade import prepare_for_writing, writable
 from hbtrack.driver.interfaces import Edges, Observer, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
-from hbtrack.store.catalogue import chosen_searches, create_search, load_search
+from hbtrack.store.catalogue import chosen_searches, load_search
 from hbtrack.store.ledger import Ledger
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # where the machine is made up
 
 import made_up
 from in_process import InProcess
+from made_search import create, own
 
 BEGIN = 1.79e9
 _ID = r"lr:(.+)\.width:(\d+)\.optimiser:(\w+)\.n:.*"
@@ -135,40 +133,9 @@ class Unwatched(Observer):
     """An observer that looks away."""
 
 
-COMMAND = Command("/home/me/train.py", "0" * 64, ("--model", "made"), "python", "/home/me")
-
-
-def create(
-    connection: Connection, identity: str, terms: Terms, workers: int, now: float = BEGIN
-) -> int:
-    """Write a search of which nothing has started; its private key."""
-    schedule = schedule_of(terms)
-    return create_search(
-        connection,
-        identity,
-        terms=terms,
-        command=COMMAND,
-        resources=Resources(workers=workers, gpus="all"),
-        limits=Limits(),
-        derived=derive(Plan(schedule, terms.passes), {}),
-        now=now,
-    )
-
-
-def own(ledger: Ledger, workers: int) -> Facts:
-    """Become the driver of a search; its facts."""
-    return ledger.own(
-        None,
-        host="made-up",
-        pid=1,
-        command=COMMAND,
-        resources=Resources(workers=workers, gpus="all"),
-        limits=Limits(),
-        workers=workers,
-        isolated=False,
-        command_text=("python /home/me/train.py", " --model made"),
-        now=BEGIN,
-    )
+def resources_of(workers: int) -> Resources:
+    """So many workers, each with its GPU."""
+    return Resources(workers=workers, gpus="all")
 
 
 def make(
@@ -189,15 +156,15 @@ def make(
     """
     prepare_for_writing(path)
     terms = Terms(max_epochs, "3", 0, passes, 100.0)
-    schedule = schedule_of(terms)
+    schedule, resources = schedule_of(terms), resources_of(workers)
     machine = Machine(fail)
     with writable(path, print, busy_seconds=60) as database:
         with database.transaction() as connection:
             if load_search(connection, identity) is None:
-                create(connection, identity, terms, workers)
+                create(connection, terms, identity=identity, resources=resources, now=BEGIN)
             (search,) = chosen_searches(connection, identity)
         ledger = Ledger(database, search.pk)
-        facts = own(ledger, workers)
+        facts = own(ledger, resources=resources, now=BEGIN)
         adopted = made_up.open_slots(search.token, facts)
         edges = Edges(
             InProcess(machine, workers, adopted, dying(stop_after, before)),

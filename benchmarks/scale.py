@@ -26,7 +26,7 @@ from typing import Any
 
 from comparison.machine import describe
 from comparison.selection import Row
-from made import BEGIN, Unwatched, create, make, own
+from made import BEGIN, Unwatched, create, make, own, resources_of
 from reading import best_of, cost_of_commands, cost_of_views
 
 from hbtrack.core.plan import Plan
@@ -112,7 +112,7 @@ def take_over(path: Path) -> None:
                 return sampled_so_far(connection.execute, search.pk)
 
         step("the config_ids, which the sampler avoids", known)
-        facts = step("the facts", lambda: own(ledger, 8))
+        facts = step("the facts", lambda: own(ledger, resources=resources_of(8), now=BEGIN))
         terms = search.terms
         plan = step("the plan", lambda: rebuild(schedule_of(terms), terms.passes, facts))
         step("the next decision", plan.next)
@@ -138,7 +138,13 @@ def make_many(path: Path, searches: int) -> None:
         database.transaction() as connection,
     ):
         made = [
-            create(connection, f"model:made-{number}", terms, 8, BEGIN + number)
+            create(
+                connection,
+                terms,
+                identity=f"model:made-{number}",
+                resources=resources_of(8),
+                now=BEGIN + number,
+            )
             for number in range(searches)
         ]
     for search_pk in made:

@@ -38,7 +38,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def sha256_of(script: str) -> str:
+def sha256_of(script: str | Path) -> str:
     """The hash of a script's text. Raises UsageError when it cannot be read."""
     try:
         return hashlib.sha256(Path(script).read_bytes()).hexdigest()

@@ -1,7 +1,8 @@
 """Databases of every released schema are upgraded in mid-search and go on to the same end.
 
-Beside each NNNN.db lies NNNN.py, the script that it was made with, and NNNN.json, what an
-undisturbed search of that script comes to. A new one is made in a folder that is then removed:
+Beside each NNNN.db lies NNNN.json, what an undisturbed search comes to; its script, which it knows
+by its hash, is that of the first release that was stored with it. A new one is made in a folder
+that is then removed:
 
     hbtrack run --max-epochs 9 --passes 2 --workers 2 NNNN.py --space 20 ...   # Ctrl-C half-way
     hbtrack db backup NNNN.db
@@ -23,6 +24,7 @@ from conftest import REFUSAL, ROOT, Hbtrack
 
 from hbtrack.database.revision import REVISION
 from hbtrack.database.upgrade import prepare_for_writing
+from hbtrack.script.command import sha256_of
 
 DATABASES = sorted((ROOT / "tests" / "databases").glob("*.db"))
 RELEASED = [file.stem for file in DATABASES]
@@ -54,9 +56,10 @@ def stored(hbtrack: Hbtrack) -> Callable[[str], list[object]]:
     def place(release: str) -> list[object]:
         source = next(file for file in DATABASES if file.stem == release)
         shutil.copyfile(source, hbtrack.database)
-        script = shutil.copy(source.with_suffix(".py"), hbtrack.folder / "moved.py")
-        [[args]] = hbtrack.rows("SELECT script_args FROM search")
-        return ["run", script, *json.loads(str(args))]
+        [[sha256, args]] = hbtrack.rows("SELECT script_sha256, script_args FROM search")
+        script = next(file for file in source.parent.glob("*.py") if sha256_of(file) == sha256)
+        moved = shutil.copy(script, hbtrack.folder / "moved.py")
+        return ["run", moved, *json.loads(str(args))]
 
     return place
 

@@ -1,6 +1,5 @@
 """The loop on a real database, with a simulated machine below it: killed, stopped, superseded."""
 
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,23 +8,18 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 from in_process import InProcess
+from made_search import Row, create, dump, everything, own, query
 from made_up import Killed, Machine, Process, open_slots
 
-from hbtrack.core.derived import derive
 from hbtrack.core.execution import Seen
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import (
-    Closed,
-    Command,
-    Facts,
     Limits,
-    Resources,
     Sampled,
     SearchStatus,
     Terms,
@@ -36,26 +30,12 @@ from hbtrack.core.times import iso
 from hbtrack.database.backup import copy_database
 from hbtrack.database.connection import Database
 from hbtrack.database.upgrade import prepare_for_writing
-from hbtrack.driver.interfaces import Edges, Running, StopRequest, Tolerances
+from hbtrack.driver.interfaces import Edges, Observer, Running, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
 from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable
 from hbtrack.searches.verify import check_database
-from hbtrack.store.catalogue import create_search, load_searches
+from hbtrack.store.catalogue import load_searches
 from hbtrack.store.ledger import Ledger
-
-Row = tuple[Any, ...]
-
-COMMAND = Command("/s.py", "0" * 64, (), "python", "/")
-RESOURCES = Resources(None, "none", multi_gpu="never")
-
-DUMP = {
-    "results": "pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused",
-    "rungs": "pass, bracket, rung, configs_entered, done, failed, promoted, best_loss, cutoff_loss",
-    "brackets": "pass, bracket, status, evaluations_planned, evaluations_done, best_loss",
-    "searches": "status, evaluations_planned, evaluations_done, evaluations_failed, epochs_planned,"
-    " epochs_done, best_loss, best_config_id, best_epochs",
-    "leaderboard": "rank, config_id, loss, epochs, epochs_reached, bracket",
-}
 
 
 class LateIds:
@@ -81,7 +61,7 @@ class LateIds:
         return Sampled(pass_, tuple(ids), {new: {} for new in ids if new not in used()})
 
 
-class Silent:
+class Silent(Observer):
     """An observer that only remembers."""
 
     def __init__(self) -> None:
@@ -93,17 +73,8 @@ class Silent:
     def ended(self, running: Running, verdict: Verdict) -> None:
         self.events.append(f"{verdict.status} {running.config_id}")
 
-    def promoted(self, plan: Plan, closed: Closed) -> None:
-        pass
-
-    def progressed(self, plan: Plan, busy: int, workers: int) -> None:
-        pass
-
     def event(self, name: str, **facts: object) -> None:
         self.events.append(f"{name} {facts}")
-
-    def close(self) -> None:
-        pass
 
 
 # --- a search ------------------------------------------------------------------------------------
@@ -151,16 +122,7 @@ class Stage:
         terms = Terms(self.shape.max_epochs, "3", 0, self.shape.passes, 100.0)
         database = Database(self.path)
         with database.transaction() as connection:
-            create_search(
-                connection,
-                "model:x",
-                terms=terms,
-                command=COMMAND,
-                resources=RESOURCES,
-                limits=self.limits,
-                derived=derive(Plan(self.schedule, self.shape.passes), {}),
-                now=self.machine.now,
-            )
+            create(connection, terms, limits=self.limits, now=self.machine.now)
         database.close()
 
     def drive(
@@ -177,7 +139,7 @@ class Stage:
             with database.transaction() as connection:
                 search = load_searches(connection)[0]
             ledger = Ledger(database, search.pk)
-            facts = self.own(ledger)
+            facts = own(ledger, now=self.machine.now)
             adopted = open_slots(search.token, facts)
             self.adopted = len(adopted.keys() & self.machine.alive.keys())
             self.executor = InProcess(self.machine, workers, adopted, before)
@@ -198,33 +160,16 @@ class Stage:
             database.close()
             assert check_database(str(self.path), None) == []
 
-    def own(self, ledger: Ledger) -> Facts:
-        return ledger.own(
-            None,
-            host="here",
-            pid=1,
-            command=COMMAND,
-            resources=RESOURCES,
-            limits=Limits(),
-            workers=1,
-            isolated=False,
-            command_text=("python /s.py", ""),
-            now=self.machine.now,
-        )
+    def take_over(self) -> None:
+        """Another driver comes, and does nothing."""
+        with closing(Database(self.path)) as database:
+            own(Ledger(database, 1), now=self.machine.now)
 
     def rows(self, sql: str, *values: object) -> list[Row]:
-        with closing(sqlite3.connect(self.path)) as connection:
-            return connection.execute(sql, values).fetchall()
-
-    def everything(self) -> list[str]:
-        with closing(sqlite3.connect(self.path)) as connection:
-            return list(connection.iterdump())
+        return query(self.path, sql, *values)
 
     def dump(self) -> dict[str, list[Row]]:
-        """All that must not depend on workers, order or kills."""
-        return {
-            view: sorted(self.rows(f"SELECT {what} FROM {view}")) for view, what in DUMP.items()
-        }
+        return dump(self.path)
 
     def attempts(self, config_id: str, epochs: int) -> list[object]:
         sql = "SELECT status FROM attempts WHERE config_id = ? AND epochs = ? ORDER BY attempt"
@@ -415,26 +360,18 @@ def test_fault_67_a_superseded_driver_writes_nothing(
     left: list[list[str]] = []
 
     def take_over() -> None:
-        database = Database(search.path)
-        search.own(Ledger(database, 1))
-        database.close()
-        left.append(search.everything())
+        search.take_over()
+        left.append(everything(search.path))
 
     with pytest.raises(Superseded, match="taken this search over"):
         search.drive(before=nth(number, call, take_over))
-    assert search.everything() == left[0]
+    assert everything(search.path) == left[0]
 
 
 def test_what_a_superseded_driver_had_started_is_adopted(stage: MakeStage, golden: Golden) -> None:
     search = stage()
-
-    def take_over() -> None:
-        database = Database(search.path)
-        search.own(Ledger(database, 1))
-        database.close()
-
     with pytest.raises(Superseded):
-        search.drive(4, before=nth(6, "wait", take_over))
+        search.drive(4, before=nth(6, "wait", search.take_over))
     assert search.drive(4) is SearchStatus.FINISHED
     assert search.adopted > 0
     assert search.dump() == golden(search.shape)

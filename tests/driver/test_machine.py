@@ -24,18 +24,16 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from made_search import Row, create, dump, everything, own
 from made_up import Killed, Machine
-from test_driver import COMMAND, DUMP, RESOURCES, Row
 from test_plan import Case, known_state, one_after_another
 
 from hbtrack.core.decisions import Done, OpenPass, Start, Wait
-from hbtrack.core.derived import derive
 from hbtrack.core.execution import Output, Record
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import (
     AttemptStatus,
-    Limits,
     Place,
     Sampled,
     Terms,
@@ -49,7 +47,6 @@ from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.driver.recorder import Recorder
 from hbtrack.errors import Superseded
 from hbtrack.searches.verify import check_database
-from hbtrack.store.catalogue import create_search
 from hbtrack.store.facts import load_facts
 from hbtrack.store.ledger import Ledger
 
@@ -110,16 +107,6 @@ def some(options: Sequence[T], first: int, number: int) -> list[T]:
     """So many of them, from the first-th on, in a circle."""
     turned = first % len(options) if options else 0
     return [*options[turned:], *options[:turned]][:number]
-
-
-def query(path: Path, sql: str) -> list[Row]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(sql).fetchall()
-
-
-def everything(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
-        return list(connection.iterdump())
 
 
 @dataclass
@@ -196,18 +183,7 @@ class Driver:
     def take_over(self) -> None:
         """Own the search; adopt, or settle, what an earlier driver started."""
         with self.all_or_nothing():
-            facts = self.ledger.own(
-                None,
-                host="here",
-                pid=1,
-                command=COMMAND,
-                resources=RESOURCES,
-                limits=Limits(),
-                workers=1,
-                isolated=False,
-                command_text=("python /s.py", ""),
-                now=self.world.tick(),
-            )
+            facts = own(self.ledger, now=self.world.tick())
         self.owns = True
         self.plan = rebuild(self.world.case.schedule, self.world.case.passes, facts)
         for found in facts.open_attempts:
@@ -309,11 +285,6 @@ class Driver:
         self.database.close()
 
 
-def dump(path: Path) -> dict[str, list[Row]]:
-    """All that must not depend on workers, order or kills."""
-    return {view: sorted(query(path, f"SELECT {what} FROM {view}")) for view, what in DUMP.items()}
-
-
 def by_the_rules(case: Case) -> dict[str, list[Row]]:
     """What the views must say of the finished search, from one evaluation after another."""
     selection = one_after_another(case)
@@ -364,18 +335,10 @@ class Folder:
         path = self.path / str(next(self.numbers)) / "hbtrack.db"
         path.parent.mkdir()
         shutil.copyfile(self.empty, path)
+        terms = Terms(case.max_epochs, str(case.eta), 0, case.passes, FAILURE_LOSS)
         database = Database(path)
         with database.transaction() as connection:
-            made = create_search(
-                connection,
-                "model:x",
-                terms=Terms(case.max_epochs, str(case.eta), 0, case.passes, FAILURE_LOSS),
-                command=COMMAND,
-                resources=RESOURCES,
-                limits=Limits(),
-                derived=derive(Plan(case.schedule, case.passes), {}),
-                now=0.0,
-            )
+            made = create(connection, terms, now=0.0)
         database.close()
         assert made == SEARCH
         return path

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from test_machine import Driver, Folder, World, query
+from made_search import query
+from test_machine import Driver, Folder, World
 from test_plan import Case
 
 from hbtrack.core.attempt_states import FAILURES, NEXT, OPEN, RESULTS, RETRIED, RUN_AGAIN, State

@@ -1,0 +1,83 @@
+"""A search for the made-up machine, in the real store; for tests and benchmarks."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any
+
+from hbtrack.core.derived import derive
+from hbtrack.core.plan import Plan
+from hbtrack.core.records import Command, Facts, Limits, Resources, Terms
+from hbtrack.core.schedule import schedule_of
+from hbtrack.store.catalogue import create_search
+from hbtrack.store.ledger import Ledger
+
+Row = tuple[Any, ...]
+
+COMMAND = Command("/home/me/train.py", "0" * 64, ("--model", "made"), "python", "/home/me")
+RESOURCES = Resources(None, "none", multi_gpu="never")
+
+DUMP = {
+    "results": "pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, reused",
+    "rungs": "pass, bracket, rung, configs_entered, done, failed, promoted, best_loss, cutoff_loss",
+    "brackets": "pass, bracket, status, evaluations_planned, evaluations_done, best_loss",
+    "searches": "status, evaluations_planned, evaluations_done, evaluations_failed, epochs_planned,"
+    " epochs_done, best_loss, best_config_id, best_epochs",
+    "leaderboard": "rank, config_id, loss, epochs, epochs_reached, bracket",
+}
+
+
+def create(
+    connection: Connection,
+    terms: Terms,
+    *,
+    now: float,
+    identity: str = "model:made",
+    resources: Resources = RESOURCES,
+    limits: Limits = Limits(),  # noqa: B008
+) -> int:
+    """Write a search of which nothing has started; its private key."""
+    return create_search(
+        connection,
+        identity,
+        terms=terms,
+        command=COMMAND,
+        resources=resources,
+        limits=limits,
+        derived=derive(Plan(schedule_of(terms), terms.passes), {}),
+        now=now,
+    )
+
+
+def own(ledger: Ledger, *, now: float, resources: Resources = RESOURCES) -> Facts:
+    """Become the driver of a search; its facts."""
+    return ledger.own(
+        None,
+        host="made-up",
+        pid=1,
+        command=COMMAND,
+        resources=resources,
+        limits=Limits(),
+        workers=resources.workers or 1,
+        isolated=False,
+        command_text=("python /home/me/train.py", " --model made"),
+        now=now,
+    )
+
+
+def query(path: Path, sql: str, *values: object) -> list[Row]:
+    """The rows of a query."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def everything(path: Path) -> list[str]:
+    """All that a file says."""
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def dump(path: Path) -> dict[str, list[Row]]:
+    """All that must not depend on workers, order or kills."""
+    return {view: sorted(query(path, f"SELECT {what} FROM {view}")) for view, what in DUMP.items()}
