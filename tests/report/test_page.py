@@ -550,10 +550,10 @@ def test_parameters_stand_in_the_order_in_which_the_id_has_them(facts: PageFacts
 def test_the_commands_of_the_page_work_in_any_folder(
     searched: Hbtrack, facts: PageFacts, tmp_path: Path
 ) -> None:
-    def typed(command: commands.Command) -> str:
+    def typed(command: str) -> str:
         environment = searched.environment()
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-        shell = ["sh", "-c", command.text]
+        shell = ["sh", "-c", command]
         result = subprocess.run(
             shell, cwd=tmp_path, env=environment, capture_output=True, text=True
         )
@@ -565,7 +565,7 @@ def test_the_commands_of_the_page_work_in_any_folder(
     assert best.command
     assert typed(best.command).split()[-1] == repr(facts.search["best_loss"])
     assert "evaluations failed" in typed(commands.hbtrack(facts, "errors"))
-    assert commands.again(facts).text.startswith(f"cd {searched.folder} && hbtrack run ")
+    assert commands.again(facts).startswith(f"cd {searched.folder} && hbtrack run ")
 
 
 @pytest.fixture(scope="module", params=["model:vgg", "model:none", IDENTITY])

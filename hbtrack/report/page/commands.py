@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from dataclasses import dataclass
 
 from hbtrack.report.page.facts import PageFacts
 from hbtrack.report.page.svg.scales import number
@@ -16,26 +15,13 @@ SELECT script_sha256, min(started_at) AS first_at, max(started_at) AS last_at,
 FROM attempts WHERE run_identity = :identity GROUP BY script_sha256 ORDER BY first_at"""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What can be typed. One with characters that cannot be seen is shown, but not to be copied."""
-
-    text: str
-    plain: bool
-
-
-def command(text: str) -> Command:
-    """The command as it can be shown."""
-    return Command(printable(text), plain=printable(text) == text)
-
-
-def hbtrack(facts: PageFacts, *words: str) -> Command:
+def hbtrack(facts: PageFacts, *words: str) -> str:
     """A command of hbtrack for this search, whatever folder it is typed in."""
     options = [*option("--identity", facts.identity), *option("--db", facts.database)]
-    return command(shlex.join(["hbtrack", *words, *options]))
+    return shlex.join(["hbtrack", *words, *options])
 
 
-def go_on(facts: PageFacts) -> Command | None:
+def go_on(facts: PageFacts) -> str | None:
     """What to type where the search could go on and no hbtrack works on it."""
     over = facts.state in ("running", "finished")
     return None if over else hbtrack(facts, "resume")
@@ -62,7 +48,7 @@ def reproduce(facts: PageFacts) -> list[tuple[str, str]]:
     ]
 
 
-def again(facts: PageFacts) -> Command:
+def again(facts: PageFacts) -> str:
     """The command that runs the same search, in a database of its own."""
     search = facts.search
     words = ["hbtrack", "run", "--db", "again.db", "--max-epochs", str(search["max_epochs"])]
@@ -73,4 +59,4 @@ def again(facts: PageFacts) -> Command:
     args = json.loads(search["script_args"])
     # Words of the script's that hbtrack would take for its own stand after a --.
     words += [search["script"], *(["--", *args] if args else [])]
-    return command(in_folder(facts.cwd, shlex.join(words)))
+    return in_folder(facts.cwd, shlex.join(words))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from hbtrack.report.page.commands import Command, command
 from hbtrack.report.page.facts import CAUSES, PageFacts
 from hbtrack.report.page.section import Table, make_table
 from hbtrack.report.page.svg.scales import number
@@ -98,7 +97,7 @@ class Best:
     config_id: str
     sentence: str
     params: tuple[tuple[str, object], ...]
-    command: Command | None
+    command: str | None
 
 
 def best(facts: PageFacts) -> Best | None:
@@ -115,7 +114,7 @@ def best(facts: PageFacts) -> Best | None:
         sentence += " " + _runner_up(facts)
     named = tuple((name, params[name]) for name in facts.names if name in params)
     last = facts.best_attempt
-    again = command(in_folder(facts.cwd, last["command"])) if last else None
+    again = in_folder(facts.cwd, last["command"]) if last else None
     return Best(printable(config_id), sentence, named, again)
 
 

@@ -24,6 +24,7 @@ from hbtrack.report.page.section import Section
 from hbtrack.report.page.svg.drawing import coordinate
 from hbtrack.report.page.wording import moment, short
 from hbtrack.report.snapshot import RUNNING, SEARCH
+from hbtrack.text import printable
 from hbtrack.version import __version__
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": _cell, "xy": coordinate, "shown": gather.shown}
+    environment.filters |= {"cell": _cell, "xy": coordinate}
+    environment.filters |= {"shown": gather.shown, "visible": printable}
     return environment
 
 
