@@ -1,9 +1,8 @@
 """Put a page into a file: whole or not at all, private, and never over something else."""
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hbtrack.errors import HbtrackError, UsageError
 
@@ -48,12 +47,8 @@ def _refuse_other(path: Path) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(partial).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(partial).unlink()
-        raise
+    with TemporaryDirectory(prefix=".hbtrack-page-", dir=path.parent) as folder:
+        partial = Path(folder, "page")
+        partial.touch(mode=0o600)
+        partial.write_bytes(content)
+        partial.replace(path)
