@@ -187,10 +187,7 @@ def _table(report: Report, args: argparse.Namespace) -> list[str]:
 
 
 def _for_the_eye(line: Row) -> Row:
-    rounded = {
-        name: tables.rounded(value) if isinstance(value, float) else value
-        for name, value in line.items()
-    }
+    rounded = {name: tables.rounded(value) for name, value in line.items()}
     return {**rounded, "seconds": round(line["seconds"], 1)}
 
 

@@ -153,7 +153,7 @@ def fitted(rows: Sequence[Row], form: str, columns: Sequence[str]) -> str:
     text = table(rows, form, columns)
     if form != "simple" or _fits(text):
         return text
-    short = [{column: _short(row[column]) for column in columns} for row in rows]
+    short = [{column: rounded(row[column]) for column in columns} for row in rows]
     text = table(short, form, columns)
     return text if _fits(text) else _records(rows, columns)
 
@@ -161,10 +161,6 @@ def fitted(rows: Sequence[Row], form: str, columns: Sequence[str]) -> str:
 def _fits(text: str) -> bool:
     width = terminal_width()
     return width is None or all(width_of(line) <= width for line in text.split("\n"))
-
-
-def _short(cell: object) -> object:
-    return rounded(cell) if isinstance(cell, float) else cell
 
 
 def _records(rows: Sequence[Row], columns: Sequence[str]) -> str:
@@ -180,9 +176,9 @@ def _records(rows: Sequence[Row], columns: Sequence[str]) -> str:
     return "\n".join(parts)
 
 
-def rounded(value: float | None) -> float | None:
-    """A loss for the eye; csv, tsv and json have all its digits."""
-    return None if value is None else float(f"{value:.6g}")
+def rounded(cell: object) -> object:
+    """A float for the eye, and all else as it is; csv, tsv and json have all its digits."""
+    return float(f"{cell:.6g}") if isinstance(cell, float) else cell
 
 
 def write(text: str, end: str = "\n") -> None:
