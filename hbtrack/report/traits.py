@@ -65,16 +65,16 @@ def in_common(configs: Sequence[Params], others: Sequence[Params], most: int = 3
     names = list(dict.fromkeys(name for config in configs for name in config))
     found = []
     for name in names:
-        traits = [trait for trait in _traits(name, configs, others) if _tells(trait, others)]
+        traits = [trait for trait in _traits(name, configs, others) if _tells(trait)]
         if traits:
             best = min(traits, key=lambda trait: trait.chance(len(others)))
             found.append((best.chance(len(others)) * len(names), best.others, str(best)))
     return [text for chance, _, text in sorted(found) if chance < CHANCE][:most]
 
 
-def _tells(trait: Trait, others: Sequence[Params]) -> bool:
+def _tells(trait: Trait) -> bool:
     """Whether nearly all have the trait; of a few, one may lack it only from ten on."""
-    return trait.count >= SHARE * trait.of and trait.others <= OTHERS and bool(others)
+    return trait.count >= SHARE * trait.of and trait.others <= OTHERS
 
 
 def _traits(name: str, configs: Sequence[Params], others: Sequence[Params]) -> Iterator[Trait]:

@@ -306,7 +306,7 @@ def test_a_parameter_sampled_evenly_is_not_drawn_in_logs() -> None:
 
 def test_a_far_outlier_does_not_flatten_the_others() -> None:
     found = extent([-1.0 - i / 100 for i in range(40)] + [1e9])
-    assert (found.high, found.beyond) == (-1.0, 1)
+    assert found.high == -1.0
 
 
 def test_numbers_and_times_are_short() -> None:

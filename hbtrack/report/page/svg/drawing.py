@@ -119,17 +119,14 @@ def line(points: Iterable[Point]) -> str:
 
 def steps(points: Sequence[Point], end: float) -> str:
     """Level from each point until the next, the last one until `end`."""
-    parts = [f"M{coordinate(points[0][0])} {coordinate(points[0][1])}"]
+    parts = [line(points[:1])]
     parts += [f"H{coordinate(x)}V{coordinate(y)}" for x, y in points[1:]]
     return "".join([*parts, f"H{coordinate(end)}"])
 
 
 def flowing(points: Sequence[Point]) -> str:
     """A smooth line that leaves and reaches every point level."""
-    parts = [f"M{coordinate(points[0][0])} {coordinate(points[0][1])}"]
-    for (x, y), (to_x, to_y) in pairwise(points):
-        parts.append(_bend(x, y, to_x, to_y))
-    return "".join(parts)
+    return line(points[:1]) + "".join(_bend(*here, *there) for here, there in pairwise(points))
 
 
 def _bend(x: float, y: float, to_x: float, to_y: float) -> str:
@@ -157,9 +154,8 @@ def area(upper: Sequence[Point], lower: Sequence[Point]) -> str:
 
 def cross(x: float, y: float, size: float) -> str:
     """An x, as wide as twice the size."""
-    left, right = coordinate(x - size), coordinate(x + size)
-    top, bottom = coordinate(y - size), coordinate(y + size)
-    return f"M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}"
+    left, right, top, bottom = x - size, x + size, y - size, y + size
+    return line([(left, top), (right, bottom)]) + line([(left, bottom), (right, top)])
 
 
 def star(x: float, y: float, size: float) -> str:

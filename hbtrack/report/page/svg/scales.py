@@ -73,12 +73,11 @@ def log_ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What part of some values is worth drawing, and how; `beyond` of them lie outside."""
+    """What part of some values is worth drawing, and how."""
 
     low: float
     high: float
     log: bool
-    beyond: int = 0
 
     def scale(self, start: float, end: float) -> Scale:
         """The scale that draws it from start to end, with a little room at both ends."""
@@ -101,11 +100,9 @@ def extent(values: Iterable[float], *, evenly: bool = False) -> Extent:
     far_apart = low > TINY and high >= DECADES * low
     if far_apart and (not evenly or _more_even_in_logs(ordered)):
         return Extent(low, high, log=True)
-    if len(ordered) < FEW:
-        return Extent(low, high, log=False)
-    low, high = _without_outliers(ordered)
-    beyond = sum(not low <= value <= high for value in ordered)
-    return Extent(low, high, log=False, beyond=beyond)
+    if len(ordered) >= FEW:
+        low, high = _without_outliers(ordered)
+    return Extent(low, high, log=False)
 
 
 def _more_even_in_logs(ordered: Sequence[float]) -> bool:
