@@ -183,7 +183,7 @@ def _line(overview: Overview) -> str:
         epochs=overview.epochs,
         evaluations=overview.evaluations,
         failed=overview.failed,
-        busy=f"{overview.busy}/{len(overview.workers)}",
+        busy=overview.busy,
         left=shown(overview.left),
         **more,
     )

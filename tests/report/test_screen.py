@@ -22,13 +22,7 @@ from hbtrack.core.plan import Plan
 from hbtrack.core.records import Limits, Place
 from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.report.live.canvas import Canvas
-from hbtrack.report.live.overview import (
-    BracketProgress,
-    Overview,
-    RungProgress,
-    Worker,
-    read_overview,
-)
+from hbtrack.report.live.overview import BracketProgress, Overview, RungProgress, read_overview
 from hbtrack.report.live.picture import draw, draw_several
 from hbtrack.report.snapshot import Attempt
 from hbtrack.text import budget
@@ -472,7 +466,8 @@ def overview(passes: int = 1, workers: int = 2, causes: int = 2, name: str = "to
             for n, status in enumerate(statuses)
         ],
         bracket_counts={"running": min(passes, 10), "waiting": 4 * passes - min(passes, 10)},
-        workers=[*(Worker(number, attempt, (3, 1)) for number in range(workers)), Worker(workers)],
+        attempts=[(attempt, (3, 1))] * workers,
+        workers=workers + 1,
         best_params={f"p{n}": "\u8a9e" * 30 for n in range(20)},
         causes=[cause] * (causes + 3),
     )

@@ -16,7 +16,7 @@ from hbtrack.report.snapshot import (
     read_search,
     tuples,
 )
-from hbtrack.store.reading import Row, rows
+from hbtrack.store.reading import Row
 
 if TYPE_CHECKING:
     from hbtrack.core.estimate import Range
@@ -40,9 +40,13 @@ FROM rungs WHERE run_identity = :identity AND pass BETWEEN :first AND :last ORDE
 
 _PLACE = """
 SELECT bracket, rung FROM results
-WHERE run_identity = ? AND config_id = ? AND epochs = ? AND status = 'running' AND reused = 0"""
+WHERE run_identity = :identity AND config_id = :config_id AND epochs = :epochs
+    AND status = 'running' AND reused = 0"""
 
-_WORKERS = "SELECT workers FROM drivers WHERE run_identity = ? ORDER BY driver DESC LIMIT 1"
+_WORKERS = "SELECT workers FROM drivers WHERE run_identity = :identity ORDER BY driver DESC LIMIT 1"
+
+Place = tuple[int, int]
+"""A bracket and a rung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,6 @@ class BracketProgress:
     rungs: Sequence[RungProgress]
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A worker of the latest driver; idle without an attempt."""
-
-    number: int
-    attempt: Attempt | None = None
-    place: tuple[int, int] | None = None  # bracket and rung of the attempt, where that is known
-
-
 @dataclass(frozen=True)
 class Overview(Snapshot):
     """What a search is doing, at `now`."""
@@ -89,14 +84,15 @@ class Overview(Snapshot):
     now: float  # Unix time
     brackets: Sequence[BracketProgress]  # in canonical order; at most MOST_BRACKETS
     bracket_counts: Mapping[str, int]  # of all brackets, by status
-    workers: Sequence[Worker]
+    attempts: Sequence[tuple[Attempt, Place | None]]  # those that run; where, if that is known
+    workers: int  # of the driver, idle ones too
     best_params: Row
     causes: Sequence[Row]  # of failures, as failure_counts gives them
 
     @property
-    def busy(self) -> int:
-        """Workers that have something to do."""
-        return sum(worker.attempt is not None for worker in self.workers)
+    def busy(self) -> str:
+        """Workers that have something to do, of all: 3/4."""
+        return f"{len(self.attempts)}/{self.workers}"
 
 
 def read_overview(
@@ -126,7 +122,8 @@ def read_overview(
             now,
             _brackets(connection, identity),
             dict(tuples(connection, _COUNTS, identity=identity)),
-            _workers(connection, identity, attempts, state),
+            [(one, _place(connection, identity, one)) for one in attempts],
+            _workers(connection, identity, len(attempts), state),
             named_params(connection, identity, search["best_config_id"]),
             earlier.causes if earlier and known else failure_counts(connection, identity),
         )
@@ -156,19 +153,14 @@ def _brackets(connection: sqlite3.Connection, identity: str) -> list[BracketProg
     ]
 
 
-def _workers(
-    connection: sqlite3.Connection, identity: str, attempts: Sequence[Attempt], state: str | None
-) -> list[Worker]:
-    """Those that run something; of a driver that runs, also its idle ones."""
-    found = [Worker(one.worker, one, _place(connection, identity, one)) for one in attempts]
-    if state == "running":
-        count = next((row["workers"] for row in rows(connection, _WORKERS, [identity])), None) or 0
-        taken = {worker.number for worker in found}
-        free = [Worker(number) for number in range(count) if number not in taken]
-        found += free[: max(0, count - len(attempts))]
-    return sorted(found, key=lambda worker: worker.number)
+def _place(connection: sqlite3.Connection, identity: str, one: Attempt) -> Place | None:
+    values = {"identity": identity, "config_id": one.config_id, "epochs": one.epochs}
+    return next(tuples(connection, _PLACE, **values), None)
 
 
-def _place(connection: sqlite3.Connection, identity: str, one: Attempt) -> tuple[int, int] | None:
-    found = rows(connection, _PLACE, [identity, one.config_id, one.epochs])
-    return (found[0]["bracket"], found[0]["rung"]) if found else None
+def _workers(connection: sqlite3.Connection, identity: str, busy: int, state: str | None) -> int:
+    """How many there are: of a driver that does not run, those that run something."""
+    if state != "running":
+        return busy
+    (count,) = next(tuples(connection, _WORKERS, identity=identity), (0,))
+    return max(busy, count or 0)

@@ -107,7 +107,7 @@ def _time_left(overview: Overview) -> list[Text]:
 def _busy(overview: Overview) -> list[Text]:
     if not overview.workers:
         return []
-    return [Text(f"{overview.busy}/{len(overview.workers)} workers busy")]
+    return [Text(f"{overview.busy} workers busy")]
 
 
 def _share(overview: Overview) -> float:
@@ -278,10 +278,9 @@ def _fronts(
 
 def _workers(overview: Overview, canvas: Canvas) -> list[Text]:
     """One line for each worker that is busy, and one for all that are idle."""
-    busy = [(worker.attempt, worker.place) for worker in overview.workers if worker.attempt]
-    by_gpu = told_apart_by_gpu(attempt for attempt, _ in busy)
+    by_gpu = told_apart_by_gpu(attempt for attempt, _ in overview.attempts)
     table = []
-    for attempt, place in busy:
+    for attempt, place in overview.attempts:
         name = f"GPU {canvas.shown(attempt.gpu)}" if by_gpu else f"worker {attempt.worker}"
         since = duration(max(0.0, overview.now - attempt.start))
         told = [name, str(attempt.epochs), since]
@@ -294,7 +293,7 @@ def _workers(overview: Overview, canvas: Canvas) -> list[Text]:
             ]
         table.append([*map(Text, told), Text(canvas.shown(attempt.config_id), "cyan")])
     lines = aligned(table)
-    if idle := len(overview.workers) - len(busy):
+    if idle := overview.workers - len(overview.attempts):
         lines.append(Text(f"{idle} {'worker' if idle == 1 else 'workers'} idle", "dim"))
     return lines
 
