@@ -5,10 +5,9 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 from hbtrack.cli import tables
 from hbtrack.core.estimate import Countdown
@@ -22,9 +21,6 @@ from hbtrack.report.state import folder_of, state_of
 from hbtrack.report.time_left import remaining
 from hbtrack.store.reading import chosen_names, connected, rows
 from hbtrack.text import printable
-
-if TYPE_CHECKING:  # rich is loaded only where there is a terminal
-    from hbtrack.report.live.screen import Screen
 
 REFRESH_SECONDS = 0.5
 HINT = "Ctrl-C ends watching; the search goes on."
@@ -43,10 +39,10 @@ def watch(args: argparse.Namespace) -> int:
     watched = _Watched(args.db, _chosen(args, only_running=args.identity is None))
     try:
         show = _on_screen if can_redraw(sys.stdout) else _in_lines
-        overviews = show(watched)
+        show(watched)
     except KeyboardInterrupt:
         return 130
-    for overview in overviews:
+    for overview in watched.overviews.values():
         tables.write(_how_it_ended(overview))
     return os.EX_OK
 
@@ -105,8 +101,17 @@ class _Watched:
     countdowns: dict[str, Countdown] = field(default_factory=dict)
     overviews: dict[str, Overview] = field(default_factory=dict)
 
-    def look(self) -> list[Overview]:
-        """Look at each of them now."""
+    def looks(self) -> Iterator[tuple[list[Overview], bool]]:
+        """Looks at all of them, now and then, and whether any is still under way; else the last."""
+        going_on = True
+        while going_on:
+            self._look()
+            going_on = any(one.state in UNDER_WAY for one in self.overviews.values())
+            yield list(self.overviews.values()), going_on
+            if going_on:
+                time.sleep(REFRESH_SECONDS)
+
+    def _look(self) -> None:
         path = database_path(self.db)
         with connected(self.db) as connection:
             for name in self.names:
@@ -124,50 +129,32 @@ class _Watched:
                     left=left,
                     earlier=self.overviews.get(name),
                 )
-        return list(self.overviews.values())
 
 
-def _on_screen(watched: _Watched) -> list[Overview]:
+def _on_screen(watched: _Watched) -> None:
     from hbtrack.report.live.screen import Screen  # noqa: PLC0415 - rich is slow to import
 
     screen = Screen(sys.stdout)
     try:
-        while _draw(screen, overviews := watched.look()):
-            time.sleep(REFRESH_SECONDS)
-        return overviews
+        for overviews, going_on in watched.looks():
+            hint = HINT if len(overviews) == 1 else HINT_OF_SEVERAL
+            screen.show(overviews, hint if going_on else "", last=not going_on)
     finally:
         with contextlib.suppress(OSError):
             screen.close()
 
 
-def _draw(screen: "Screen", overviews: list[Overview]) -> bool:
-    """Draw them; whether any of them is still under way."""
-    from hbtrack.report.live.picture import draw, draw_several  # noqa: PLC0415 - as above
-
-    going_on = any(overview.state in UNDER_WAY for overview in overviews)
-    several = len(overviews) > 1
-    hint = (HINT_OF_SEVERAL if several else HINT) if going_on else ""
-    canvas = screen.canvas(last=not going_on)
-    screen.draw(
-        draw_several(overviews, canvas, hint) if several else draw(overviews[0], canvas, hint)
-    )
-    return going_on
-
-
-def _in_lines(watched: _Watched) -> list[Overview]:
+def _in_lines(watched: _Watched) -> None:
     """A line for each search at most once in a minute, and when its state changes."""
     told: dict[str, tuple[str, float]] = {}
-    while True:
-        now, overviews = time.monotonic(), watched.look()
+    for overviews, _ in watched.looks():
+        now = time.monotonic()
         for overview in overviews:
             state, at = told.get(overview.identity, ("", 0.0))
             if overview.state != state or now - at >= LINE_SECONDS:
                 told[overview.identity] = (overview.state, now)
                 tables.write(_line(overview))
                 tables.flush()
-        if not any(overview.state in UNDER_WAY for overview in overviews):
-            return overviews
-        time.sleep(REFRESH_SECONDS)
 
 
 def _line(overview: Overview) -> str:

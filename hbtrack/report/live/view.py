@@ -97,14 +97,11 @@ class LiveView:
 
     def _draw(self, screen: "Screen", state: str | None) -> None:
         """Draw what the database says, or the same again if it cannot be read just now."""
-        from hbtrack.report.live.picture import draw  # noqa: PLC0415 - as above
-
         with contextlib.suppress(sqlite3.Error, OSError):
             self._overview = self._read(state)
         if self._overview:
             hint = _HINTS.get(self._overview.state, "")
-            canvas = screen.canvas(last=state is None)
-            screen.draw(draw(self._overview, canvas, hint))
+            screen.show([self._overview], hint, last=state is None)
 
     def _read(self, state: str | None) -> Overview:
         with closing(read_only(self._path, REFRESH_SECONDS)) as connection:
