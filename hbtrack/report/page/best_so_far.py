@@ -6,7 +6,7 @@ from hbtrack.core.times import unix
 from hbtrack.report.page import gather
 from hbtrack.report.page.facts import PageFacts
 from hbtrack.report.page.section import Section, make_table
-from hbtrack.report.page.svg.drawing import Dot, Drawing, Frame, Label, Path, margin, star, steps
+from hbtrack.report.page.svg.drawing import Dot, Drawing, Label, Path, frame, margin, star, steps
 from hbtrack.report.page.svg.scales import Scale, extent, number, time_unit
 from hbtrack.report.page.wording import count, loss, percent, short, stamp
 
@@ -70,7 +70,7 @@ def _half(xs: Sequence[float], losses: Sequence[float], end: float, name: str) -
     points = [(x(at), y(loss)) for at, loss in zip(xs, losses, strict=True)]
     last = points[-1]
     marks = [
-        *Frame(x, y, name, "best loss").marks(),
+        *frame(x, y, name, "best loss"),
         Path(steps(points, x.end), "step"),
         *(Dot(*p, 2.5, "on", number(v)) for p, v in zip(points[:-1], losses, strict=False)),
         Path(star(*last, 7), "star", number(losses[-1])),

@@ -10,11 +10,11 @@ from hbtrack.report.page.section import ROWS, Section, make_table
 from hbtrack.report.page.svg.drawing import (
     Dot,
     Drawing,
-    Frame,
     Mark,
     Path,
     Point,
     area,
+    frame,
     line,
     margin,
     star,
@@ -93,10 +93,10 @@ def draw(facts: PageFacts) -> list[Drawing]:
     losses = extent(value for curve in found.values() for _, value in curve)
     y = losses.scale(height - 44, 26)
     x = Extent(budgets[0], budgets[-1], log=True).scale(margin(y, 60), width - 20)
-    frame = Frame(x, y, "epochs", "loss", [(b, f"{b:,}") for b in _apart(budgets, x)])
+    axes = frame(x, y, "epochs", "loss", [(b, f"{b:,}") for b in _apart(budgets, x)])
     lines = _each if len(found) <= CURVES else _bands
     label = "Loss of every config over its budgets."
-    return [Drawing(width, height, label, (*frame.marks(), *lines(facts, x, y)))]
+    return [Drawing(width, height, label, (*axes, *lines(facts, x, y)))]
 
 
 def _apart(budgets: Sequence[int], x: Scale) -> list[int]:

@@ -22,16 +22,16 @@ from hbtrack.report.page.svg.drawing import (
     Box,
     Dot,
     Drawing,
-    Frame,
     Label,
     Mark,
     Path,
     Point,
+    frame,
     margin,
     panel,
     star,
 )
-from hbtrack.report.page.svg.scales import Scale, extent, labels, number
+from hbtrack.report.page.svg.scales import Scale, extent, named, number
 from hbtrack.report.page.wording import count, percent, rho, short
 
 PARAMS_LOSS = """
@@ -212,10 +212,10 @@ def _panel(
     if not values:
         return None
     numbers = all(numeric(value) for value in values.values())
-    at, frame = _numbers(values, y, short(name, 30)) if numbers else _categories(values, y)
+    at, axes = _numbers(values, y, short(name, 30)) if numbers else _categories(values, y)
     points = {one: (at(one), y(last[one][1])) for one in values}
     few = len(points) <= DOTS
-    marks = [*frame, *(_dots(points, last) if few else _cells(points))]
+    marks = [*axes, *(_dots(points, last) if few else _cells(points))]
     best = facts.best_config_id
     if best in points:
         marks.append(Path(star(*points[best], 8), "star", f"the best: {short(values[best])}"))
@@ -230,8 +230,7 @@ def _numbers(
     found = sorted(set(plain.values()))
     at = found if len(found) <= FEW_VALUES else x.ticks(5 if x.log else 4) or [x.low]
     at = [value for value in at if x.low <= value <= x.high]
-    ticks = list(zip(at, labels(at), strict=True))
-    return (lambda one: x(plain[one])), Frame(x, y, name, "loss", ticks).marks()
+    return (lambda one: x(plain[one])), frame(x, y, name, "loss", named(at))
 
 
 def _categories(
@@ -250,7 +249,7 @@ def _categories(
 
     rows = 1 if len(kept) <= 3 else 2  # neighbours' names stand at different heights
     room = int((x.end - x.start) / len(kept) * rows / 7)
-    marks = Frame(x, y, "", "loss", ()).marks()
+    marks = frame(x, y, "", "loss", ())
     for text, i in strips.items():
         down = y.start + 18 + 16 * (i % rows)
         marks.append(Label(x(i), down, short(text, room), "tick", "middle"))

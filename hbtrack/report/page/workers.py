@@ -9,7 +9,7 @@ from statistics import median
 from hbtrack.report.page.facts import DriverRun, PageFacts
 from hbtrack.report.page.section import Section, make_table
 from hbtrack.report.page.svg.drawing import Box, Drawing, Label, Mark, Path, line
-from hbtrack.report.page.svg.scales import Scale, labels, time_unit
+from hbtrack.report.page.svg.scales import Scale, named, time_unit
 from hbtrack.report.page.wording import count, percent, short, span
 from hbtrack.report.snapshot import ATTEMPTS, Attempt
 
@@ -154,8 +154,7 @@ def _axis(x: Scale, bottom: float) -> list[Mark]:
     size, unit = time_unit(x.high - x.low)
     since = Scale(0, (x.high - x.low) / size, x.start, x.end)
     marks: list[Mark] = [Path(line([(x.start, bottom + 2), (x.end, bottom + 2)]), "axis")]
-    at = since.ticks(6)
-    for value, text in zip(at, labels(at), strict=True):
+    for value, text in named(since.ticks(6)):
         marks.append(Path(line([(since(value), bottom + 2), (since(value), bottom + 6)]), "axis"))
         marks.append(Label(since(value), bottom + 20, text, "tick", "middle"))
     return [*marks, Label(x.end, bottom + 40, f"{unit} since the start", "name", "end")]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-from hbtrack.report.page.svg.scales import Scale, labels
+from hbtrack.report.page.svg.scales import Scale, labels, named
 
 Point = tuple[float, float]
 
@@ -171,36 +171,24 @@ def margin(y: Scale, least: float) -> float:
     return max(least, 10 + 7.0 * max(map(len, labels(y.ticks(TICKS))), default=0))
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The axes of a chart: where its values lie, and what is written beside them."""
-
-    x: Scale
-    y: Scale  # from the bottom up
-    x_name: str
-    y_name: str
-    x_ticks: Sequence[tuple[float, str]] | None = None  # instead of round numbers
-
-    def marks(self) -> list[Mark]:
-        """Grid lines, ticks and names."""
-        left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
-        marks: list[Mark] = []
-        at = self.y.ticks(TICKS)
-        for value, text in zip(at, labels(at), strict=True):
-            y = self.y(value)
-            marks.append(Path(line([(left, y), (right, y)]), "grid"))
-            marks.append(Label(left - 8, y + 4, text, "tick", "end"))
-        free = -math.inf  # names of ticks do not run into each other
-        at = self.x.ticks(5)
-        ticks = self.x_ticks
-        for value, text in zip(at, labels(at), strict=True) if ticks is None else ticks:
-            x, half = self.x(value), 3.4 * len(text)
-            marks.append(Path(line([(x, bottom), (x, bottom + 4)]), "axis"))
-            x = min(x, right + 12 - half)  # the last one stays within the drawing
-            if x - half >= free:
-                marks.append(Label(x, bottom + 18, text, "tick", "middle"))
-                free = x + half + 5
-        marks.append(Path(line([(left, bottom), (right, bottom)]), "axis"))
-        marks.append(Label(right, bottom + 36, self.x_name, "name", "end"))
-        marks.append(Label(0, top - 10, self.y_name, "name"))
-        return marks
+def frame(
+    x: Scale, y: Scale, x_name: str, y_name: str, x_ticks: Iterable[tuple[float, str]] | None = None
+) -> list[Mark]:
+    """The axes of a chart: grid lines, ticks (round numbers, or `x_ticks`) and names."""
+    left, right, bottom, top = x.start, x.end, y.start, y.end
+    marks: list[Mark] = []
+    for value, text in named(y.ticks(TICKS)):
+        marks.append(Path(line([(left, y(value)), (right, y(value))]), "grid"))
+        marks.append(Label(left - 8, y(value) + 4, text, "tick", "end"))
+    free = -math.inf  # names of ticks do not run into each other
+    for value, text in named(x.ticks(5)) if x_ticks is None else x_ticks:
+        at, half = x(value), 3.4 * len(text)
+        marks.append(Path(line([(at, bottom), (at, bottom + 4)]), "axis"))
+        at = min(at, right + 12 - half)  # the last one stays within the drawing
+        if at - half >= free:
+            marks.append(Label(at, bottom + 18, text, "tick", "middle"))
+            free = at + half + 5
+    marks.append(Path(line([(left, bottom), (right, bottom)]), "axis"))
+    marks.append(Label(right, bottom + 36, x_name, "name", "end"))
+    marks.append(Label(0, top - 10, y_name, "name"))
+    return marks

@@ -144,6 +144,11 @@ def labels(values: Sequence[float]) -> list[str]:
     return [_shortest(value, digits) for value in rounded]
 
 
+def named(ticks: Sequence[float]) -> list[tuple[float, str]]:
+    """The values, each with its label."""
+    return list(zip(ticks, labels(ticks), strict=True))
+
+
 def _shortest(value: float, digits: int) -> str:
     plain = number(value) if value == float(f"{value:.4g}") else f"{value:.{digits}g}"
     if len(plain) <= 7 or not value:
