@@ -4,6 +4,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import sqrt
 
 from hbtrack.report.snapshot import Result, read_results
@@ -28,14 +29,12 @@ def ranks(values: Sequence[float]) -> list[float]:
     """The rank of each value, from 1; equal ones share the mean of their ranks."""
     order = sorted(range(len(values)), key=values.__getitem__)
     found = [0.0] * len(values)
-    first = 0
-    while first < len(order):
-        last = first
-        while last + 1 < len(order) and values[order[last + 1]] == values[order[first]]:
-            last += 1
-        for place in order[first : last + 1]:
-            found[place] = (first + last) / 2 + 1
-        first = last + 1
+    before = 0
+    for _, equal in groupby(order, key=values.__getitem__):
+        places = list(equal)
+        for place in places:
+            found[place] = before + (len(places) + 1) / 2
+        before += len(places)
     return found
 
 
