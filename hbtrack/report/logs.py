@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hbtrack.core.execution import attempt_name
 from hbtrack.database.location import search_folder
 from hbtrack.errors import NotFound
 from hbtrack.executors.worker_files import KEPT, LOG_HEAD, WorkerFiles
@@ -21,7 +22,7 @@ PIECE = 64 * 1024
 """Bytes that are read at once."""
 
 _ATTEMPTS = """
-SELECT s.pk AS search_pk, s.token, a.pk, c.config_id, e.epochs, a.attempt, a.status, a.worker
+SELECT s.pk AS search_pk, s.token, a.pk, c.config_id, e.epochs, a.attempt, a.worker
 FROM attempt a
     JOIN evaluation e ON e.pk = a.evaluation_pk
     JOIN config c ON c.pk = e.config_pk
@@ -56,7 +57,7 @@ class LoggedAttempt:
     @property
     def name(self) -> str:
         """Its HBTRACK_ATTEMPT, which its worker's lock file says."""
-        return f"{self.token}-{self.pk}"
+        return attempt_name(self.token, self.pk)
 
     @property
     def files(self) -> WorkerFiles:
@@ -98,10 +99,7 @@ def find_attempt(
             f"{printable(config_id)} has no such attempt. It has, by epochs: {there}.",
             see="no-attempt",
         )
-    row = {
-        name: chosen[-1][name] for name in LoggedAttempt.__dataclass_fields__ if name != "database"
-    }
-    return LoggedAttempt(database, **row)
+    return LoggedAttempt(database, **chosen[-1])
 
 
 class Printed:

@@ -60,6 +60,5 @@ def _estimated(connection: sqlite3.Connection, search: Row) -> Range | None:
 
 def _workers(connection: sqlite3.Connection, search: Row) -> int:
     """With how many workers the present driver runs."""
-    for row in rows(connection, _WORKERS, [search["pk"]]):
-        return int(row["workers"] or search["workers"] or 1)
-    return int(search["workers"] or 1)
+    found = [row["workers"] for row in rows(connection, _WORKERS, [search["pk"]])]
+    return next(filter(None, [*found, search["workers"]]), 1)

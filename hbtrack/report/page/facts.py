@@ -5,14 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
-from typing import TYPE_CHECKING
 
+from hbtrack.report.failures import FailureGroup
 from hbtrack.report.ranking import in_order_of
 from hbtrack.report.snapshot import Attempt, Result, Snapshot
 from hbtrack.store.reading import Row
-
-if TYPE_CHECKING:
-    from hbtrack.report.failures import FailureGroup
 
 CAUSES = 8
 """At most so many causes of failure are shown."""
@@ -49,7 +46,7 @@ class PageFacts(Snapshot):
     sampled: bool  # whether there were too many to read all
     attempts: Sequence[Attempt]
     drivers: Sequence[DriverRun]
-    failures: Sequence["FailureGroup"]  # one more than CAUSES where there are more
+    failures: Sequence[FailureGroup]  # one more than CAUSES where there are more
     best_attempt: Row | None
 
     @property
