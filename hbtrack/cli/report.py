@@ -244,8 +244,7 @@ def _further(report: Report) -> dict[str, tuple[str, ...]]:
 def _attempt(row: Row) -> str:
     took = duration(max(0.0, time.time() - unix(row["started_at"])))
     text = f"running for {took}, to {budget(row['epochs'])}: {printable(row['config_id'])}"
-    width = tables.terminal_width()
-    return text if width is None else shortened(text, width)
+    return tables.clipped(text)
 
 
 def _failure(row: Row) -> str:
@@ -254,4 +253,4 @@ def _failure(row: Row) -> str:
     example = f"(e.g. {printable(row['example'])})"
     if width is None or width_of(text) + 1 + width_of(example) <= width:
         return f"{text} {example}"
-    return shortened(text, width)
+    return tables.clipped(text)

@@ -2,12 +2,12 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
 from hbtrack.report.config import Config, find_config, read_config
-from hbtrack.report.width import shortened, width_of
+from hbtrack.report.width import width_of
 from hbtrack.store.reading import chosen_names, snapshot
 from hbtrack.text import budget, printable
 
@@ -24,20 +24,21 @@ def main(args: argparse.Namespace) -> int:
         chosen = chosen_names(connection, args.identity, some=True)
         config = read_config(connection, *find_config(connection, chosen, args.config))
     if args.format == "json":
-        known = {field.name: getattr(config, field.name) for field in fields(config)}
-        tables.write_document("hbtrack.show/1", **known, command=config.command)
+        tables.write_document("hbtrack.show/1", **asdict(config), command=config.command)
     else:
         tables.write("\n\n".join(_parts(config, args)))
     return 0
 
 
 def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:
-    yield "\n".join([_clipped(printable(config.config_id)), _headline(config)])
+    yield "\n".join([tables.clipped(printable(config.config_id), TALLEST), _headline(config)])
     if config.params:
         names = [printable(name) for name in config.params]
         width = max(map(width_of, names))
         yield "\n".join(
-            _clipped(f"{name}{' ' * (width - width_of(name))}  {printable(str(value))}")
+            tables.clipped(
+                f"{name}{' ' * (width - width_of(name))}  {printable(str(value))}", TALLEST
+            )
             for name, value in zip(names, config.params.values(), strict=True)
         )
     yield _path(config)
@@ -45,11 +46,6 @@ def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:
         yield _attempts(config)
     yield from _error(config, args)
     yield _by_hand(config)
-
-
-def _clipped(text: str) -> str:
-    width = tables.terminal_width()
-    return shortened(text, TALLEST * width) if width else text
 
 
 def _headline(config: Config) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from hbtrack.report.width import width_of
+from hbtrack.report.width import shortened, width_of
 from hbtrack.text import printable
 
 Row = Mapping[str, Any]
@@ -134,6 +134,12 @@ def terminal_width() -> int | None:
     """The columns of the terminal that stdout is; None if it is none, and nothing is cut."""
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if on_terminal else None
+
+
+def clipped(text: str, most: int = 1) -> str:
+    """The text, cut where it takes more than so many lines of the terminal."""
+    width = terminal_width()
+    return text if width is None else shortened(text, most * width)
 
 
 def lines_over(text: str) -> int:
