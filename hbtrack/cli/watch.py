@@ -12,12 +12,12 @@ from functools import partial
 from hbtrack.cli import tables
 from hbtrack.core.estimate import Countdown
 from hbtrack.core.limits import at_limit, failed_by
-from hbtrack.database.location import database_path
+from hbtrack.database.location import database_path, search_folder
 from hbtrack.driver.lock import wait_for_owner
 from hbtrack.errors import INTERRUPTED, HbtrackError, NotFound, UsageError
 from hbtrack.report.live.overview import Overview, read_overview
 from hbtrack.report.live.progress import LINE_SECONDS, can_redraw, event_line, shown
-from hbtrack.report.state import folder_of, state_of
+from hbtrack.report.state import find_search, state_of
 from hbtrack.report.time_left import remaining
 from hbtrack.store.reading import chosen_names, connected, rows
 from hbtrack.text import printable
@@ -54,7 +54,7 @@ def wait(args: argparse.Namespace, show: Callable[[], int]) -> int:
     while running := _running(args, chosen):
         for name in running:
             with connected(args.db) as connection:
-                folder = folder_of(connection, path, name)
+                folder = search_folder(path, find_search(connection, name)["pk"])
             wait_for_owner(folder)
     show()
     with connected(args.db) as connection:

@@ -124,16 +124,12 @@ def told_apart_by_gpu(attempts: Iterable[Attempt]) -> bool:
     return any(one.gpu not in ("", "0") for one in attempts)
 
 
-def read_search(connection: sqlite3.Connection, identity: str) -> Row:
-    """The search's row of the view `searches`. Raises NotFound when there is none."""
-    return find_search(connection, identity, SEARCH)
-
-
 def read_now(
     connection: sqlite3.Connection, path: Path, identity: str
 ) -> "tuple[Row, str, Range | None]":
     """What a Snapshot begins with: the search's row, its state, and how long it still takes."""
-    search, state = read_search(connection, identity), state_of(connection, path, identity).word
+    search = find_search(connection, identity, SEARCH)
+    state = state_of(connection, path, identity).word
     return search, state, read_left(connection, identity, state)
 
 

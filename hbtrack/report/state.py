@@ -24,11 +24,6 @@ def find_search(connection: sqlite3.Connection, run_identity: str, sql: str = _F
     )
 
 
-def folder_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> Path:
-    """The folder of a search beside the database. Raises NotFound when there is no such search."""
-    return search_folder(path, find_search(connection, run_identity)["pk"])
-
-
 @dataclass(frozen=True, slots=True)
 class State:
     """What is true of a search now, found by looking: running, orphaned, interrupted, ..."""

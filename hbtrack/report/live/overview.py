@@ -10,12 +10,13 @@ from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import named_params
 from hbtrack.report.snapshot import (
     OPEN_ATTEMPTS,
+    SEARCH,
     Attempt,
     Snapshot,
     read_attempts,
-    read_search,
     tuples,
 )
+from hbtrack.report.state import find_search
 from hbtrack.store.reading import Row
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def read_overview(
     """
     connection.execute("BEGIN")
     try:
-        search = read_search(connection, identity)
+        search = find_search(connection, identity, SEARCH)
         attempts = list(read_attempts(connection, identity, OPEN_ATTEMPTS))
         known = earlier and earlier.failed == search["evaluations_failed"]
         return Overview(
