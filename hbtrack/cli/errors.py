@@ -10,30 +10,31 @@ from hbtrack.cli.explain import sections
 from hbtrack.core.failure_causes import Cause, cause_of
 from hbtrack.core.records import AttemptStatus, Verdict
 from hbtrack.report.failures import FailureGroup, failure_groups
-from hbtrack.store.reading import Row, chosen_names, rows, snapshot
+from hbtrack.report.snapshot import SEARCH
+from hbtrack.report.state import find_search
+from hbtrack.store.reading import Row, chosen_names, snapshot
 from hbtrack.text import budget, duration, option, printable
 
 LAST = 15
 """Lines of a traceback that are shown without --full."""
-
-_QUERY = "SELECT run_identity, evaluations_failed, evaluations_done, timeout FROM searches"
 
 
 def main(args: argparse.Namespace) -> int:
     """Show the failures of each search that matches; exit 0 also when there is none."""
     with snapshot(args.db) as connection:
         chosen = chosen_names(connection, args.identity, some=True)
-        searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
-        found = {name: failure_groups(connection, name, args.top) for name in chosen}
+        found = [
+            (find_search(connection, name, SEARCH), failure_groups(connection, name, args.top))
+            for name in chosen
+        ]
     if args.format == "json":
         content = [
-            {"run_identity": name, "groups": [asdict(group) for group in groups]}
-            for name, groups in found.items()
+            {"run_identity": search["run_identity"], "groups": list(map(asdict, groups))}
+            for search, groups in found
         ]
         tables.write_document("hbtrack.errors/1", searches=content)
     else:
-        texts = (_text(searches[name], groups, args) for name, groups in found.items())
-        tables.write("\n\n".join(texts))
+        tables.write("\n\n".join(_text(search, groups, args) for search, groups in found))
     return 0
 
 
@@ -88,10 +89,15 @@ def _advice(group: FailureGroup, search: Row, args: argparse.Namespace) -> Itera
 
 def _remedy(group: FailureGroup, search: Row) -> list[str]:
     """The options of `resume` that may help; none where the script or the config is at fault."""
-    cause = _cause(group)
-    if cause is Cause.TIMEOUT and search["timeout"]:
-        return ["--timeout", f"{2 * search['timeout']:.10g}"]
-    return _REMEDIES.get(cause, [])
+    if group.error_type == "timeout":
+        return ["--timeout", f"{2 * search['timeout']:.10g}"] if search["timeout"] else []
+    end = Verdict(
+        AttemptStatus.FAILED,
+        error_type=group.error_type,
+        error_message=group.error_message,
+        error=group.error,
+    )
+    return _REMEDIES.get(cause_of(end), [])
 
 
 _REMEDIES = {
@@ -99,15 +105,3 @@ _REMEDIES = {
     Cause.MEMORY: ["--workers", "1", "--retries", "1"],
     Cause.GPU_LOST: ["--retries", "1"],
 }
-
-
-def _cause(group: FailureGroup) -> Cause:
-    timeout = group.error_type == "timeout"
-    return cause_of(
-        Verdict(
-            AttemptStatus.TIMEOUT if timeout else AttemptStatus.FAILED,
-            error_type=group.error_type,
-            error_message=group.error_message,
-            error=group.error,
-        )
-    )
