@@ -13,13 +13,8 @@ RUNNING = 5
 """At most so many running evaluations are listed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A figure of the headline, and what it is."""
-
-    name: str
-    value: str
-    note: str
+Tile = tuple[str, str, str]
+"""What a figure of the headline is, the figure, and a note."""
 
 
 def headline(facts: PageFacts) -> str:
@@ -61,18 +56,15 @@ def running(facts: PageFacts) -> tuple[str, Table] | None:
 def tiles(facts: PageFacts) -> list[Tile]:
     """The figures of the headline."""
     search = facts.search
-    best = search["best_loss"]
+    best, at = "none yet", ""
+    if search["best_loss"] is not None:
+        best, at = loss(search["best_loss"]), f"at {count(search['best_epochs'], 'epoch')}"
+    trained = f"{search['epochs_done']:,} of {search['epochs_planned']:,}"
     return [
-        Tile("best loss", "none yet", "")
-        if best is None
-        else Tile("best loss", loss(best), f"at {count(search['best_epochs'], 'epoch')}"),
-        Tile(
-            "epochs",
-            percent(facts.trained),
-            f"{search['epochs_done']:,} of {search['epochs_planned']:,}",
-        ),
-        Tile("evaluations", f"{facts.ended:,}", f"of {search['evaluations_planned']:,}"),
-        Tile("failed", f"{facts.failed:,}", _causes(facts)),
+        ("best loss", best, at),
+        ("epochs", percent(facts.trained), trained),
+        ("evaluations", f"{facts.ended:,}", f"of {search['evaluations_planned']:,}"),
+        ("failed", f"{facts.failed:,}", _causes(facts)),
         _time_tile(facts),
     ]
 
@@ -86,8 +78,8 @@ def _causes(facts: PageFacts) -> str:
 def _time_tile(facts: PageFacts) -> Tile:
     worked = span(sum(driver.end - driver.start for driver in facts.drivers))
     if facts.state == "running":
-        return Tile("time left", str(facts.left or "not known yet"), f"after {worked}")
-    return Tile("time taken", worked, count(len(facts.drivers), "start"))
+        return "time left", str(facts.left or "not known yet"), f"after {worked}"
+    return "time taken", worked, count(len(facts.drivers), "start")
 
 
 @dataclass(frozen=True, slots=True)
