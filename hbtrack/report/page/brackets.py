@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 
 from hbtrack.report.page import gather
@@ -45,17 +44,11 @@ _BARS = {
 Band = tuple[int | None, int]  # pass (None: all of them) and bracket
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Where each budget has its column."""
+Columns = Mapping[int, float]
+"""Where each budget has its column."""
 
-    x: Mapping[int, float]
-    width: float
-
-    @property
-    def roomy(self) -> bool:
-        """Whether more than a number fits above each."""
-        return len(self.x) <= 7
+ROOMY = 7
+"""Above so many columns more than a number fits."""
 
 
 def figure(facts: PageFacts) -> Section:
@@ -102,9 +95,12 @@ def columns(budgets: Iterable[int]) -> Columns:
     """A column for each budget, evenly spread: each is about eta times the one before."""
     ordered = sorted(set(budgets))
     first = LEFT + STUB
-    width = max(WIDTH, first + RIGHT + 62 * (len(ordered) - 1))
-    step = (width - first - RIGHT) / max(1, len(ordered) - 1)
-    return Columns({epochs: first + step * i for i, epochs in enumerate(ordered)}, width)
+    step = (_width(len(ordered)) - first - RIGHT) / max(1, len(ordered) - 1)
+    return {epochs: first + step * i for i, epochs in enumerate(ordered)}
+
+
+def _width(columns: int) -> float:
+    return max(WIDTH, LEFT + STUB + RIGHT + 62 * (columns - 1))
 
 
 def is_detailed(facts: PageFacts) -> bool:
@@ -128,21 +124,21 @@ def draw(facts: PageFacts) -> list[Drawing]:
             continue
         marks += _heads(band, rows, across, top, several=several)
         if threads:
-            height, drawn = draw_threads(threads[band], across.x, top, best)
+            height, drawn = draw_threads(threads[band], across, top, best)
         else:
             height, drawn = _ribbon_band(rows, across, top)
         marks += [*drawn, *_outcome(rows, across, top, is_best=_holds(band, best))]
         top += max(height, 34.0 + 17 * several) + GAP
     bottom = top - GAP
     heads = [
-        Label(x, 14, count(e, "epoch") if across.roomy else f"{e:,}", "column", "middle")
-        for e, x in across.x.items()
+        Label(x, 14, count(e, "epoch") if len(across) <= ROOMY else f"{e:,}", "column", "middle")
+        for e, x in across.items()
     ]
-    if not across.roomy:
+    if len(across) > ROOMY:
         heads.append(Label(0, 14, "epochs", "column"))
-    grid = [Path(line([(x, 22), (x, bottom)]), "grid") for x in across.x.values()]
+    grid = [Path(line([(x, 22), (x, bottom)]), "grid") for x in across.values()]
     label = "Every config of every bracket, from its first budget to where it stopped."
-    return [Drawing(across.width, bottom + 12, label, (*grid, *heads, *marks))]
+    return [Drawing(_width(len(across)), bottom + 12, label, (*grid, *heads, *marks))]
 
 
 def _banded(facts: PageFacts) -> dict[Band, list[Row]]:
@@ -184,8 +180,8 @@ def _heads(
     for row in rows:
         if row["configs_entered"]:
             text = f"{row['configs_entered']:,}"
-            text += f" · {row['failed']:,} ✕" if row["failed"] and across.roomy else ""
-            marks.append(Label(across.x[row["epochs"]], top - 8, text, "halo", "middle"))
+            text += f" · {row['failed']:,} ✕" if row["failed"] and len(across) <= ROOMY else ""
+            marks.append(Label(across[row["epochs"]], top - 8, text, "halo", "middle"))
     return marks
 
 
@@ -198,7 +194,7 @@ def _outcome(rows: Sequence[Row], across: Columns, top: float, *, is_best: bool)
     losses = [row["best_loss"] for row in rows if row["best_loss"] is not None]
     if not losses:
         return []
-    x = max(across.x.values()) + 16
+    x = max(across.values()) + 16
     return [
         Label(x, top + 8, f"best {number(min(losses))}", "strong" if is_best else "label"),
         *([Label(x, top + 25, "best of all", "label")] if is_best else []),
@@ -222,7 +218,7 @@ def _ribbon_band(rows: Sequence[Row], across: Columns, top: float) -> tuple[floa
         if not row["configs_entered"]:
             continue
         tall = max(3.0, unit * row["configs_entered"] ** 0.5)
-        x = across.x[row["epochs"]]
+        x = across[row["epochs"]]
         y = top
         for kind, n in row["parts"].items():
             if not n:
@@ -230,7 +226,7 @@ def _ribbon_band(rows: Sequence[Row], across: Columns, top: float) -> tuple[floa
             part = tall * n / row["configs_entered"]
             marks.append(Box(x - BAR / 2, y, BAR, part, f"bar {kind}", f"{n:,} {kind}"))
             if kind == "promoted" and after and after["configs_entered"]:
-                to = across.x[after["epochs"]] - BAR / 2
+                to = across[after["epochs"]] - BAR / 2
                 there = top + max(3.0, unit * after["configs_entered"] ** 0.5)
                 title = f"{n:,} of {row['configs_entered']:,} promoted"
                 d = ribbon(x + BAR / 2, y, y + part, (to, top, there))
