@@ -126,13 +126,13 @@ def edges(best: Mapping[str, object], sampled: Iterable[Mapping[str, object]]) -
     for params in sampled:
         for name, value in params.items():
             if numeric(value):
-                columns[name].append(value)  # type: ignore[arg-type]
+                columns[name].append(value)
     found = (_edge(name, value, columns[name]) for name, value in best.items() if numeric(value))
     return [edge for edge in found if edge]
 
 
-def _edge(name: str, value: object, values: Sequence[float]) -> Edge | None:
-    if len(values) < EDGE_CONFIGS or len(set(values)) < 3 or not isinstance(value, int | float):
+def _edge(name: str, value: float, values: Sequence[float]) -> Edge | None:
+    if len(values) < EDGE_CONFIGS or len(set(values)) < 3:
         return None
     least = EDGE_SHARE * len(values)
     if sum(other < value for other in values) < least:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
+from typing import TypeGuard
 
 from hbtrack.report.failures import FailureGroup
 from hbtrack.report.ranking import in_order_of
@@ -126,6 +127,6 @@ class PageFacts(Snapshot):
         return {one: curves[one][-1] for one in self.params if one in curves}
 
 
-def numeric(value: object) -> bool:
+def numeric(value: object) -> TypeGuard[int | float]:
     """Whether a parameter's value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

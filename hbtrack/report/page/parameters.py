@@ -87,7 +87,7 @@ def effect(
     """The effect of a parameter on the losses of the configs that have it."""
     having = [one for one in losses if name in params.get(one, {})]
     values, found = [params[one][name] for one in having], [losses[one] for one in having]
-    numbers = [value for value in values if isinstance(value, int | float) and numeric(value)]
+    numbers = list(filter(numeric, values))
     if len(numbers) < len(values) or not numbers:
         groups = list(map(str, values))
         share, freedom = _between(groups, ranks(found)), len(set(groups)) - 1
