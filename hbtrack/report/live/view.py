@@ -105,7 +105,6 @@ class LiveView:
 
     def _read(self, state: str | None) -> Overview:
         with closing(read_only(self._path, REFRESH_SECONDS)) as connection:
-            connection.row_factory = sqlite3.Row
             return read_overview(
                 connection,
                 self._run_identity,
