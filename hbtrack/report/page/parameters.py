@@ -5,7 +5,7 @@ A number explains by its rank, a word by groups.
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist, fmean
@@ -115,11 +115,6 @@ def _chi_squared(share: float, freedom: int) -> float:
     return freedom * (1 - spread + NormalDist().inv_cdf(share) * sqrt(spread)) ** 3
 
 
-def strongest_first(effects: Iterable[Effect]) -> list[Effect]:
-    """In the order of what they explain."""
-    return sorted(effects, key=lambda one: -one.explains)
-
-
 def figure(facts: PageFacts) -> Section:
     """Each parameter against the loss, those that it follows most clearly first."""
     found = _effects(facts)
@@ -150,14 +145,15 @@ def figure(facts: PageFacts) -> Section:
 
 
 def _effects(facts: PageFacts) -> list[Effect]:
-    """Each parameter's effect on the loss, at the budget with the most losses."""
+    """Each parameter's effect on the loss, at the budget with most losses; the largest first."""
     losses: dict[int, dict[str, float]] = {}
     for config_id, curve in facts.curves.items():
         for epochs, value in curve:
             losses.setdefault(epochs, {})[config_id] = value
     epochs = max(losses, key=lambda budget: (len(losses[budget]), budget), default=0)
     here = losses.get(epochs, {})
-    return strongest_first(effect(name, epochs, facts.params, here) for name in facts.names)
+    found = (effect(name, epochs, facts.params, here) for name in facts.names)
+    return sorted(found, key=lambda one: -one.explains)
 
 
 def _sentences(facts: PageFacts, found: Sequence[Effect]) -> tuple[str, ...]:
