@@ -1,13 +1,13 @@
 """What can be typed. Loads nothing but argparse; the commands are imported when they are called.
 
-Read in this order: pieces, values, script_args, searching, asking.
+Read in this order: values, pieces, script_args, searching, asking.
 """
 
 import argparse
 from collections.abc import Sequence
 
 from hbtrack.cli.parser import asking, searching
-from hbtrack.cli.parser.pieces import Explain, Parser
+from hbtrack.cli.parser.pieces import Explain, Parser, database
 from hbtrack.cli.parser.script_args import given_options, script_args, split_at_script
 from hbtrack.version import __version__
 
@@ -47,10 +47,16 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     verbs = parser.add_subparsers(
         title="commands", dest="verb", metavar="COMMAND", required=True, parser_class=Parser
     )
-    searching.add(verbs)
-    asking.add(verbs)
+    for add_command in (*searching.COMMANDS, *asking.COMMANDS):
+        add_command(verbs)
+    for name, command in verbs.choices.items():
+        if name not in _WITHOUT_DATABASE:
+            database(command)
     return parser, verbs.choices
 
+
+_WITHOUT_DATABASE = {"init", "check", "plan", "completion", "db"}
+"""Commands that have no use for --db, or whose actions take it."""
 
 _HEADINGS = {"init": "search", "status": "see what was found", "db": "the rest"}
 """What is written above a command, and so above those that follow it."""

@@ -1,20 +1,18 @@
 """The commands that read what was found, and look after the file."""
 
-from hbtrack.cli.parser.pieces import Parser, database, format_option, identity, text_or_json
-from hbtrack.cli.parser.values import seconds, whole
+from hbtrack.cli.parser.pieces import (
+    Parser,
+    database,
+    format_option,
+    identity,
+    in_seconds,
+    text_or_json,
+)
+from hbtrack.cli.parser.values import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hbtrack.cli.parser.pieces import Verbs
-
-
-def add(verbs: "Verbs") -> None:
-    """Add these commands to the verbs."""
-    for add_command in (
-        *(_status, _report, _show, _errors, _logs),
-        *(_sql, _export, _rm, _db, _completion),
-    ):
-        add_command(verbs)
 
 
 def _status(verbs: "Verbs") -> None:
@@ -38,7 +36,6 @@ def _status(verbs: "Verbs") -> None:
         "--wait", action="store_true", help="return when no hbtrack runs these searches any more"
     )
     format_option(parser)
-    database(parser)
 
 
 def _report(verbs: "Verbs") -> None:
@@ -68,7 +65,6 @@ def _report(verbs: "Verbs") -> None:
         "--html", metavar="FILE", help="write one self-contained page instead; - is stdout"
     )
     format_option(parser)
-    database(parser)
 
 
 def _show(verbs: "Verbs") -> None:
@@ -81,7 +77,6 @@ def _show(verbs: "Verbs") -> None:
     _config(parser)
     identity(parser)
     text_or_json(parser)
-    database(parser)
 
 
 def _errors(verbs: "Verbs") -> None:
@@ -96,7 +91,6 @@ def _errors(verbs: "Verbs") -> None:
     parser.add_argument("--top", type=whole(1), default=10, metavar="N", help="default 10 causes")
     parser.add_argument("--full", action="store_true", help="the whole traceback of each example")
     text_or_json(parser)
-    database(parser)
 
 
 def _logs(verbs: "Verbs") -> None:
@@ -118,7 +112,6 @@ def _logs(verbs: "Verbs") -> None:
     how.add_argument("-f", "--follow", action="store_true", help="go on until the attempt ends")
     how.add_argument("--raw", action="store_true", help="every byte as it was printed")
     identity(parser)
-    database(parser)
 
 
 def _rm(verbs: "Verbs") -> None:
@@ -131,7 +124,6 @@ def _rm(verbs: "Verbs") -> None:
     )
     identity(parser, several=False)
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    database(parser)
 
 
 def _config(parser: Parser) -> None:
@@ -158,11 +150,8 @@ def _sql(verbs: "Verbs") -> None:
     which.add_argument("--list", action="store_true", help="the queries that have a name")
     which.add_argument("--print", action="store_true", help="show the query, do not run it")
     identity(parser)
-    parser.add_argument(
-        "--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="default 60"
-    )
+    in_seconds(parser, "--time-limit", 60.0)
     format_option(parser)
-    database(parser)
 
 
 def _export(verbs: "Verbs") -> None:
@@ -181,7 +170,6 @@ def _export(verbs: "Verbs") -> None:
         help="csv cells as they are, also those that a spreadsheet would compute",
     )
     identity(parser)
-    database(parser)
 
 
 def _db(verbs: "Verbs") -> None:
@@ -228,3 +216,7 @@ def _completion(verbs: "Verbs") -> None:
         epilog="Example: hbtrack completion bash",
     )
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+
+COMMANDS = (_status, _report, _show, _errors, _logs, _sql, _export, _rm, _db, _completion)
+"""What adds each of them, in the order of the help."""

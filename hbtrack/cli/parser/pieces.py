@@ -5,6 +5,7 @@ import importlib
 from functools import cache
 from shutil import get_terminal_size
 
+from hbtrack.cli.parser.values import seconds
 from hbtrack.errors import UsageError
 
 TYPE_CHECKING = False
@@ -63,6 +64,12 @@ def identity(parser: argparse.ArgumentParser, *, several: bool = True) -> None:
     """--identity, for one search or several; where it is for one only it must be there."""
     text = "one search, or several by a shell pattern: 'model:*'" if several else "one search"
     parser.add_argument("--identity", required=not several, metavar="ID", help=text)
+
+
+def in_seconds(parser: "Group", name: str, default: float, what: str = "") -> None:
+    """An option that takes a time in seconds."""
+    text = f"{what}default {default:g}"
+    parser.add_argument(name, type=seconds, default=default, metavar="SECONDS", help=text)
 
 
 def quiet(parser: "Group") -> None:

@@ -2,18 +2,12 @@
 
 import argparse
 
-from hbtrack.cli.parser.pieces import database, format_option, identity, quiet, text_or_json
-from hbtrack.cli.parser.values import failures, finite, gpus, or_none, seconds, size, time, whole
+from hbtrack.cli.parser.pieces import format_option, identity, in_seconds, quiet, text_or_json
+from hbtrack.cli.parser.values import failures, finite, gpus, or_none, size, time, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hbtrack.cli.parser.pieces import Group, Verbs
-
-
-def add(verbs: "Verbs") -> None:
-    """Add these commands to the verbs."""
-    for add_command in (_init, _check, _run, _resume, _retry, _extend, _stop, _plan):
-        add_command(verbs)
 
 
 def _init(verbs: "Verbs") -> None:
@@ -91,7 +85,6 @@ def _run(verbs: "Verbs") -> None:
     _running_options(running)
     _limit_options(parser)
     _python(running)
-    database(parser)
 
 
 def _resume(verbs: "Verbs") -> None:
@@ -105,7 +98,6 @@ def _resume(verbs: "Verbs") -> None:
     identity(parser)
     _running_options(parser)
     _limit_options(parser)
-    database(parser)
 
 
 def _retry(verbs: "Verbs") -> None:
@@ -121,7 +113,6 @@ def _retry(verbs: "Verbs") -> None:
     which.add_argument("--config", metavar="ID", help="only failures of this config")
     which.add_argument("--error", metavar="TEXT", help="only failures whose error contains TEXT")
     quiet(parser)
-    database(parser)
 
 
 def _extend(verbs: "Verbs") -> None:
@@ -137,7 +128,6 @@ def _extend(verbs: "Verbs") -> None:
     parser.add_argument("--max-epochs", type=whole(1), metavar="R", help="the new largest budget")
     _running_options(parser)
     _limit_options(parser)
-    database(parser)
 
 
 def _stop(verbs: "Verbs") -> None:
@@ -153,7 +143,6 @@ def _stop(verbs: "Verbs") -> None:
     _grace(parser)
     quiet(parser)
     parser.set_defaults(progress="auto")
-    database(parser)
 
 
 def _plan(verbs: "Verbs") -> None:
@@ -252,24 +241,16 @@ def _limit_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _grace(parser: "Group") -> None:
-    parser.add_argument(
-        "--grace",
-        type=seconds,
-        default=10.0,
-        metavar="SECONDS",
-        help="between asking scripts to end and killing them; default 10",
-    )
+    in_seconds(parser, "--grace", 10.0, "between asking scripts to end and killing them; ")
 
 
 def _import_timeout(parser: "Group") -> None:
-    parser.add_argument(
-        "--import-timeout",
-        type=seconds,
-        default=300.0,
-        metavar="SECONDS",
-        help="for importing the script and asking it; default 300",
-    )
+    in_seconds(parser, "--import-timeout", 300.0, "for importing the script and asking it; ")
 
 
 def _python(parser: "Group") -> None:
     parser.add_argument("--python", metavar="PATH", help="the script's interpreter; default: ours")
+
+
+COMMANDS = (_init, _check, _run, _resume, _retry, _extend, _stop, _plan)
+"""What adds each of them, in the order of the help."""
