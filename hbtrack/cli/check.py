@@ -20,6 +20,8 @@ from hbtrack.text import printable
 
 WIDEST = 100
 """Columns; longer lines do not read well."""
+_MARGIN = " " * 13
+"""Before what a check says; the verdict and the point stand in it."""
 _WORDS = {Status.PASS: "ok", Status.WARN: "warn", Status.FAIL: "FAIL", Status.SKIP: "-"}
 _COLOURS = {Status.PASS: "32", Status.WARN: "33", Status.FAIL: "1;31", Status.SKIP: "2"}
 
@@ -70,22 +72,22 @@ def _doing(name: str) -> None:
 
 def _lines(finding: Finding) -> Iterator[str]:
     head = f"  {_word(finding.status)} {finding.point:>3}   "
-    room = _room()
-    first, *more = textwrap.wrap(printable(finding.says), room) or [""]
-    yield head + first
-    yield from (" " * 13 + line for line in more)
+    yield from _beside(head, printable(finding.says))
     if finding.status in (Status.PASS, Status.SKIP):
         return
     for part in finding.evidence:
         yield from (" " * 15 + printable(line) for line in part.split("\n")[-12:] if line.strip())
     if finding.advice.change:
-        yield from (" " * 13 + line for line in textwrap.wrap(f"-> {finding.advice.change}", room))
+        yield from _beside(_MARGIN, f"-> {finding.advice.change}")
     yield from (" " * 17 + line for line in finding.advice.example.split("\n") if line)
 
 
-def _room() -> int:
-    """Columns beside the verdict and the point."""
-    return max(20, min(WIDEST, shutil.get_terminal_size().columns) - 13)
+def _beside(head: str, text: str) -> Iterator[str]:
+    """The text in lines beside its head, which takes the margin's place in the first."""
+    room = max(20, min(WIDEST, shutil.get_terminal_size().columns) - len(_MARGIN))
+    first, *more = textwrap.wrap(text, room) or [""]
+    yield head + first
+    yield from (_MARGIN + line for line in more)
 
 
 def _word(status: Status) -> str:
@@ -112,11 +114,7 @@ def _conclusion(found: list[Finding], args: argparse.Namespace) -> Iterator[str]
         if finding.status is Status.SKIP:
             skips.setdefault(finding.says, []).append(finding.name.replace("_", " "))
     for because, names in skips.items():
-        text = f"{because}: {', '.join(names)}"
-        yield from (
-            ("  -          " if number == 0 else " " * 13) + line
-            for number, line in enumerate(textwrap.wrap(text, _room()))
-        )
+        yield from _beside("  -          ", f"{because}: {', '.join(names)}")
     yield ""
     words = shlex.join([args.script, *args.script_args])
     if count[Status.FAIL]:
