@@ -541,25 +541,18 @@ KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
 @pytest.mark.parametrize("step", [*BROKEN.values(), KILLED], ids=[*BROKEN, "killed"])
-def test_a_migration_that_fails_half_way_changes_nothing_and_can_be_tried_again(
+def test_a_migration_that_fails_half_way_is_told_changes_nothing_and_can_be_tried_again(
     older: Hbtrack, next_version: dict[str, str], tmp_path: Path, ask: Ask, step: str
 ) -> None:
     before, rows = content(older.database), older.rows("SELECT * FROM results")
     broken = make_checkout(tmp_path / "broken", step=step)
-    older("db", "upgrade", env={"PYTHONPATH": str(broken)}, code=-9 if step == KILLED else 1)
+    code = -9 if step == KILLED else 1
+    result = older("db", "upgrade", env={"PYTHONPATH": str(broken)}, code=code)
+    assert is_one_sentence(result) or step == KILLED
     assert content(older.database) == before
     assert ask("report").returncode == 0
     older("db", "upgrade", env=next_version)
     assert older.rows("SELECT * FROM results") == rows
-
-
-@pytest.mark.parametrize("step", BROKEN.values(), ids=BROKEN)
-def test_a_migration_that_fails_is_told_in_a_sentence(
-    older: Hbtrack, tmp_path: Path, step: str
-) -> None:
-    broken = make_checkout(tmp_path / "broken", step=step)
-    result = older("db", "upgrade", env={"PYTHONPATH": str(broken)}, code=1)
-    assert is_one_sentence(result)
 
 
 @pytest.mark.parametrize("words", WORDS, ids=name_of)
@@ -734,7 +727,8 @@ def test_where_there_is_no_database_none_is_made(
     answer = ask(*words)
     assert answer.returncode == 3
     assert is_one_sentence(answer)
-    assert str(tmp_path / "hbtrack.db") in answer.stderr
+    for word in ("no hbtrack database", str(tmp_path / "hbtrack.db"), "--db", "hbtrack run"):
+        assert word in answer.stderr
     assert list(tmp_path.iterdir()) == []
 
 

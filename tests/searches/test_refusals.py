@@ -49,24 +49,6 @@ def refused(hbtrack: Hbtrack, *words: object, code: int = 2, says: tuple[str, ..
     return text
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["run", "script.py"], 2),
-        (["run", "--max-epochs", "0", "script.py"], 2),
-        (["status"], 3),
-    ],
-)
-def test_a_refusal_is_the_exit_status_of_the_process(
-    hbtrack: Hbtrack, script: Write, words: list[str], code: int
-) -> None:
-    script(SAMPLER)
-    result = hbtrack(*words, code=code)
-    assert result.stderr.startswith("hbtrack: ")
-    assert result.stdout == ""
-    assert written(hbtrack.folder) == []
-
-
 # --- the script and its interpreter --------------------------------------------------------------
 
 
@@ -337,7 +319,10 @@ if __name__ == "__main__":
     ("broken", "says"),
     [
         ("if BROKEN: raise LookupError('no more')", "LookupError: no more"),
-        ("if BROKEN:\n    def run_identity(argv): return 'yours'", "yours"),
+        (
+            "if BROKEN:\n    def run_identity(argv): return 'yours'",
+            "says 'yours' now, but the search is 'mine'",
+        ),
     ],
 )
 def test_a_script_that_breaks_in_mid_search_ends_it_with_all_it_did(
@@ -346,8 +331,10 @@ def test_a_script_that_breaks_in_mid_search_ends_it_with_all_it_did(
     path = script(BREAKS.replace("if __name__", broken + "\nif __name__"))
     result = hbtrack("run", "--max-epochs", 1, "--passes", 2, path, code=2)
     assert says in result.stderr
+    assert "all that is finished is kept" in result.stderr
     assert OWN not in result.stderr
-    assert hbtrack.rows("SELECT status FROM attempts") == [("done",)]
+    assert hbtrack.rows("SELECT pass, status FROM results") == [(1, "done")]
+    assert hbtrack.rows("SELECT status FROM searches") == [("unfinished",)]
     (hbtrack.folder / "mended").touch()
     (hbtrack.folder / "broken").unlink()
     hbtrack("resume")
@@ -436,17 +423,7 @@ def test_no_time_limit_is_too_long(hbtrack: Hbtrack, script: Write) -> None:
         ("db", "backup"),
         ("run", "--workers"),
         ("run", "--fast", "script.py"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_with_where_to_look(
-    hbtrack: Hbtrack, words: tuple[str, ...]
-) -> None:
-    refused(hbtrack, *words, says=("--help",))
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
+        # options are not abbreviated
         ("run", "--max-epoch", "3", "script.py"),
         ("run", "--max-epoch=3", "script.py"),
         ("run", "--work", "3", "script.py"),
@@ -461,7 +438,9 @@ def test_what_cannot_be_meant_is_refused_with_where_to_look(
         ("--vers",),
     ],
 )
-def test_options_are_not_abbreviated(hbtrack: Hbtrack, words: tuple[str, ...]) -> None:
+def test_what_cannot_be_meant_is_refused_with_where_to_look(
+    hbtrack: Hbtrack, words: tuple[str, ...]
+) -> None:
     refused(hbtrack, *words, says=("--help",))
 
 
@@ -647,22 +626,6 @@ def test_a_moved_script_goes_on_if_it_is_the_same_and_is_found_again(
 
 
 # --- nothing that matches ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("resume",),
-        ("status",),
-        ("report",),
-        ("sql", "SELECT 1"),
-        ("db", "upgrade"),
-    ],
-)
-def test_without_a_database_there_is_nothing_and_none_is_made(
-    hbtrack: Hbtrack, words: tuple[str, ...]
-) -> None:
-    refused(hbtrack, *words, code=3, says=("no hbtrack database", "--db", "hbtrack run"))
 
 
 def test_resume_of_what_is_finished_says_so(stored: Hbtrack) -> None:
