@@ -542,12 +542,6 @@ def test_what_of_the_first_pass_becomes_ready_goes_before_the_second_pass() -> N
     assert starts(plan)[:3] == [("a", 3), ("d", 3), ("e", 3)]
 
 
-def test_equal_losses_are_ranked_by_slot() -> None:
-    plan, _ = small("abc de")
-    feed(plan, ("c", 1, 0.5), ("b", 1, 0.5), ("a", 1, 0.7))
-    assert plan.rungs[RungKey(1, FIRST, 1)].members == {1: "b"}
-
-
 def test_the_best_of_equal_losses_is_the_canonically_first() -> None:
     plan, _ = small("abc de")
     feed(plan, ("e", 3, 0.5), ("d", 3, 0.5), ("c", 1, 0.5), ("b", 1, 0.5))
@@ -561,46 +555,36 @@ def test_a_failed_config_is_not_promoted_even_when_nothing_else_is_left() -> Non
     assert (plan.places_expected, plan.places_done, plan.places_failed) == (5, 2, 3)
 
 
-def test_a_space_of_one_id_comes_to_its_end_with_one_call_per_budget() -> None:
-    case = Case(27, 3, passes=3, space=1, fail=0.0, digits=9, seed=1)
-    assert sorted(set(live(case).to_the_end().calls)) == [("x:0", n) for n in (1, 3, 9, 27)]
-
-
 # --- facts that contradict each other ------------------------------------------------------------
-
-
-def finished_life() -> Life:
-    return live(Case(9, 3, passes=1, space=8, fail=0.1, digits=9, seed=5)).to_the_end()
 
 
 def rebuild_from(life: Life, facts: Facts) -> Plan:
     return rebuild(life.case.schedule, life.case.passes, facts)
 
 
-def test_a_stored_place_too_many_stops_the_search() -> None:
-    life = finished_life()
-    facts = life.facts()
-    extra = (Place(1, 1, 2, 8), "x:1")
-    assert extra not in life.entered
-    with pytest.raises(HbtrackError, match="stored but not recomputed"):
-        rebuild_from(life, replace(facts, entered=by_rung(life.entered | {extra})))
-
-
-def test_a_stored_place_too_few_stops_the_search() -> None:
-    life = finished_life()
-    facts = life.facts()
-    last = max(life.entered)
-    with pytest.raises(HbtrackError, match="missing"):
-        rebuild_from(life, replace(facts, entered=by_rung(life.entered - {last})))
-
-
-def test_a_stored_place_of_another_config_stops_the_search() -> None:
-    life = finished_life()
-    facts = life.facts()
-    last = max(life.entered)
-    others = life.entered - {last} | {(last[0], "other")}
-    with pytest.raises(HbtrackError, match="are not those that follow"):
-        rebuild_from(life, replace(facts, entered=by_rung(others)))
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param(
+            lambda entered: entered | {(Place(1, 1, 2, 8), "x:1")},
+            "stored but not recomputed",
+            id="one too many",
+        ),
+        pytest.param(lambda entered: entered - {max(entered)}, "missing", id="one too few"),
+        pytest.param(
+            lambda entered: entered - {max(entered)} | {(max(entered)[0], "other")},
+            "are not those that follow",
+            id="of another config",
+        ),
+    ],
+)
+def test_stored_places_that_do_not_follow_stop_the_search(
+    change: Callable[[set[tuple[Place, str]]], set[tuple[Place, str]]], says: str
+) -> None:
+    life = live(Case(9, 3, passes=1, space=8, fail=0.1, digits=9, seed=5)).to_the_end()
+    assert change(life.entered) != life.entered
+    with pytest.raises(HbtrackError, match=says):
+        rebuild_from(life, replace(life.facts(), entered=by_rung(change(life.entered))))
 
 
 def test_a_loss_that_was_changed_stops_the_search() -> None:
