@@ -28,6 +28,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from tabulate import tabulate
+
 TOY = Path(__file__).parent / "scripts" / "toy.py"
 MARK = "KILL_LOOP_SEARCH"
 SEARCHES_PER_GOLDEN = 4
@@ -521,16 +523,11 @@ def is_warden(pid: int) -> bool:
 def table(reports: list[Report]) -> str:
     """One line for each kind of kills and number of workers."""
     head = ("kinds", "workers", "kills", *(name.replace("_", " ") for name in SHOWN), "seconds")
-    lines = [head]
-    for report in reports:
-        counts = [report.counts[name] for name in SHOWN]
-        cells = (report.kinds, report.workers, report.kills, *counts, f"{report.seconds:.0f}")
-        lines.append(tuple(map(str, cells)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
+    lines = [
+        (one.kinds, one.workers, one.kills, *(one.counts[name] for name in SHOWN), one.seconds)
+        for one in reports
+    ]
+    return tabulate(lines, head, tablefmt="plain", floatfmt=".0f")
 
 
 def main() -> int:
