@@ -579,6 +579,14 @@ def test_extend_is_named_where_only_more_is_asked_for(
     assert (said in text) if larger else ("hbtrack extend" not in text)
 
 
+def test_extend_does_not_make_a_search_smaller(hbtrack: Hbtrack, script: Write) -> None:
+    hbtrack("run", "--max-epochs", 1, "--passes", 2, script(GOOD))
+    before = hbtrack.dump()
+    text = typed(hbtrack, "extend", "--identity", "mine", "--passes", 1, code=2)
+    assert "mine has 2 passes, and --passes is the new total: 1 would be fewer" in text
+    assert hbtrack.dump() == before
+
+
 @pytest.mark.parametrize(
     "options", [(), (*TERMS[:2], "--eta", "3.0", "--seed=1", "--failure-loss=5e1")]
 )
