@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from in_process import InProcess
+from made_up import Machine
+from test_driver import LateIds, Silent
 
+from hbtrack.core.execution import Record
 from hbtrack.core.gpu import NO_GPU, Gpu, shown
 from hbtrack.core.gpu_health import ROW, Cleared, GpuHealth, Outcome, Probe, Quarantined
+from hbtrack.driver.admission import Admission
+from hbtrack.driver.interfaces import Edges, StopRequest, Tolerances
 from hbtrack.executors.devices import Devices, devices_of_workers
 
 DONE, BROKEN, FAILED = Outcome.DONE, Outcome.DEVICE_ERROR, Outcome.FAILED
@@ -101,6 +107,40 @@ def test_isolated_gpus_are_known_by_their_device() -> None:
     found = [Gpu("0", "2", "a", isolated=True), Gpu("1", "0", "b", isolated=True)]
     assert names(Pool(found).idle(["2"])) == "0"
     assert Pool(found).idle(["2"])[0].name == "1"
+
+
+@pytest.mark.parametrize(("workers", "order"), [(6, "0,1,2,0,1,2"), (5, "0,1,2,0,1")])
+def test_one_start_after_another_fills_the_gpus_in_equal_shares(workers: int, order: str) -> None:
+    pool = Pool(devices_of_workers(gpus(3), 2, workers))
+    busy: list[str] = []
+    while idle := pool.idle(busy):
+        busy.append(shown(idle[:1]))
+    assert ",".join(busy) == order
+    busy.remove("1")
+    assert names(pool.idle(busy)[:1]) == "1", "the share that became free is given again"
+
+
+# --- one at a time -------------------------------------------------------------------------------
+
+
+def test_after_a_parent_died_one_bars_further_starts_until_something_ends_properly() -> None:
+    machine = Machine()
+    edges = Edges(
+        InProcess(machine, 3, {}, print),
+        LateIds(lambda _pass: [], 1),
+        Silent(),
+        StopRequest(),
+        Tolerances(grace=0.0, max_lost=5, max_log=2**31),
+        clock=lambda: machine.now,
+    )
+    admission = Admission(gpus(3), edges)
+    assert [admission.is_open(range(running)) for running in range(4)] == [True, True, True, False]
+    admission.note_parent(Record(pid=7), died=True)
+    assert [admission.is_open(range(running)) for running in range(3)] == [True, False, False]
+    admission.note_parent(Record(), died=False)
+    assert not admission.is_open(range(1)), "what never ran says nothing"
+    admission.note_parent(Record(pid=8), died=False)
+    assert admission.is_open(range(1))
 
 
 # --- GPUs that another search uses ---------------------------------------------------------------
