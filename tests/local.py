@@ -11,6 +11,7 @@ from hbtrack.core.execution import Job, Output, Record, Slot, attempt_name, atte
 from hbtrack.core.gpu import NO_GPU, Gpu
 from hbtrack.executors import processes
 from hbtrack.executors.local import LocalExecutor
+from hbtrack.executors.worker_files import WorkerFiles
 
 
 class Ended(NamedTuple):
@@ -64,6 +65,14 @@ class Local(LocalExecutor):
     def python(self, code: str, *words: str, attempt: int = 1) -> None:
         """Start Python code."""
         self.begin(attempt, [sys.executable, "-c", code, *words])
+
+    def at_work(self, code: str, attempt: int = 1) -> WorkerFiles:
+        """Start Python code and wait until it runs: the files of its worker."""
+        self.python(code, attempt=attempt)
+        name = self.name_of(attempt)
+        files = WorkerFiles(self._folder, self._running[name].files.number)
+        wait_for(lambda: files.record(name).pid)  # so that it can be ended
+        return files
 
     def run(self, code: str, *words: str, attempt: int = 1) -> Ended:
         """Run Python code to its end."""

@@ -22,6 +22,8 @@ from hbtrack.executors import processes
 from hbtrack.executors.warden import where
 from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, WorkerFiles, last_line
 
+UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(.01)\n"
+
 
 @pytest.fixture
 def executor(tmp_path: Path) -> Iterator[Local]:
@@ -227,11 +229,7 @@ def test_files_are_used_again_by_the_next_attempt(executor: Local, tmp_path: Pat
 def test_fault_17_scripts_of_a_killed_warden_are_waited_for_and_then_lost(
     executor: Local, tmp_path: Path
 ) -> None:
-    executor.python(
-        "import time, sys\nwhile not __import__('os').path.exists('go'): time.sleep(.01)"
-    )
-    files = WorkerFiles(tmp_path, 0)
-    wait_for(lambda: files.record(executor.name_of(1)).pid)
+    executor.at_work(UNTIL_GO)
     assert executor._link.process
     executor._link.process.kill()
     for _ in range(3):
@@ -246,10 +244,7 @@ def test_fault_17_scripts_of_a_killed_warden_are_waited_for_and_then_lost(
 def test_an_attempt_of_another_executor_is_adopted_and_harvested_at_its_end(
     executor: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    executor.python(
-        "import time\nwhile not __import__('os').path.exists('go'): time.sleep(.01)\nprint(3)",
-    )
-    wait_for(lambda: WorkerFiles(tmp_path, 0).record(executor.name_of(1)).pid)
+    executor.at_work(UNTIL_GO + "print(3)")
     other = Local(tmp_path, tmp_path, token=executor.token, adopted=[1])
     assert other.sees(1)
     assert other.take() == Slot(1, "0", ["0"], {}), "a worker at work is not taken"
@@ -293,9 +288,7 @@ def test_what_a_script_writes_into_the_lock_file_says_nothing(tmp_path: Path, li
 def test_an_adopted_script_without_its_environment_is_not_taken_for_gone(
     executor: Local, tmp_path: Path
 ) -> None:
-    executor.python("import os, sys\nos.execve('/bin/sleep', ['sleep', '1000'], {})")
-    files = WorkerFiles(tmp_path, 0)
-    wait_for(lambda: files.record(executor.name_of(1)).pid)
+    files = executor.at_work("import os, sys\nos.execve('/bin/sleep', ['sleep', '1000'], {})")
     pid = files.record(executor.name_of(1)).pid
     assert pid
     wait_for(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"))
@@ -330,8 +323,7 @@ def test_a_parent_of_scripts_is_known_and_has_nothing_to_say_when_it_is_stopped(
 def test_scripts_are_known_by_their_name_and_a_file_of_their_folder(
     executor: Local, tmp_path: Path
 ) -> None:
-    executor.python("import time; time.sleep(1000)")
-    wait_for(lambda: WorkerFiles(tmp_path, 0).record(executor.name_of(1)).pid)
+    executor.at_work("import time; time.sleep(1000)")
     assert processes.names_at_work(executor.token, tmp_path) == {executor.name_of(1)}
     assert not processes.names_at_work("other", tmp_path)
     assert not processes.names_at_work(executor.token, tmp_path / "elsewhere")
@@ -377,8 +369,7 @@ def test_what_is_killed_has_given_back_its_memory_before_anything_else_begins(
 def test_half_a_start_falls_free_at_once_although_other_scripts_run(
     executor: Local, tmp_path: Path
 ) -> None:
-    executor.python("import time; time.sleep(1000)", attempt=1)
-    wait_for(lambda: WorkerFiles(tmp_path, 0).record(executor.name_of(1)).pid)
+    executor.at_work("import time; time.sleep(1000)")
     files = WorkerFiles(tmp_path, 1)
     lock = files.take()
     assert lock is not None
@@ -396,11 +387,9 @@ def test_half_a_start_falls_free_at_once_although_other_scripts_run(
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT", "SIGHUP"])
 def test_fault_111_a_stop_signal_that_hits_the_parent_of_the_scripts_is_in_their_records(
-    executor: Local, tmp_path: Path, name: str
+    executor: Local, name: str
 ) -> None:
-    executor.python("import time; time.sleep(1000)", attempt=1)
-    files = WorkerFiles(tmp_path, 0)
-    wait_for(lambda: files.record(executor.name_of(1)).pid)
+    files = executor.at_work("import time; time.sleep(1000)")
     assert executor._link.process
     executor._link.process.send_signal(signal.Signals[name])
     wait_for(lambda: files.record(executor.name_of(1)).signalled)
@@ -433,10 +422,8 @@ def test_fault_111_without_a_driver_an_answer_to_a_signal_that_comes_to_the_pare
         "open('ready', 'w').close()\n"
         "time.sleep(1000)"
     )
-    executor.python(code)
-    files = WorkerFiles(tmp_path, 0)
+    files = executor.at_work(code)
     wait_for((tmp_path / "ready").exists)
-    wait_for(lambda: files.record(executor.name_of(1)).pid)
     warden, pid = executor._link.process, files.record(executor.name_of(1)).pid
     assert warden
     assert pid

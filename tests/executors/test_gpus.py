@@ -71,6 +71,22 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Smi:
     return write
 
 
+FoundOf = Callable[..., list[Gpu]]
+
+
+@pytest.fixture
+def found_of(smi: Smi, monkeypatch: pytest.MonkeyPatch) -> FoundOf:
+    """The GPUs that are found where nvidia-smi says this and so much is visible."""
+
+    def find(said: str, visible: str | None, option: str = "all") -> list[Gpu]:
+        smi(said)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        return find_gpus(option, isolate=False)
+
+    return find
+
+
 def whole(name: str, device: str, key: str) -> Gpu:
     return Gpu(name, device, key, isolated=False)
 
@@ -144,22 +160,16 @@ def test_an_nvidia_smi_that_hangs_is_not_waited_for(
     ],
 )
 def test_a_script_counts_the_visible_gpus_from_0_up_to_the_first_that_is_not_there(
-    smi: Smi, monkeypatch: pytest.MonkeyPatch, visible: str, found: list[tuple[str, str]]
+    found_of: FoundOf, visible: str, found: list[tuple[str, str]]
 ) -> None:
-    smi(THREE)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     expected = [whole(str(number), *pair) for number, pair in enumerate(found)]
-    assert find_gpus("all", isolate=False) == expected
+    assert found_of(THREE, visible) == expected
 
 
-def test_the_beginning_of_two_uuids_is_none_of_them(
-    smi: Smi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    smi(listing(A, ALIKE))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a")
-    assert find_gpus("all", isolate=False) == []
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-ab")
-    assert find_gpus("all", isolate=False) == [whole("0", "GPU-ab", ALIKE)]
+def test_the_beginning_of_two_uuids_is_none_of_them(found_of: FoundOf) -> None:
+    two = listing(A, ALIKE)
+    assert found_of(two, "GPU-a") == []
+    assert found_of(two, "GPU-ab") == [whole("0", "GPU-ab", ALIKE)]
 
 
 def test_a_uuid_is_believed_where_nvidia_smi_tells_none(
@@ -187,16 +197,9 @@ def test_a_uuid_is_believed_where_nvidia_smi_tells_none(
     ],
 )
 def test_numbers_are_positions_among_what_is_visible_and_taken_at_their_word(
-    smi: Smi,
-    monkeypatch: pytest.MonkeyPatch,
-    visible: str | None,
-    option: str,
-    found: list[Gpu],
+    found_of: FoundOf, visible: str | None, option: str, found: list[Gpu]
 ) -> None:
-    smi(THREE)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert find_gpus(option, isolate=False) == found
+    assert found_of(THREE, visible, option) == found
 
 
 @pytest.mark.parametrize(
@@ -213,16 +216,9 @@ def test_numbers_are_positions_among_what_is_visible_and_taken_at_their_word(
     ],
 )
 def test_mig_instances_stand_for_their_gpu_and_are_reached_by_the_environment_only(
-    smi: Smi,
-    monkeypatch: pytest.MonkeyPatch,
-    visible: str | None,
-    option: str,
-    found: list[Gpu],
+    found_of: FoundOf, visible: str | None, option: str, found: list[Gpu]
 ) -> None:
-    smi(SPLIT)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert find_gpus(option, isolate=False) == found
+    assert found_of(SPLIT, visible, option) == found
 
 
 # --- what scripts are told -----------------------------------------------------------------------
@@ -370,13 +366,6 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Local]]:
 Make = Callable[..., Local]
 
 
-def start(executor: Local, code: str, attempt: int = 1) -> None:
-    executor.python(code, attempt=attempt)
-    number = executor._running[executor.name_of(attempt)].files.number
-    files = WorkerFiles(executor._folder, number)
-    wait_for(lambda: files.record(executor.name_of(attempt)).pid)  # so that it can be ended
-
-
 def is_free(key: str) -> bool:
     return gpu_locks.holder_of(key) is None
 
@@ -422,7 +411,7 @@ def test_a_gpu_is_in_use_until_its_attempt_has_ended_and_free_when_that_is_heard
     make: Make, tmp_path: Path
 ) -> None:
     executor = make(A, B)
-    start(executor, UNTIL_GO)
+    executor.at_work(UNTIL_GO)
     assert executor.take() is None
     assert not is_free(B)
     (tmp_path / "go").touch()
@@ -459,7 +448,7 @@ def test_a_gpu_is_free_once_it_is_read_that_its_attempt_has_ended(
 ) -> None:
     monkeypatch.setenv("HBTRACK_FAULT", "warden.record.after:1:freeze")
     executor = make(A)
-    start(executor, "import time; time.sleep(1000)")
+    executor.at_work("import time; time.sleep(1000)")
     executor.kill(1)
     executor.next_end()
     assert is_free(A)
@@ -470,7 +459,7 @@ def test_a_gpu_is_free_once_it_is_read_that_its_attempt_has_ended(
 def test_a_script_that_closes_all_files_still_has_its_gpu(make: Make, tmp_path: Path) -> None:
     executor = make(A)
     close_all = "import os\nos.closerange(3, 1000)\nopen('closed', 'w').close()\n"
-    start(executor, close_all + UNTIL_GO)
+    executor.at_work(close_all + UNTIL_GO)
     wait_for((tmp_path / "closed").exists)
     assert not is_free(A)
     (tmp_path / "go").touch()
@@ -482,7 +471,7 @@ def test_a_gpu_is_in_use_as_long_as_the_script_lives_although_its_parent_was_kil
     make: Make, tmp_path: Path
 ) -> None:
     executor = make(A)
-    start(executor, UNTIL_GO)
+    executor.at_work(UNTIL_GO)
     assert executor._link.process
     executor._link.process.kill()
     executor._link.process.wait()
@@ -496,7 +485,7 @@ def test_a_gpu_is_in_use_after_the_search_was_closed_until_the_script_ends(
     make: Make, tmp_path: Path
 ) -> None:
     one = make(A)
-    start(one, UNTIL_GO)
+    one.at_work(UNTIL_GO)
     one.close()
     assert make(A).take() is None
     (tmp_path / "go").touch()
@@ -527,9 +516,9 @@ def test_fault_a_killed_driver_leaves_its_gpus_in_use_until_the_script_ends(
 
 def test_two_evaluations_share_a_gpu_that_may_have_two(make: Make) -> None:
     executor = make(A, per_gpu=2)
-    start(executor, "import time; time.sleep(1000)", attempt=1)
+    executor.at_work("import time; time.sleep(1000)", attempt=1)
     assert make(A, per_gpu=1).take() is None
-    start(executor, "import time; time.sleep(1000)", attempt=2)
+    executor.at_work("import time; time.sleep(1000)", attempt=2)
     assert make(A, per_gpu=2).take() is None
     assert make(A, per_gpu=3).take()
 
@@ -547,7 +536,7 @@ def test_a_start_for_which_too_many_files_are_open_fails_and_lets_its_gpus_go(
 ) -> None:
     keys = [f"GPU-{number}" for number in range(16)]
     executor = make(*keys)
-    start(executor, UNTIL_GO)
+    executor.at_work(UNTIL_GO)
     (tmp_path / "go").touch()
     executor.next_end()
     assert executor._link.process
