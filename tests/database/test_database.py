@@ -601,21 +601,14 @@ def test_alembic_works_on_hbtrack_db_in_the_working_directory_by_default(checkou
     assert f"{REVISION} (head)" in alembic(checkout, "current").stdout
 
 
+@pytest.mark.parametrize(("step", "head"), [(None, ["(head)"]), ("pass", [])], ids=["same", "old"])
 def test_alembic_current_names_the_revision_and_changes_nothing(
-    checkout: Path, older: Hbtrack
+    older: Hbtrack, tmp_path: Path, step: str | None, head: list[str]
 ) -> None:
     before = content(older.database)
+    checkout = make_checkout(tmp_path / "checkout", step=step)
     result = alembic(checkout, "current", database=older.database)
-    assert result.stdout.split() == [REVISION, "(head)"]
-    assert content(older.database) == before
-
-
-def test_alembic_current_of_an_older_database_changes_nothing(
-    older: Hbtrack, tmp_path: Path
-) -> None:
-    before = content(older.database)
-    newer = make_checkout(tmp_path / "newer", step="pass")
-    assert REVISION in alembic(newer, "current", database=older.database).stdout
+    assert result.stdout.split() == [REVISION, *head]
     assert content(older.database) == before
 
 
