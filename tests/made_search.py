@@ -2,15 +2,18 @@
 
 import sqlite3
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
 from hbtrack.core.derived import derive
 from hbtrack.core.plan import Plan
+from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Command, Facts, Limits, Resources, Terms
-from hbtrack.core.schedule import schedule_of
+from hbtrack.core.schedule import make_schedule, schedule_of
 from hbtrack.store.catalogue import create_search
+from hbtrack.store.facts import Rows, load_facts
 from hbtrack.store.ledger import Ledger
 
 Row = tuple[Any, ...]
@@ -64,6 +67,17 @@ def own(ledger: Ledger, *, now: float, resources: Resources = RESOURCES) -> Fact
         command_text=("python /home/me/train.py", " --model made"),
         now=now,
     )
+
+
+def plan_now(query: Rows, search_pk: int) -> Plan:
+    """The plan that a driver would have that came now."""
+    sql = "SELECT max_epochs, eta, passes FROM search WHERE pk = ?"
+    [(max_epochs, eta, passes)] = query(sql, (search_pk,))
+    facts = load_facts(query, search_pk)
+    plan = rebuild(make_schedule(max_epochs, Fraction(eta)), passes, facts)
+    for attempt in facts.open_attempts:
+        plan.start(plan.place_of(attempt.config_id, attempt.epochs))
+    return plan
 
 
 def query(path: Path, sql: str, *values: object) -> list[Row]:

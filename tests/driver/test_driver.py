@@ -165,6 +165,11 @@ class Stage:
         with closing(Database(self.path)) as database:
             own(Ledger(database, 1), now=self.machine.now)
 
+    def stop_now(self) -> None:
+        """Ask for a stop of scripts that no signal reaches."""
+        self.machine.stuck = self.executor.woken = True
+        self.stop.ask("SIGINT", self.machine.now, hurry=True)
+
     def rows(self, sql: str, *values: object) -> list[Row]:
         return query(self.path, sql, *values)
 
@@ -212,6 +217,12 @@ def golden(stage: MakeStage) -> Callable[[Shape], dict[str, list[Row]]]:
 
 
 Golden = Callable[[Shape], dict[str, list[Row]]]
+
+
+def goes_on_as_if_undisturbed(search: Stage, golden: Golden, workers: int) -> None:
+    search.stop = StopRequest()
+    assert search.drive(workers) is SearchStatus.FINISHED
+    assert search.dump() == golden(search.shape)
 
 
 def nth(number: int, of: str, do: Callable[[], object]) -> Callable[[str], None]:
@@ -478,9 +489,7 @@ def test_what_is_not_recorded_when_a_stop_is_heard_is_interrupted_and_what_was_i
     assert search.rows(f"{statuses} < ? AND status = 'done'", iso(search.stop.at)) == [("done",)]
     assert not search.rows("SELECT * FROM attempts WHERE finished_at IS NULL")
     assert search.rows("SELECT status FROM searches") == [("unfinished",)]
-    search.stop = StopRequest()
-    assert search.drive(4) is SearchStatus.FINISHED
-    assert search.dump() == golden(search.shape)
+    goes_on_as_if_undisturbed(search, golden, 4)
 
 
 @pytest.mark.parametrize("manner", [{}, {"talks_when_stopped": True}, {"deaf": True}], ids=str)
@@ -493,9 +502,7 @@ def test_a_stopped_search_goes_on_as_if_undisturbed(
     assert not search.machine.alive
     interrupted = "SELECT count(*) FROM attempts WHERE status = 'interrupted'"
     assert search.rows(interrupted)[0][0] > 0
-    search.stop = StopRequest()
-    assert search.drive(4) is SearchStatus.FINISHED
-    assert search.dump() == golden(search.shape)
+    goes_on_as_if_undisturbed(search, golden, 4)
 
 
 @pytest.mark.parametrize(("hurry", "signals"), [(True, {"SIGKILL", None}), (False, {None})])
@@ -521,18 +528,13 @@ def test_a_script_that_cannot_even_be_killed_does_not_keep_the_driver_for_ever(
     monkeypatch.setattr("hbtrack.driver.termination.KILL_SECONDS", 0.02)
     search = stage()
 
-    def stop() -> None:
-        search.machine.stuck = search.executor.woken = True
-        search.stop.ask("SIGINT", search.machine.now, hurry=True)
-
     with pytest.raises(HbtrackError, match="2 scripts were killed and still hold their locks"):
-        search.drive(2, before=nth(4, "wait", stop))
+        search.drive(2, before=nth(4, "wait", search.stop_now))
     assert search.rows("SELECT DISTINCT status FROM attempts WHERE finished_at IS NULL") == [
         ("stopping",)
     ]
-    search.machine.stuck, search.stop = False, StopRequest()
-    assert search.drive(2) is SearchStatus.FINISHED
-    assert search.dump() == golden(search.shape)
+    search.machine.stuck = False
+    goes_on_as_if_undisturbed(search, golden, 2)
 
 
 def test_what_ended_while_the_driver_slept_is_not_said_to_be_unkillable(
@@ -542,21 +544,15 @@ def test_what_ended_while_the_driver_slept_is_not_said_to_be_unkillable(
     monkeypatch.setattr("hbtrack.driver.termination.LOOK_SECONDS", 0.01)
     search = stage()
 
-    def stop() -> None:
-        search.machine.stuck = search.executor.woken = True
-        search.stop.ask("SIGINT", search.machine.now, hurry=True)
-
     def sleep() -> None:
         time.sleep(0.05)  # longer than a kill may take
         search.machine.stuck = False
         search.machine.power_cut()
 
-    first, second = nth(4, "wait", stop), nth(5, "wait", sleep)
+    first, second = nth(4, "wait", search.stop_now), nth(5, "wait", sleep)
     status = search.drive(2, before=lambda call: (first(call), second(call)))
     assert status is SearchStatus.UNFINISHED
-    search.stop = StopRequest()
-    assert search.drive(2) is SearchStatus.FINISHED
-    assert search.dump() == golden(search.shape)
+    goes_on_as_if_undisturbed(search, golden, 2)
 
 
 def test_nothing_starts_on_a_full_disk_until_there_is_room(
@@ -580,8 +576,7 @@ def test_nothing_starts_on_a_full_disk_until_there_is_room(
     assert len(set(begun)) == 1, "what ran was waited for, nothing was started"
     assert "wait {'message': 'the disk is full', 'seconds': 0.01}" in search.observer.events
     search.machine.room = True
-    assert search.drive(3) is SearchStatus.FINISHED
-    assert search.dump() == golden(search.shape)
+    goes_on_as_if_undisturbed(search, golden, 3)
 
 
 def test_fault_88_a_log_of_commits_that_grows_long_is_told(
@@ -655,8 +650,7 @@ def test_starts_that_fail_five_times_in_a_row_end_the_search_for_now(
         search.drive(1, before=noting_starts(moments))
     assert len(moments) == 5
     assert search.rows("SELECT * FROM failures") == []
-    assert search.drive(1) is SearchStatus.FINISHED
-    assert search.dump() == golden(search.shape)
+    goes_on_as_if_undisturbed(search, golden, 1)
 
 
 def test_starts_that_fail_five_times_but_not_in_a_row_do_not_end_the_search(
@@ -681,8 +675,7 @@ def test_many_workers_that_fail_to_start_in_one_moment_rest_before_they_give_up(
     stage: MakeStage, golden: Golden
 ) -> None:
     search = stage(refusals=8)
-    assert search.drive(8) is SearchStatus.FINISHED
-    assert search.dump() == golden(search.shape)
+    goes_on_as_if_undisturbed(search, golden, 8)
 
 
 def test_a_failed_start_does_not_count_as_a_kill(stage: MakeStage) -> None:
@@ -724,5 +717,4 @@ def test_when_a_pass_cannot_be_sampled_what_runs_is_finished_first(
     assert len(after) > 1
     assert "started" not in after
     search.broken_from = 10**9
-    assert search.drive(8) is SearchStatus.FINISHED
-    assert search.dump() == golden(search.shape)
+    goes_on_as_if_undisturbed(search, golden, 8)

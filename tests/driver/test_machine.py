@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from made_search import Row, create, dump, everything, own
+from made_search import Row, create, dump, everything, own, plan_now
 from made_up import Killed, Machine
 from test_plan import Case, known_state, one_after_another
 
@@ -47,7 +47,6 @@ from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.driver.recorder import Recorder
 from hbtrack.errors import Superseded
 from hbtrack.searches.verify import check_database
-from hbtrack.store.facts import load_facts
 from hbtrack.store.ledger import Ledger
 
 SEARCH = 1  # the only one of its database
@@ -496,15 +495,9 @@ class Searches(RuleBasedStateMachine):
         assert self.recorded <= recorded
         self.recorded = recorded
         if self.driver:
-            assert known_state(self.driver.plan) == known_state(self.rebuilt())
-
-    def rebuilt(self) -> Plan:
-        """The plan of a driver that would come now."""
-        facts = load_facts(self.reader.execute, SEARCH)
-        plan = rebuild(self.world.case.schedule, self.world.case.passes, facts)
-        for attempt in facts.open_attempts:
-            plan.start(plan.place_of(attempt.config_id, attempt.epochs))
-        return plan
+            assert known_state(self.driver.plan) == known_state(
+                plan_now(self.reader.execute, SEARCH)
+            )
 
     def teardown(self) -> None:
         with self.ends:

@@ -14,7 +14,8 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_machine import DISTINCT, SEARCH, Driver, Folder, World, dump, query
+from made_search import dump, plan_now, query
+from test_machine import DISTINCT, SEARCH, Driver, Folder, World
 from test_plan import Case, Life, examples, known_state, one_after_another
 
 from hbtrack.core.decisions import Done, Start
@@ -28,7 +29,6 @@ from hbtrack.driver.rederive import grow, rederive
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.script.probe import ScriptProbe, check_given
 from hbtrack.searches.verify import check_database
-from hbtrack.store.facts import Rows, load_facts
 
 UNTIL_THE_END = 10**6  # steps
 
@@ -301,7 +301,7 @@ def run_for(path: Path, world: World, commits: int) -> None:
         commits -= 1
     assert problems(path) == []
     with closing(sqlite3.connect(path)) as connection:
-        assert known_state(driver.plan) == known_state(plan_now(connection.execute))
+        assert known_state(driver.plan) == known_state(plan_now(connection.execute, SEARCH))
     driver.stop(list(driver.running))
     for attempt in list(world.alive):
         world.kill(attempt, saved=False)
@@ -314,7 +314,7 @@ def change(path: Path, act: Callable[..., object]) -> None:
     """A command that changes facts; the search is unfinished after."""
     with closing(Database(path)) as database, database.transaction() as connection:
         act(connection)
-        plan = plan_now(connection.execute)
+        plan = plan_now(connection.execute, SEARCH)
         status = "finished" if plan.next() == Done() else "unfinished"
         connection.execute("UPDATE search SET status = ?, finished_at = NULL", (status,))
     assert problems(path) == []
@@ -324,17 +324,6 @@ def problems(path: Path) -> list[str]:
     """But for what an incumbent says was spent: it counts failures that were taken back since."""
     found = check_database(str(path), None)
     return [text for text in found if "the incumbent with loss" not in text]
-
-
-def plan_now(query: Rows) -> Plan:
-    """The plan that a driver would have that came now."""
-    sql = "SELECT max_epochs, eta, passes FROM search WHERE pk = ?"
-    [(max_epochs, eta, passes)] = query(sql, (SEARCH,))
-    facts = load_facts(query, SEARCH)
-    plan = rebuild(make_schedule(max_epochs, Fraction(eta)), passes, facts)
-    for attempt in facts.open_attempts:
-        plan.start(plan.place_of(attempt.config_id, attempt.epochs))
-    return plan
 
 
 def grow_file(path: Path, before: SlotCase, after: SlotCase) -> None:
@@ -450,7 +439,7 @@ def withdraw(path: Path, case: Case) -> list[tuple[str, int]]:
 
     def act(connection: object) -> None:
         execute = connection.execute  # type: ignore[attr-defined]
-        plan = plan_now(execute)
+        plan = plan_now(execute, SEARCH)
         failed = [(one, epochs) for one, epochs, loss in plan.recorded() if loss is None]
         taken.extend(one for one in failed if plan.withdrawal_problem(*one) is None)
         for one in taken:
