@@ -118,6 +118,10 @@ NO_PROCESSES = """
 #include <errno.h>
 int posix_spawn() { return EAGAIN; }
 """
+NO_LOCKS = """
+#include <errno.h>
+int flock() { errno = ENOLCK; return -1; }
+"""
 YEAR = 365 * 24 * 3600
 JUMPS = (
     CONTRACT
@@ -717,6 +721,15 @@ def test_fault_113_a_script_that_lives_in_another_container_is_waited_for(
     assert alone
     first = "SELECT status, attempt FROM attempts ORDER BY started_at LIMIT 1"
     assert hbtrack.rows(first) == [("done", 1)]
+
+
+def test_fault_95_113_a_disk_without_locks_is_refused_in_a_sentence(
+    hbtrack: Hbtrack, preload: Callable[[str], Environment]
+) -> None:
+    said = hbtrack(*SEARCH, TOY, env=preload(NO_LOCKS), code=1).stderr
+    assert "has no locks" in said
+    assert "--db" in said
+    assert not (hbtrack.folder / "toy").exists()
 
 
 # --- another Python ------------------------------------------------------------------------------

@@ -1,8 +1,6 @@
 """Disks that are full, files that are locked, moved, damaged: nothing is lost, and it goes on."""
 
 import contextlib
-import errno
-import fcntl
 import os
 import re
 import resource
@@ -381,22 +379,6 @@ def test_fault_95_on_a_network_disk_a_rollback_journal_is_used_and_that_is_said(
     assert "one machine at a time" in capfd.readouterr().err
     assert hbtrack.rows("PRAGMA journal_mode") == [("delete",)]
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
-
-
-@pytest.mark.usefixtures("hbtrack")
-def test_fault_95_113_a_disk_without_locks_is_refused_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(_file: int, _kind: int) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    assert main(["run", "--max-epochs", "1", str(TOY)]) == 1
-    said = capfd.readouterr().err
-    assert "has no locks" in said
-    assert "--db" in said
-    assert not (tmp_path / "toy").exists()
 
 
 def test_fault_98_scripts_without_their_files_are_ended_and_run_again(
