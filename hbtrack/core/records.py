@@ -330,6 +330,11 @@ class Verdict:
     stderr: str = ""
     log: str | None = None
 
+    @property
+    def is_result(self) -> bool:
+        """Whether it says something of the evaluation; what was lost or interrupted does not."""
+        return self.status not in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED)
+
 
 @dataclass(frozen=True, slots=True)
 class Grown:

@@ -87,8 +87,8 @@ class Admission:
         """An attempt came to a result: starting works."""
         self._failed_starts = 0
 
-    def note_start(self, record: Record) -> HbtrackError | None:
-        """An attempt came to none. Starts that fail for want of something rest, and have an end."""
+    def note_failed_start(self, record: Record) -> HbtrackError | None:
+        """An attempt came to none: if its start failed, starts rest; the error that ends that."""
         if record.failed is None or self.not_before is not None:
             return None  # those that fail in one moment count once
         self._failed_starts += 1

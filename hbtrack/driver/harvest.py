@@ -56,7 +56,7 @@ class Harvest:
 
     def note(self, writer: Writer, running: Running, verdict: Verdict) -> Noted:
         """Note what an attempt came to, for its GPU too; what that means for failures."""
-        if verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
+        if not verdict.is_result:
             return Noted()
         evaluation, outcome = (running.config_id, running.epochs), _outcome_of(verdict)
         answer = self._admission.note_end(running.gpu, evaluation, outcome=outcome)

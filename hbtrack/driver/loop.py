@@ -263,9 +263,9 @@ class Driver:
         self._take_back(recorder, noted.withdrawn)  # before this end closes the rung of those
         evaluation = (running.place, running.config_id, running.epochs)
         recorder.end(running.attempt, *evaluation, verdict, noted.again)
-        if verdict.status not in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
+        if verdict.is_result:
             self._admission.note_result()
-        elif failure := self._admission.note_start(record):
+        elif failure := self._admission.note_failed_start(record):
             self._fail(failure)
         return verdict
 

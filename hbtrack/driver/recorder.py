@@ -8,7 +8,6 @@ from types import TracebackType
 from hbtrack.core.decisions import Done, Start
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import (
-    AttemptStatus,
     Closed,
     Consequences,
     Place,
@@ -61,7 +60,7 @@ class Recorder:
         """An attempt for this place came to an end; `again` is why a failure is no result yet."""
         self.writer.end(attempt, verdict, again)
         self.writer.result(place, config_id, epochs, loss=verdict.loss, seconds=verdict.seconds)
-        if again or verdict.status in (AttemptStatus.LOST, AttemptStatus.INTERRUPTED):
+        if again or not verdict.is_result:
             self.plan.requeue(place)
             self._touched.add(rung_of(place))
         else:
