@@ -12,6 +12,7 @@ from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -140,6 +141,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="needs --slow"))
 
 
+Row = dict[str, Any]
+
+
 @dataclass
 class Hbtrack:
     """hbtrack in a folder of its own, with the database ./hbtrack.db."""
@@ -192,14 +196,19 @@ class Hbtrack:
     def _by_itself(
         self, *words: object, env: dict[str, str] | None
     ) -> subprocess.CompletedProcess[str]:
+        return self.process(self.command(*words), env, stdin=subprocess.DEVNULL)
+
+    def process(
+        self, command: Sequence[object], env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run any command to its end in the folder and the environment of hbtrack."""
+        usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.run(
-            self.command(*words),
+            list(map(str, command)),
             cwd=self.folder,
             env=self.environment(env),
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            text=True,
             timeout=300,
+            **usual | options,
         )
 
     def start(self, *words: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
@@ -231,6 +240,12 @@ class Hbtrack:
     def dump(self) -> list[tuple[object, ...]]:
         """All that must not depend on workers, order or kills."""
         return self.rows(_DUMP)
+
+    def records(self, sql: str, values: Sequence[object] | dict[str, object] = ()) -> list[Row]:
+        """Rows by the names of their columns."""
+        with closing(sqlite3.connect(self.database, timeout=60)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql, values)]
 
     def everything(self) -> list[str]:
         """All that the database holds."""
