@@ -256,6 +256,12 @@ class Hbtrack:
         return json.loads(self(*words, "--format", "json").stdout)  # type: ignore[no-any-return]
 
 
+def make(hbtrack: Hbtrack, *options: object) -> None:
+    """Put a made-up search into its database."""
+    command = [sys.executable, ROOT / "benchmarks" / "made.py", hbtrack.database, *options]
+    assert hbtrack.process(command).returncode == 0
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
     """Return as soon as the condition holds; fail when it does not come true."""
     deadline = time.monotonic() + seconds

@@ -125,3 +125,11 @@ def terminals() -> Iterator[OnTerminal]:
     yield start
     for each in opened:
         each.kill()
+
+
+def on_terminal(hbtrack: Hbtrack, columns: int, *words: object, lines: int = 24) -> str:
+    """What a command writes on a terminal of that size."""
+    with terminals() as start:
+        shown = start(hbtrack, *words, columns=columns, rows=lines)
+        assert shown.exit_status() == 0
+        return shown.written.decode().replace("\r\n", "\n")

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -94,10 +93,7 @@ def test_a_script_that_does_not_fit_on_the_disk_is_not_left_half(tmp_path: Path)
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100));"
         "sys.exit(main(['init', 'myexp']))"
     )
-    command = [sys.executable, "-c", limited]
-    result = subprocess.run(
-        command, cwd=tmp_path, env=Hbtrack(tmp_path).environment(), capture_output=True, text=True
-    )
+    result = Hbtrack(tmp_path).process([sys.executable, "-c", limited])
     assert result.returncode == 1
     assert "cannot be written" in result.stderr
     assert not list(tmp_path.iterdir())

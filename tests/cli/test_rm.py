@@ -1,12 +1,10 @@
 """`hbtrack rm`: one search is gone whole, or nothing has changed."""
 
-import os
-import pty
 import shutil
-import subprocess
 
 import pytest
 from conftest import TOY, Hbtrack, wait_for
+from terminal import terminals
 
 from hbtrack.searches.verify import check_database
 
@@ -97,21 +95,11 @@ def test_without_a_terminal_or_for_several_searches_it_is_refused(
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("toy", 0), ("no", 1)])
 def test_on_a_terminal_it_asks(two: Hbtrack, answer: str, code: int) -> None:
-    ours, theirs = pty.openpty()
-    asking = subprocess.Popen(
-        two.command(*RM),
-        cwd=two.folder,
-        env=two.environment(),
-        stdin=theirs,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(theirs)
-    os.write(ours, f"{answer}\n".encode())
-    said = asking.communicate(timeout=60)[1]
-    os.close(ours)
-    assert asking.returncode == code
-    assert "Type y to remove it" in said
+    with terminals() as start:
+        asking = start(two, *RM)
+        asking.shows("Type y to remove it")
+        asking.press(f"{answer}\n".encode())
+        assert asking.exit_status() == code
     assert len(two.rows("SELECT * FROM searches")) == (2 if code else 1)
 
 

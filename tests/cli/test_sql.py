@@ -1,42 +1,29 @@
 """Named queries, and `hbtrack sql` around them: what they answer, where they lie, how they look."""
 
-import fcntl
-import json
 import os
-import pty
 import shutil
 import sqlite3
 import stat
-import struct
 import subprocess
 import sys
-import termios
 from collections import Counter, defaultdict
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import ROOT, Hbtrack
+from conftest import ROOT, Hbtrack, Row, make
+from terminal import on_terminal
 
 import hbtrack as package
 from hbtrack.errors import Conflict, NotFound
 from hbtrack.report.queries import named_queries
 
-Row = dict[str, Any]
 NAMES = sorted(path.stem for path in (ROOT / "hbtrack" / "report" / "queries").glob("*.sql"))
 ASKED_FOR = {
     *("best", "brackets", "failures", "incumbents", "curves", "late-risers", "cost-per-bracket"),
     *("slowest", "worker-busy", "interruptions", "params-vs-loss", "compare-searches"),
 }
-BOTH = "model:*"
-
-
-def make(hbtrack: Hbtrack, *options: object) -> None:
-    command = [sys.executable, ROOT / "benchmarks" / "made.py", hbtrack.database, *options]
-    environment = hbtrack.environment()
-    subprocess.run(list(map(str, command)), env=environment, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +56,10 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
     return hbtrack
 
 
-def ask(hbtrack: Hbtrack, name: str, identity: str = "*") -> list[Row]:
+def ask(hbtrack: Hbtrack, name: str, identity: str | None = "*") -> list[Row]:
     """The rows of a named query, as the file itself gives them."""
     sql = (ROOT / "hbtrack" / "report" / "queries" / f"{name}.sql").read_text()
-    return rows(hbtrack, sql, {"identity": identity})
-
-
-def rows(hbtrack: Hbtrack, sql: str, values: dict[str, str] | None = None) -> list[Row]:
-    with closing(sqlite3.connect(hbtrack.database)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(sql, values or {})]
+    return hbtrack.records(sql, {"identity": identity})
 
 
 # --- what they answer, against a plain recomputation ---------------------------------------------
@@ -142,7 +123,7 @@ def test_curves_are_what_each_promoted_config_measured(made: Hbtrack) -> None:
 def test_late_risers_are_those_that_rose_by_half_the_field(shuffled: Hbtrack) -> None:
     places = {
         (row["run_identity"], row["pass"], row["bracket"], row["rung"], row["slot"]): row
-        for row in rows(shuffled, "SELECT * FROM results WHERE status = 'done'")
+        for row in shuffled.records("SELECT * FROM results WHERE status = 'done'")
     }
     fields = defaultdict(list)
     for (*bracket, rung, slot), row in places.items():
@@ -247,8 +228,7 @@ def test_a_named_query_answers_for_the_searches_of_its_identity(made: Hbtrack, n
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_named_query_runs_in_other_programs_without_a_parameter(made: Hbtrack, name: str) -> None:
-    sql = (ROOT / "hbtrack" / "report" / "queries" / f"{name}.sql").read_text()
-    assert rows(made, sql, {"identity": None}) == ask(made, name)  # type: ignore[dict-item]
+    assert ask(made, name, None) == ask(made, name)
 
 
 def test_identity_is_exact_or_a_pattern_or_all(made: Hbtrack) -> None:
@@ -282,8 +262,14 @@ def test_a_query_that_ignores_identity_is_refused(made: Hbtrack) -> None:
 
 
 @pytest.fixture
-def home(made: Hbtrack, tmp_path: Path) -> Hbtrack:
-    """The same database in a folder to which queries can be added; an empty configuration."""
+def no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries of the user would lie in a folder that is not there yet."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def home(made: Hbtrack, tmp_path: Path, no_configuration: None) -> Hbtrack:  # noqa: ARG001
+    """The same database in a folder to which queries can be added."""
     shutil.copyfile(made.database, tmp_path / "hbtrack.db")
     return Hbtrack(tmp_path)
 
@@ -296,18 +282,18 @@ def add_query(folder: Path, name: str, text: str) -> Path:
 
 
 def listed(hbtrack: Hbtrack) -> dict[str, Row]:
-    env = {"XDG_CONFIG_HOME": str(hbtrack.folder / "config")}
-    document = json.loads(hbtrack("sql", "--list", "--format", "json", env=env).stdout)
+    document: Row = hbtrack.json("sql", "--list")
     assert document["schema"] == "hbtrack.queries/1"
     return {row["name"]: row for row in document["queries"]}
 
 
 def value(hbtrack: Hbtrack, *words: str) -> object:
-    env = {"XDG_CONFIG_HOME": str(hbtrack.folder / "config")}
-    [row] = json.loads(hbtrack("sql", *words, "--format", "json", env=env).stdout)["rows"]
+    answer: Row = hbtrack.json("sql", *words)
+    [row] = answer["rows"]
     return next(iter(row.values()))
 
 
+@pytest.mark.usefixtures("no_configuration")
 def test_the_list_needs_no_database_and_names_every_query(tmp_path: Path) -> None:
     assert set(listed(Hbtrack(tmp_path))) == {f"@{name}" for name in NAMES}
 
@@ -338,14 +324,8 @@ def test_a_path_after_the_at_sign_is_a_file(home: Hbtrack) -> None:
 
 
 def test_a_query_is_read_from_stdin(home: Hbtrack) -> None:
-    result = subprocess.run(
-        home.command("sql", "-", "--format", "csv"),
-        input="SELECT 7 AS seven",
-        text=True,
-        capture_output=True,
-        cwd=home.folder,
-        env=home.environment(),
-    )
+    asking = home.command("sql", "-", "--format", "csv")
+    result = home.process(asking, input="SELECT 7 AS seven")
     assert (result.returncode, result.stdout) == (0, "seven\n7\n")
 
 
@@ -385,42 +365,19 @@ def test_hostile_names_and_descriptions_of_queries_harm_nobody(home: Hbtrack) ->
 # --- how answers look on a terminal --------------------------------------------------------------
 
 
-def on_a_terminal(hbtrack: Hbtrack, columns: int, *words: str) -> str:
-    """What a command shows on a terminal of that width."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    environment = {**hbtrack.environment(), "COLUMNS": "", "TERM": "xterm"}
-    with subprocess.Popen(
-        hbtrack.command(*words), stdout=slave, cwd=hbtrack.folder, env=environment
-    ) as process:
-        os.close(slave)
-        shown = b""
-        while True:
-            try:
-                part = os.read(master, 65536)
-            except OSError:  # Linux says so at the end
-                break
-            if not part:
-                break
-            shown += part
-    os.close(master)
-    assert process.returncode == 0
-    return shown.decode().replace("\r\n", "\n")
-
-
 def test_a_table_that_fits_the_terminal_is_as_in_a_pipe(made: Hbtrack) -> None:
     words = ("sql", "@best", "--identity", "model:one")
-    assert on_a_terminal(made, 200, *words) == made(*words).stdout
+    assert on_terminal(made, 200, *words) == made(*words).stdout
 
 
 def test_a_table_that_is_too_wide_has_rounded_numbers(made: Hbtrack) -> None:
-    shown = on_a_terminal(made, 30, "sql", "SELECT 1 / 3.0 AS third, 2 / 3.0 AS thirds")
+    shown = on_terminal(made, 30, "sql", "SELECT 1 / 3.0 AS third, 2 / 3.0 AS thirds")
     assert shown.splitlines()[2].split() == ["0.333333", "0.666667"]
 
 
 def test_a_table_that_is_still_too_wide_is_shown_record_by_record(made: Hbtrack) -> None:
     query = "SELECT 'a\nb' AS lines, '\x1b[2J' AS hostile, NULL AS empty, 'x' AS a_long_name"
-    assert on_a_terminal(made, 30, "sql", query).splitlines() == [
+    assert on_terminal(made, 30, "sql", query).splitlines() == [
         "--- 1 of 1 ---",
         "lines        a",
         "             b",
@@ -433,14 +390,14 @@ def test_a_table_that_is_still_too_wide_is_shown_record_by_record(made: Hbtrack)
 @pytest.mark.parametrize("form", ["csv", "github"])
 def test_other_formats_are_the_same_on_a_narrow_terminal(made: Hbtrack, form: str) -> None:
     words = ("sql", "@best", "--identity", "model:one", "--format", form)
-    assert on_a_terminal(made, 30, *words) == made(*words).stdout
+    assert on_terminal(made, 30, *words) == made(*words).stdout
 
 
 # --- in Python -----------------------------------------------------------------------------------
 
 
 def test_read_gives_the_rows_of_a_view_as_dicts(made: Hbtrack) -> None:
-    expected = rows(made, "SELECT * FROM rungs WHERE run_identity = 'model:two'")
+    expected = made.records("SELECT * FROM rungs WHERE run_identity = 'model:two'")
     answer = package.read("rungs", identity="model:two", path=made.database)
     assert sorted(answer, key=str) == sorted(expected, key=str)
     assert answer[0]["bracket"] == 3

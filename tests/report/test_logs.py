@@ -78,9 +78,7 @@ def test_each_stream_has_a_title_on_stderr(quiet: Hbtrack) -> None:
 
 def test_raw_is_every_byte_as_it_was_printed(quiet: Hbtrack) -> None:
     command = quiet.command("logs", config_of(quiet), "--raw", "--stderr")
-    result = subprocess.run(
-        command, cwd=quiet.folder, env=quiet.environment(), capture_output=True, check=True
-    )
+    result = quiet.process(command, text=False)
     assert result.stdout == b"\r0%\r25%\r50%\r75%\r100%"
 
 
@@ -109,13 +107,7 @@ def test_where_the_longer_log_is_gone_its_end_is_shown_and_that_is_said(
 
 def test_a_reader_that_has_gone_away_is_no_error(loud: Hbtrack) -> None:
     command = shlex.join(loud.command("logs", config_of(loud, "1"), "--stdout"))
-    result = subprocess.run(
-        ["bash", "-c", f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"],
-        cwd=loud.folder,
-        env=loud.environment(),
-        capture_output=True,
-        text=True,
-    )
+    result = loud.process(["bash", "-c", f"{command} | head -n 1; exit ${{PIPESTATUS[0]}}"])
     assert result.returncode == 141
     assert len(result.stderr.splitlines()) == 1  # the title
 

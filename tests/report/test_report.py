@@ -14,8 +14,8 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from conftest import TOY, Hbtrack, wait_for
-from terminal import terminals
+from conftest import TOY, Hbtrack, Row, wait_for
+from terminal import on_terminal
 
 from hbtrack.report.agreement import Agreement, comparable, mean_agreement, transitions
 from hbtrack.report.failures import failure_groups
@@ -68,8 +68,6 @@ if __name__ == "__main__":
     print(1)
 """
 
-Row = dict[str, Any]
-
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
@@ -77,6 +75,15 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
     hbtrack = Hbtrack(tmp_path_factory.mktemp("searched"))
     (hbtrack.folder / "a script.py").write_text(SCRIPT)
     hbtrack("run", "--max-epochs", 9, "-q", "a script.py", "--note", "it's")
+    return hbtrack
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
+    """A finished search with one config, whose id is very long."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("long"))
+    (hbtrack.folder / "long.py").write_text(LONG)
+    hbtrack("run", "--max-epochs", 1, "-q", "long.py")
     return hbtrack
 
 
@@ -91,22 +98,8 @@ def ask(searched: Hbtrack) -> Callable[..., str]:
     return call
 
 
-def view(hbtrack: Hbtrack, query: str, *values: object) -> list[Row]:
-    with closing(sqlite3.connect(hbtrack.database)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(query, values)]
-
-
 def best_first(hbtrack: Hbtrack) -> list[Row]:
-    return view(hbtrack, "SELECT * FROM leaderboard ORDER BY rank")
-
-
-def on_terminal(hbtrack: Hbtrack, columns: int, *words: object, lines: int = 24) -> str:
-    """What a command writes on a terminal of that size."""
-    with terminals() as start:
-        shown = start(hbtrack, *words, columns=columns, rows=lines)
-        assert shown.exit_status() == 0
-        return shown.written.decode().replace("\r\n", "\n")
+    return hbtrack.records("SELECT * FROM leaderboard ORDER BY rank")
 
 
 # --- report --------------------------------------------------------------------------------------
@@ -238,14 +231,9 @@ def test_the_verdict_on_stopping_follows_from_the_agreement(rho: float, n: int, 
     assert str(Agreement(rho, n)) == text
 
 
-def test_nothing_is_said_of_stopping_where_nothing_was_promoted_twice(
-    another: Callable[[], Hbtrack],
-) -> None:
-    hbtrack = another()
-    (hbtrack.folder / "long.py").write_text(LONG)
-    hbtrack("run", "--max-epochs", 1, "--quiet", "long.py")
-    assert "stopping" not in hbtrack("report").stdout
-    assert hbtrack.json("report")["searches"][0]["agreement"] is None  # type: ignore[index]
+def test_nothing_is_said_of_stopping_where_nothing_was_promoted_twice(long: Hbtrack) -> None:
+    assert "stopping" not in long("report").stdout
+    assert long.json("report")["searches"][0]["agreement"] is None  # type: ignore[index]
 
 
 def test_failures_are_a_line_for_each_cause(searched: Hbtrack, ask: Callable[..., str]) -> None:
@@ -286,7 +274,7 @@ def test_fault_120_what_is_no_config_or_several_is_exit_3_with_near_names(
 
 
 def test_the_path_has_the_rank_in_every_rung(searched: Hbtrack, ask: Callable[..., str]) -> None:
-    results = view(searched, "SELECT * FROM results")
+    results = searched.records("SELECT * FROM results")
     for config_id in {row["config_id"] for row in results}:
         shown = json.loads(ask("show", config_id, "--format", "json"))
         assert len(shown["path"]) == len([r for r in results if r["config_id"] == config_id])
@@ -310,13 +298,8 @@ def test_the_command_can_be_run_by_hand(searched: Hbtrack, ask: Callable[..., st
     assert f"--epochs {best['epochs_reached']} " in command
 
 
-def test_a_long_id_leaves_the_screen_to_what_is_said_of_it(
-    another: Callable[[], Hbtrack],
-) -> None:
-    hbtrack = another()
-    (hbtrack.folder / "long.py").write_text(LONG)
-    hbtrack("run", "--max-epochs", 1, "-q", "long.py")
-    before, command = on_terminal(hbtrack, 80, "show", "best").split("to run it by hand:")
+def test_a_long_id_leaves_the_screen_to_what_is_said_of_it(long: Hbtrack) -> None:
+    before, command = on_terminal(long, 80, "show", "best").split("to run it by hand:")
     assert len(before) < 1500
     assert 2000 * "a" in command
 
@@ -352,8 +335,8 @@ def test_a_failed_config_shows_the_end_of_its_error(
 def test_a_group_counts_what_failed_and_the_time_that_it_cost(searched: Hbtrack) -> None:
     with connected(str(searched.database)) as connection:
         [group] = failure_groups(connection, "main")
-    failed = view(searched, "SELECT * FROM attempts WHERE status = 'failed' ORDER BY finished_at")
-    every = view(searched, "SELECT seconds FROM attempts")
+    failed = searched.records("SELECT * FROM attempts WHERE status = 'failed' ORDER BY finished_at")
+    every = searched.records("SELECT seconds FROM attempts")
     seconds = sum(row["seconds"] for row in failed)
     assert (group.count, group.configs) == (len(failed), len({r["config_id"] for r in failed}))
     assert group.seconds == pytest.approx(seconds)
