@@ -5,7 +5,6 @@ Scripts are broken in one place by replacing text of a good one, which runs for 
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import tempfile
@@ -15,15 +14,14 @@ from typing import Any
 
 import pytest
 from conftest import DUMMY, SCRIPTS, Hbtrack, wait_for
+from terminal import terminals
 
 from hbtrack.check import scratch, script_run
 from hbtrack.check.finding import POINTS
 from hbtrack.check.scratch import Touched, Watch, copy_folder
 from hbtrack.check.script_run import Call, ScriptRun
 from hbtrack.check.training import Training
-from hbtrack.cli import main
 from hbtrack.core.records import AttemptStatus, Verdict
-from hbtrack.errors import UsageError
 
 GOOD = (SCRIPTS / "check" / "good.py").read_text()
 SAMPLE = 'return f"lr:{10 ** rng.uniform(-3, -1):.5f}.momentum:{rng.uniform(0, 0.9):.3f}"'
@@ -422,8 +420,11 @@ def checked(
     """What `check` says, by the name of the check. Nothing of it stays, in the folder or beside."""
     before = scratch.states(hbtrack.folder)
     words = ("--format", "json", "--timeout", timeout, *words)
-    with tempfile.TemporaryDirectory() as temporary:
-        result = hbtrack("check", *words, code=code, env={"TMPDIR": temporary, **(env or {})})
+    with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", None)  # found anew
+        for name, value in {"TMPDIR": temporary, **(env or {})}.items():
+            patch.setenv(name, value)
+        result = hbtrack("check", *words, code=code)
         assert os.listdir(temporary) == []
     assert "--in-place" in words or scratch.states(hbtrack.folder) == before
     document = json.loads(result.stdout)
@@ -641,23 +642,12 @@ def test_a_stopped_check_ends_the_script_and_removes_its_copies(
 def test_a_check_that_is_stopped_on_a_terminal_says_so_on_a_line_of_its_own(
     hbtrack: Hbtrack,
 ) -> None:
-    path, (ours, theirs) = good(hbtrack.folder, (PARSE, "    time.sleep(1000)\n")), pty.openpty()
-    with subprocess.Popen(
-        hbtrack.command("check", path),
-        cwd=hbtrack.folder,
-        env=hbtrack.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        seen = b""
-        while b"The check was stopped" not in seen:
-            seen += os.read(ours, 10_000)
-            if seen.endswith(b"  ...      call"):
-                process.send_signal(signal.SIGINT)
-    os.close(ours)
-    assert b"  ...      call\r\x1b[Khbtrack: The check was stopped" in seen
+    with terminals() as start:
+        shown = start(hbtrack, "check", good(hbtrack.folder, (PARSE, "    time.sleep(1000)\n")))
+        shown.shows("  ...      call")
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.exit_status() == 75
+        assert b"  ...      call\r\x1b[Khbtrack: The check was stopped" in shown.written
 
 
 @pytest.mark.slow
@@ -680,13 +670,11 @@ def test_in_place_the_script_runs_in_its_own_folder(hbtrack: Hbtrack) -> None:
 
 
 def test_a_folder_too_large_to_copy_is_refused_before_anything_runs(
-    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = good(hbtrack.folder, (PARSE, "    open('ran', 'w')\n"))
     monkeypatch.setattr(scratch, "MOST_BYTES", 100)
-    monkeypatch.chdir(hbtrack.folder)
-    assert main(["check", str(path)]) == UsageError.exit_code
-    refusal = capsys.readouterr().err
+    refusal = hbtrack("check", path, code=2).stderr
     assert "--in-place" in refusal
     assert "data may be a symbolic link" in refusal
     assert not (hbtrack.folder / "ran").exists()
@@ -694,14 +682,11 @@ def test_a_folder_too_large_to_copy_is_refused_before_anything_runs(
 
 @pytest.mark.slow
 def test_without_access_times_a_script_that_trains_from_scratch_is_known_by_its_lines(
-    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = good(hbtrack.folder, (LOAD, ""), LINES)
     monkeypatch.setattr(scratch, "_keeps_access_time", lambda _descriptor: False)
-    monkeypatch.chdir(hbtrack.folder)
-    assert main(["check", "--format", "json", str(path)]) == UsageError.exit_code
-    found = {one["check"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
-    assert found["resume"]["status"] == "fail"
+    assert checked(hbtrack, path, code=2)["resume"]["status"] == "fail"
 
 
 def test_the_text_says_what_to_change_and_how_to_go_on(hbtrack: Hbtrack) -> None:
@@ -715,16 +700,14 @@ def test_the_text_says_what_to_change_and_how_to_go_on(hbtrack: Hbtrack) -> None
 
 @pytest.mark.slow
 def test_a_script_that_floods_its_output_is_ended_long_before_its_time(
-    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flood = '    while True:\n        print("x" * 9999)\n        time.sleep(0.001)\n'
     path = good(hbtrack.folder, (PARSE, PARSE + flood))
     monkeypatch.setattr(script_run, "MOST_OUTPUT", 1000)
-    monkeypatch.chdir(hbtrack.folder)
-    assert main(["check", "--format", "json", str(path)]) == UsageError.exit_code
-    found = {one["check"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
-    assert "of output after" in found["call"]["says"]
-    assert "--max-log" in found["call"]["change"]
+    call = checked(hbtrack, path, code=2)["call"]
+    assert "of output after" in call["says"]
+    assert "--max-log" in call["change"]
 
 
 def test_a_terminal_of_few_columns_is_no_hindrance(hbtrack: Hbtrack) -> None:
