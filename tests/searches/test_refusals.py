@@ -91,20 +91,22 @@ def test_an_interpreter_without_numpy_is_named(
     refused(hbtrack, "run", "--python", bare_python, script(text), says=says)
 
 
-@pytest.mark.parametrize("python", ["/no/such/python", "./data.txt"])
-def test_fault_48_an_interpreter_that_cannot_be_started_is_named(
-    hbtrack: Hbtrack, script: Write, python: str
+@pytest.mark.parametrize(
+    ("python", "says"),
+    [
+        ("/no/such/python", ("/no/such/python", "--python")),
+        ("./data.txt", ("data.txt", "--python")),
+        ("true", ("exit code 0",)),  # a program, but no Python
+    ],
+)
+def test_fault_48_what_cannot_be_started_or_is_no_interpreter_is_named(
+    hbtrack: Hbtrack, script: Write, python: str, says: tuple[str, ...]
 ) -> None:
-    path = script(GOOD)
     data = hbtrack.folder / "data.txt"
     data.write_bytes(b"\x7f")
     data.chmod(0o755)
-    says = (python.removeprefix("./"), "--python", "Nothing was started")
-    refused(hbtrack, "run", "--python", python, path, says=says)
-
-
-def test_a_program_that_is_no_python_is_refused(hbtrack: Hbtrack, script: Write) -> None:
-    refused(hbtrack, "run", "--python", "true", script(GOOD), says=("exit code 0", "Nothing was"))
+    says = (*says, "Nothing was started")
+    refused(hbtrack, "run", "--python", python, script(GOOD), says=says)
 
 
 # --- importing it --------------------------------------------------------------------------------
@@ -599,36 +601,19 @@ def test_what_was_not_typed_or_is_equal_is_no_other_term(
     assert stored.dump() == before
 
 
-def interrupt(hbtrack: Hbtrack, *words: object) -> None:
-    """Start a search of a script that holds on, and stop it in its first evaluation."""
-    (hbtrack.folder / "hold").touch()
-    driver = hbtrack.start(*words)
-    assert driver.stderr is not None
-    assert any("event=start" in line for line in driver.stderr)
-    driver.send_signal(signal.SIGINT)
-    assert "hbtrack resume" in driver.communicate()[1]
-    assert driver.returncode == 75
-    (hbtrack.folder / "hold").unlink()
-
-
-HOLDS = GOOD.replace(
-    "    print", "    import os, time\n    if os.path.exists('hold'): time.sleep(1000)\n    print"
-)
-
-
 def test_a_moved_script_goes_on_if_it_is_the_same_and_is_found_again(
     hbtrack: Hbtrack, script: Write
 ) -> None:
-    path = script(HOLDS)
-    interrupt(hbtrack, "run", "--max-epochs", 3, path)
+    path = script(GOOD)
+    hbtrack("run", "--max-epochs", 3, path, env={"HBTRACK_FAULT": "commit.after:3:stop"}, code=75)
     moved = path.rename(hbtrack.folder / "moved.py")
-    moved.write_text(HOLDS + "# edited\n")
+    moved.write_text(GOOD + "# edited\n")
     result = hbtrack("run", moved, code=4)
     assert f"script: stored {path}, given {moved}" in result.stderr
     lost = hbtrack("resume", code=2).stderr
     assert str(path) in lost
     assert "hbtrack run" in lost
-    moved.write_text(HOLDS)
+    moved.write_text(GOOD)
     hbtrack("run", moved)
     assert hbtrack.rows("SELECT status, script FROM searches") == [("finished", str(moved))]
 
