@@ -202,14 +202,10 @@ class Hbtrack:
         self, command: Sequence[object], env: dict[str, str] | None = None, **options: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run any command to its end in the folder and the environment of hbtrack."""
-        usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.run(
-            list(map(str, command)),
-            cwd=self.folder,
-            env=self.environment(env),
-            timeout=300,
-            **usual | options,
-        )
+        usual = {"cwd": self.folder, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        words, environment = list(map(str, command)), self.environment(env)
+        options = {**usual, "text": True, "timeout": 300, **options}
+        return subprocess.run(words, env=environment, **options)
 
     def start(self, *words: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start a command; its stderr can be read."""

@@ -46,21 +46,21 @@ def options_of(command: tuple[str, ...]) -> set[str]:
 BROKEN = ("retry",)  # their examples need a search that failed, all others one that has ended
 
 
+def searched(factory: pytest.TempPathFactory, *words: object) -> Hbtrack:
+    hbtrack = Hbtrack(factory.mktemp("searched"))
+    shutil.copy(DUMMY, hbtrack.folder)
+    hbtrack("run", "-q", "--max-epochs", 3, "--workers", 2, "dummy.py", *words, code=None)
+    return hbtrack
+
+
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
-    hbtrack = Hbtrack(tmp_path_factory.mktemp("ended"))
-    shutil.copy(DUMMY, hbtrack.folder)
-    hbtrack("run", "-q", "--max-epochs", 3, "--workers", 2, "dummy.py", "--model", "resnet")
-    return hbtrack
+    return searched(tmp_path_factory, "--model", "resnet")
 
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
-    hbtrack = Hbtrack(tmp_path_factory.mktemp("broken"))
-    shutil.copy(DUMMY, hbtrack.folder)
-    words = ("run", "-q", "--max-epochs", 3, "--workers", 2, "dummy.py", "--fail", 1)
-    hbtrack(*words, code=None)
-    return hbtrack
+    return searched(tmp_path_factory, "--fail", 1)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SYSTEMS, TOY, Hbtrack, children, wait_for
+from conftest import SYSTEMS, TOY, Hbtrack, children, go_on, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1, "--workers", 2)
 # Where a driver that lives shall end by itself: how long `stop` waits before it kills that.
@@ -16,7 +16,7 @@ STUBBORN = """
 import os, signal, subprocess, sys, time
 def run_identity(argv): return "stubborn"
 def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
-if __name__ == "__main__" and not os.path.exists("again"):
+if __name__ == "__main__" and not os.path.exists("gate"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     subprocess.Popen(["sleep", "1000"])
     subprocess.Popen(["sleep", "1000"], start_new_session=True)
@@ -60,11 +60,12 @@ def stubborn(hbtrack: Hbtrack, script: Callable[[str], Path]) -> subprocess.Pope
     return driver
 
 
-def go_on(hbtrack: Hbtrack) -> None:
-    (hbtrack.folder / "again").touch()
-    hbtrack("resume")
-    assert state(hbtrack) == "finished"
-    assert hbtrack.rows("SELECT max(attempt), count(*) FROM attempts WHERE status = 'interrupted'")
+@pytest.fixture
+def other(hbtrack: Hbtrack, stubborn: subprocess.Popen[str]) -> subprocess.Popen[str]:  # noqa: ARG001
+    """Another driver beside the stubborn one, with two scripts at work."""
+    driver = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)
+    wait_for(lambda: hbtrack.rows("SELECT count(*) FROM attempt") == [(4,)])
+    return driver
 
 
 @SYSTEMS
@@ -121,10 +122,8 @@ def test_stop_without_anything_under_way_changes_nothing(hbtrack: Hbtrack) -> No
 
 
 def test_stop_ends_only_the_search_that_it_names(
-    hbtrack: Hbtrack, stubborn: subprocess.Popen[str]
+    hbtrack: Hbtrack, stubborn: subprocess.Popen[str], other: subprocess.Popen[str]
 ) -> None:
-    other = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)
-    wait_for(lambda: hbtrack.rows("SELECT count(*) FROM attempt") == [(4,)])
     hbtrack("stop", "--identity", "toy", *PATIENTLY)
     assert other.wait(120) == 75
     assert stubborn.poll() is None
@@ -168,10 +167,8 @@ def test_stop_ends_a_script_that_only_starts_after_it_was_killed(
 
 
 def test_stop_of_a_driver_elsewhere_is_refused_with_where_it_is_and_ends_the_others(
-    hbtrack: Hbtrack, stubborn: subprocess.Popen[str]
+    hbtrack: Hbtrack, stubborn: subprocess.Popen[str], other: subprocess.Popen[str]
 ) -> None:
-    other = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)
-    wait_for(lambda: hbtrack.rows("SELECT count(*) FROM attempt") == [(4,)])
     folder = hbtrack.folder / "hbtrack.db.d" / "1"  # that of the stubborn one
     lock = folder / "driver.lock"
     owner = lock.read_text()

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import termios
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +37,7 @@ from hbtrack.report.page.svg.drawing import Box, Dot
 from hbtrack.report.page.svg.scales import Scale, extent, labels, log_ticks, number
 from hbtrack.report.page.wording import ordinal, percent, span
 from hbtrack.report.snapshot import Attempt, Result
+from hbtrack.store.reading import connected
 from hbtrack.text import printable
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -118,8 +117,7 @@ def facts(searched: Hbtrack) -> PageFacts:
 
 
 def facts_of(hbtrack: Hbtrack, identity: str) -> PageFacts:
-    with closing(sqlite3.connect(f"file:{hbtrack.database}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
+    with connected(str(hbtrack.database)) as connection:
         return gather(connection, hbtrack.database, identity, NOW)
 
 
@@ -360,31 +358,34 @@ def test_attempts_too_short_to_see_are_drawn_together_in_proportion() -> None:
     ]
 
 
+def at_work(facts: PageFacts, attempts: list[Attempt], workers: int) -> PageFacts:
+    """The same facts of a search whose only driver had these attempts, from 0 s to their end."""
+    end = max(one.end for one in attempts)
+    driver = DriverRun(1, "here", workers, 0.0, end, silent=False)
+    return replace(facts, attempts=attempts, drivers=[driver])
+
+
 def test_what_is_idle_is_told_of_the_workers_there_were_whatever_their_numbers(
     facts: PageFacts,
 ) -> None:
-    driver = DriverRun(1, "here", 2, 0.0, 10.0, silent=False)
     spans = [(0, 0.0, 6.0), (1, 0.0, 10.0), (2, 6.0, 8.0)]
     attempts = [Attempt(worker, "0", "c", 1, "done", "", *span) for worker, *span in spans]
-    told = replace(facts, attempts=attempts, drivers=[driver])
+    told = at_work(facts, attempts, 2)
     assert workers.idle(told) == pytest.approx(1 - 18 / 20)
     assert "2 workers ran 3 attempts in 18 s of work, idle 10\u00a0%" in render(told)
 
 
 def test_an_attempt_on_all_gpus_leaves_no_worker_idle(facts: PageFacts) -> None:
-    driver = DriverRun(1, "here", 3, 0.0, 10.0, silent=False)
-    attempts = [Attempt(0, "0,1,2", "c", 9, "done", "", 0.0, 10.0)]
-    text = render(replace(facts, attempts=attempts, drivers=[driver]))
+    text = render(at_work(facts, [Attempt(0, "0,1,2", "c", 9, "done", "", 0.0, 10.0)], 3))
     assert "idle 0\u00a0% of the time" in text
     assert "1 attempt had several GPUs" in text
     assert "c at 9 epochs on GPUs 0,1,2: done, 10 s" in text
 
 
 def test_the_usual_time_of_an_attempt_is_that_of_those_that_ended(facts: PageFacts) -> None:
-    driver = DriverRun(1, "here", 1, 0.0, 99.0, silent=False)
     attempts = [Attempt(0, "0", "c", 1, "done", "", 0.0, 4.0)]
     attempts += [Attempt(0, "0", "c", 3, "running", "", 4.0, 99.0)]
-    told = replace(facts, attempts=attempts, drivers=[driver], state="running")
+    told = replace(at_work(facts, attempts, 1), state="running")
     assert "half of them took less than 4.0 s." in render(told)
     none_ended = replace(told, attempts=attempts[1:])
     assert "half of them" not in render(none_ended)
@@ -498,10 +499,6 @@ class Document(html.parser.HTMLParser):
             names = dict(attrs)
             self.open.append(f"{tag}.{names.get('class')}" if names.get("class") else tag)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop().split(".")[0] == tag
 
@@ -519,13 +516,9 @@ def test_nothing_on_the_page_could_steer_a_terminal(hostile: Path) -> None:
 
 
 def test_the_page_on_stdout_is_utf_8_in_every_locale(searched: Hbtrack) -> None:
-    command = searched.command("report", "--identity", "model:vgg", "--html", "-")
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    result = subprocess.run(
-        command, cwd=searched.folder, env=searched.environment(plain), capture_output=True
-    )
-    assert result.returncode == 0
-    assert "ρ" in result.stdout.decode()
+    words = ("report", "--identity", "model:vgg", "--html", "-")
+    assert "ρ" in searched(*words, env=plain).stdout
 
 
 @pytest.mark.parametrize(("gpu", "column"), [("0", "worker"), ("1", "GPU")])
@@ -552,12 +545,8 @@ def test_the_commands_of_the_page_work_in_any_folder(
     searched: Hbtrack, facts: PageFacts, tmp_path: Path
 ) -> None:
     def typed(command: str) -> str:
-        environment = searched.environment()
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-        shell = ["sh", "-c", command]
-        result = subprocess.run(
-            shell, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
+        path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        result = searched.process(["sh", "-c", command], path, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         return result.stdout
 

