@@ -59,48 +59,39 @@ def wait_for(name):
     while not os.path.exists(name) and time.monotonic() < ends:
         time.sleep(0.01)
 """
-# Notes every signal that reaches it, ends at SIGTERM, waits for the file `gate`.
-WAITING = (
-    CONTRACT
-    + """
-def hear(number, _):
-    note(signal.Signals(number).name)
-    if number == signal.SIGTERM:
-        sys.exit(1)
+
+
+def _waits(hear: str, *signals: str) -> str:
+    """A script that hears these signals in its own way and waits for the file `gate`."""
+    return f"""{CONTRACT}
+{hear}
 if __name__ == "__main__":
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP", "SIGCONT"):
+    for name in {signals}:
         signal.signal(getattr(signal, name), hear)
     note("ready")
     wait_for("gate")
     print(len(sys.argv[1]))
 """
-)
-# Ignores SIGTERM, waits for the file `gate`.
-STUBBORN = (
-    CONTRACT
-    + """
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    note("ready")
-    wait_for("gate")
-    print(len(sys.argv[1]))
+
+
+HEARS = """
+def hear(number, _):
+    note(signal.Signals(number).name)
+    if number == signal.SIGTERM:
+        sys.exit(1)
 """
-)
-# Answers SIGTERM by printing where it is, as if it had finished.
-POLITE = (
-    CONTRACT
-    + """
-def leave(*_):
+WAITING = _waits(HEARS, "SIGINT", "SIGTERM", "SIGHUP", "SIGTSTP", "SIGCONT")
+"""Notes every signal that reaches it, ends at SIGTERM."""
+STUBBORN = _waits("hear = signal.SIG_IGN", "SIGTERM")
+"""Ignores SIGTERM."""
+LEAVES = """
+def hear(*_):
     sys.stdout.write("0.0\\n")
     sys.stdout.flush()
     os._exit(0)
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, leave)
-    note("ready")
-    wait_for("gate")
-    print(len(sys.argv[1]))
 """
-)
+POLITE = _waits(LEAVES, "SIGTERM")
+"""Answers SIGTERM by printing where it is, as if it had finished."""
 
 REFUSAL = r"hbtrack: [^\n\x1b]+\nMore: hbtrack --explain [\w-]+\n"
 """What stderr has of a refusal: a sentence, and where it is explained."""
@@ -271,6 +262,11 @@ def children(pid: int) -> list[int]:
     with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
+
+
+def state(hbtrack: Hbtrack) -> str:
+    """What `status` says that the first search is."""
+    return hbtrack.json("status")["searches"][0]["state"]  # type: ignore[index, no-any-return]
 
 
 def is_alive(pid: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SYSTEMS, TOY, Hbtrack, children, go_on, wait_for
+from conftest import SYSTEMS, TOY, Hbtrack, children, go_on, state, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1, "--workers", 2)
 # Where a driver that lives shall end by itself: how long `stop` waits before it kills that.
@@ -46,10 +46,6 @@ def processes_of(hbtrack: Hbtrack) -> list[str]:
         except OSError:
             continue
     return found
-
-
-def state(hbtrack: Hbtrack) -> str:
-    return hbtrack.json("status")["searches"][0]["state"]  # type: ignore[index, no-any-return]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from conftest import (
     is_alive,
     process_state,
     ready,
+    state,
     wait_for,
 )
 
@@ -84,10 +85,6 @@ def test_fault_110_a_terminal_that_goes_away_does_not_stop_the_search(hbtrack: H
     driver.stderr.close()
     assert driver.wait(120) == 0
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
-
-
-def state(hbtrack: Hbtrack) -> str:
-    return hbtrack.json("status")["searches"][0]["state"]  # type: ignore[index, no-any-return]
 
 
 def test_status_tells_the_truth_by_looking(hbtrack: Hbtrack, script: Script) -> None:
