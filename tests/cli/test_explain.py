@@ -3,10 +3,11 @@
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from conftest import ROOT, Hbtrack
+from conftest import CONTRACT, ROOT, Hbtrack
 
 from hbtrack.cli.explain import page, sections
 from hbtrack.errors import HbtrackError
@@ -84,13 +85,10 @@ def test_explain_lists_all_names_and_refuses_others(hbtrack: Hbtrack) -> None:
     assert "another-driver" in hbtrack("--explain", "other-driver", code=3).stderr
 
 
-def test_the_failures_of_evaluations_are_explained_where_they_are_shown(hbtrack: Hbtrack) -> None:
-    script = hbtrack.folder / "silent.py"
-    script.write_text(
-        "def get_random_config_id(rng):\n    return f'x:{rng.randint(10**9)}'\n"
-        "def run_identity(argv):\n    return 'silent'\n"
-    )
-    hbtrack("run", "--max-epochs", 1, script)
+def test_the_failures_of_evaluations_are_explained_where_they_are_shown(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    hbtrack("run", "--max-epochs", 1, script(CONTRACT))
     assert "more:  hbtrack --explain no_output" in hbtrack("errors").stdout
 
 

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -87,13 +86,8 @@ def test_a_folder_that_is_missing_is_not_made(hbtrack: Hbtrack) -> None:
 
 
 def test_a_script_that_does_not_fit_on_the_disk_is_not_left_half(tmp_path: Path) -> None:
-    limited = (
-        "import resource, signal, sys; from hbtrack.cli import main;"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100));"
-        "sys.exit(main(['init', 'myexp']))"
-    )
-    result = Hbtrack(tmp_path).process([sys.executable, "-c", limited])
+    limit, hbtrack = 'ulimit -f 1; trap "" XFSZ; exec "$@"', Hbtrack(tmp_path)
+    result = hbtrack.process(["sh", "-c", limit, "sh", *hbtrack.command("init", "myexp")])
     assert result.returncode == 1
     assert "cannot be written" in result.stderr
     assert not list(tmp_path.iterdir())

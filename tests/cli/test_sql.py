@@ -304,11 +304,6 @@ def test_a_query_beside_the_database_is_found_by_its_name(home: Hbtrack) -> None
     assert listed(home)["@mine"] == {"name": "@mine", "answers": "my own", "from": str(path)}
 
 
-def test_a_query_of_the_user_is_found_for_every_database(home: Hbtrack) -> None:
-    add_query(home.folder / "config" / "hbtrack" / "queries", "mine", "SELECT 'of the user'")
-    assert value(home, "@mine") == "of the user"
-
-
 def test_the_nearest_query_of_a_name_wins_and_the_list_says_so(home: Hbtrack) -> None:
     of_user = add_query(home.folder / "config" / "hbtrack" / "queries", "best", "SELECT 'user'")
     assert value(home, "@best") == "user"

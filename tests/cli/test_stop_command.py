@@ -7,15 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SYSTEMS, TOY, Hbtrack, children, go_on, state, wait_for
+from conftest import CONTRACT, SYSTEMS, TOY, Hbtrack, children, go_on, notes, state, wait_for
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1, "--workers", 2)
 # Where a driver that lives shall end by itself: how long `stop` waits before it kills that.
 PATIENTLY = ("--grace", 100)
-STUBBORN = """
-import os, signal, subprocess, sys, time
-def run_identity(argv): return "stubborn"
-def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+STUBBORN = f"""{CONTRACT}
+import subprocess
 if __name__ == "__main__" and not os.path.exists("gate"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     subprocess.Popen(["sleep", "1000"])
@@ -26,7 +24,7 @@ if __name__ == "__main__" and not os.path.exists("gate"):
             os.closerange(3, 100)
             time.sleep(1000)
         os._exit(0)
-    open(f"ready {sys.argv[1]}", "w").close()
+    note("ready")
     time.sleep(1000)
 if __name__ == "__main__":
     print(len(sys.argv[1]))
@@ -52,7 +50,7 @@ def processes_of(hbtrack: Hbtrack) -> list[str]:
 def stubborn(hbtrack: Hbtrack, script: Callable[[str], Path]) -> subprocess.Popen[str]:
     """A driver with two scripts at work that ignore SIGTERM and have started more processes."""
     driver = hbtrack.start(*SEARCH, "--grace", 0.2, script(STUBBORN))
-    wait_for(lambda: len(list(hbtrack.folder.glob("ready *"))) == 2)
+    wait_for(lambda: notes(hbtrack).count("ready") == 2)
     return driver
 
 
@@ -82,7 +80,7 @@ def test_stop_ends_a_search_and_everything_its_scripts_started(
     for pid in wardens:
         os.kill(pid, signal.SIGKILL)
     said = hbtrack("stop", *(PATIENTLY if driver_is == "alive" else ("--grace", 0.2))).stderr
-    assert "To go on: hbtrack resume --identity stubborn" in said
+    assert "To go on: hbtrack resume --identity waits" in said
     assert processes_of(hbtrack) == []
     assert state(hbtrack) == "stopped"
     assert hbtrack.rows("SELECT stop_reason FROM search") == [("hbtrack stop",)]
@@ -124,7 +122,7 @@ def test_stop_ends_only_the_search_that_it_names(
     assert other.wait(120) == 75
     assert stubborn.poll() is None
     states = {row["run_identity"]: row["state"] for row in hbtrack.json("status")["searches"]}  # type: ignore[attr-defined]
-    assert states == {"stubborn": "running", "toy": "stopped"}
+    assert states == {"waits": "running", "toy": "stopped"}
     hbtrack("stop", "--grace", 0)
 
 

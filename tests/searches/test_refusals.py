@@ -300,16 +300,11 @@ def test_a_parameter_that_is_no_text_is_refused_or_made_visible(
 
 # --- a script that breaks later ------------------------------------------------------------------
 
-BREAKS = """
+BREAKS = f"""
 import os
 BROKEN = os.path.exists("broken")
-
-def run_identity(argv):
-    return "mine"
-
-def get_random_config_id(rng):
-    return f"x:{rng.randint(10**9)}"
-
+{IDENTITY}
+{SAMPLER}
 if __name__ == "__main__":
     if not os.path.exists("mended"):
         open("broken", "w").close()
@@ -481,15 +476,12 @@ def test_what_hbtrack_passes_itself_is_refused_after_the_script(
     assert f"SCRIPT -- {word}" in text
 
 
-SHOWS_ARGUMENTS = """
+SHOWS_ARGUMENTS = f"""
 import json, sys
 
 def run_identity(argv):
     return json.dumps(argv)
-
-def get_random_config_id(rng):
-    return "x"
-
+{SAMPLER}
 if __name__ == "__main__":
     print(json.dumps(sys.argv[6:]), file=open("argv", "w"))
     print(0.5)
