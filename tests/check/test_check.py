@@ -460,111 +460,80 @@ def test_what_is_broken_is_named_with_its_point_and_what_to_change(
     assert found["point"] == POINTS[case.check]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "edits",
-    [
-        pytest.param(
-            [
-                ("Random(7)", "Random()"),
-                ('        state["random"] = rng.getstate()\n', ""),
-                (LOSS, '    print(state["weight"])\n'),  # of a square some are far off by chance
-            ],
-            id="noise",
+HABITS = {
+    "noise": [
+        ("Random(7)", "Random()"),
+        ('        state["random"] = rng.getstate()\n', ""),
+        (LOSS, '    print(state["weight"])\n'),  # of a square some are far off by chance
+    ],
+    "another partial name": [("path.with_suffix(", "path.with_name(f'.{path.name}.x.tmp') #")],
+    "no ending": [
+        ('f"{args.config_id}.json"', 'f"{abs(hash(args.config_id)) % 1}{args.config_id}"')
+    ],
+    "saved elsewhere": [('Path("checkpoints",', 'Path(os.environ["ELSEWHERE"],')],
+    "a line for each epoch, and a loss of each": [
+        LINES,
+        (PARSE, PARSE + '    open("log.txt", "a").write("x\\n")\n'),
+        ('"speed": 0.0,', '"speed": 0.0, "losses": [],'),
+        (SAVE, '        state["losses"].append(state["weight"] ** 2)\n' + SAVE),
+        (LOSS, '    print(state["losses"][args.epochs - 1])\n'),
+    ],
+    "talkative": [(PARSE, PARSE + '    print("\\r10%\\r20%\\nfine", file=sys.stderr)\n')],
+    "one log for all": [(PARSE, PARSE + '    open("log.txt", "a").write("x\\n")\n')],
+    "ids of a table that the sampler writes": [
+        (
+            SAMPLE,
+            SAMPLE.replace("return", "said =")
+            + "\n    key = hashlib.md5(said.encode()).hexdigest()"
+            + "\n    Path(key).write_text(said)\n    return key",
         ),
-        pytest.param(
-            [("path.with_suffix(", "path.with_name(f'.{path.name}.x.tmp') #")],
-            id="another partial name",
+        ("import json\n", "import hashlib\nimport json\n"),
+        ("args.config_id.replace", "Path(args.config_id).read_text().replace"),
+    ],
+    "most configs fail": [
+        (
+            PARSE,
+            PARSE + "    if int(args.config_id[-2:]) < 52:\n        raise MemoryError\n",
+        )
+    ],
+    "the first config fails in its second epoch": [
+        (
+            STATE,
+            '    first = Path(os.environ["ELSEWHERE"], "first")\n'
+            "    if not first.exists():\n        first.write_text(args.config_id)\n"
+            "    if args.epochs > 1 and first.read_text() == args.config_id:\n"
+            f"        raise MemoryError\n{STATE}",
+        )
+    ],
+    "a file per epoch, three of them kept": [
+        ('"checkpoints", f"{args.config_id}.json"', '"checkpoints", args.config_id, "x"'),
+        (
+            LOAD,
+            "    saved = sorted(path.parent.glob('*.json'))\n    if saved:\n"
+            "        return json.loads(saved[-1].read_text())\n",
         ),
-        pytest.param(
-            [('f"{args.config_id}.json"', 'f"{abs(hash(args.config_id)) % 1}{args.config_id}"')],
-            id="no ending",
-        ),
-        pytest.param(
-            [('Path("checkpoints",', 'Path(os.environ["ELSEWHERE"],')], id="saved elsewhere"
-        ),
-        pytest.param(
-            [
-                LINES,
-                (PARSE, PARSE + '    open("log.txt", "a").write("x\\n")\n'),
-                ('"speed": 0.0,', '"speed": 0.0, "losses": [],'),
-                (SAVE, '        state["losses"].append(state["weight"] ** 2)\n' + SAVE),
-                (LOSS, '    print(state["losses"][args.epochs - 1])\n'),
-            ],
-            id="a line for each epoch, and a loss of each",
-        ),
-        pytest.param(
-            [(PARSE, PARSE + '    print("\\r10%\\r20%\\nfine", file=sys.stderr)\n')], id="talkative"
-        ),
-        pytest.param(
-            [(PARSE, PARSE + '    open("log.txt", "a").write("x\\n")\n')], id="one log for all"
-        ),
-        pytest.param(
-            [
-                (
-                    SAMPLE,
-                    SAMPLE.replace("return", "said =")
-                    + "\n    key = hashlib.md5(said.encode()).hexdigest()"
-                    + "\n    Path(key).write_text(said)\n    return key",
-                ),
-                ("import json\n", "import hashlib\nimport json\n"),
-                ("args.config_id.replace", "Path(args.config_id).read_text().replace"),
-            ],
-            id="ids of a table that the sampler writes",
-        ),
-        pytest.param(
-            [
-                (
-                    PARSE,
-                    PARSE + "    if int(args.config_id[-2:]) < 52:\n        raise MemoryError\n",
-                )
-            ],
-            id="most configs fail",
-        ),
-        pytest.param(
-            [
-                (
-                    STATE,
-                    '    first = Path(os.environ["ELSEWHERE"], "first")\n'
-                    "    if not first.exists():\n        first.write_text(args.config_id)\n"
-                    "    if args.epochs > 1 and first.read_text() == args.config_id:\n"
-                    f"        raise MemoryError\n{STATE}",
-                )
-            ],
-            id="the first config fails in its second epoch",
-        ),
-        pytest.param(
-            [
-                ('"checkpoints", f"{args.config_id}.json"', '"checkpoints", args.config_id, "x"'),
-                (
-                    LOAD,
-                    "    saved = sorted(path.parent.glob('*.json'))\n    if saved:\n"
-                    "        return json.loads(saved[-1].read_text())\n",
-                ),
-                ("path.parent.mkdir(", "path.parent.mkdir(parents=True, "),
-                (
-                    "    os.replace(partial, path)\n",
-                    "    os.replace(partial, path.with_name(f\"{state['epoch']:06}.json\"))\n"
-                    "    for old in sorted(path.parent.glob('*.json'))[:-3]:\n"
-                    "        old.unlink()\n",
-                ),
-            ],
-            id="a file per epoch, three of them kept",
-        ),
-        pytest.param([(MAIN, '__main__":\n    sys.exit(main())\n')], id="exits with None"),
-        pytest.param([SLOWER, ("default=0.02", "default=0.6")], id="slow epochs"),
-        pytest.param(
-            [
-                (
-                    PARSE,
-                    PARSE + "    import signal\n"
-                    "    signal.signal(signal.SIGTERM, lambda *_: (print(0.1), sys.exit(0)))\n",
-                )
-            ],
-            id="answers SIGTERM",
+        ("path.parent.mkdir(", "path.parent.mkdir(parents=True, "),
+        (
+            "    os.replace(partial, path)\n",
+            "    os.replace(partial, path.with_name(f\"{state['epoch']:06}.json\"))\n"
+            "    for old in sorted(path.parent.glob('*.json'))[:-3]:\n"
+            "        old.unlink()\n",
         ),
     ],
-)
+    "exits with None": [(MAIN, '__main__":\n    sys.exit(main())\n')],
+    "slow epochs": [SLOWER, ("default=0.02", "default=0.6")],
+    "answers SIGTERM": [
+        (
+            PARSE,
+            PARSE + "    import signal\n"
+            "    signal.signal(signal.SIGTERM, lambda *_: (print(0.1), sys.exit(0)))\n",
+        )
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("edits", HABITS.values(), ids=HABITS)
 def test_a_good_script_of_other_habits_raises_no_alarm(
     hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, str]]
 ) -> None:
