@@ -73,6 +73,10 @@ class Terminal:
         wait_for(is_whole)
         return found
 
+    def until(self, condition: Callable[[], object]) -> None:
+        """Read on till the condition holds: what nobody reads would hold the process up."""
+        wait_for(lambda: self.lines() is not None and condition())
+
     def text(self) -> str:
         return "\n".join(self.lines())
 
@@ -86,15 +90,20 @@ class Terminal:
         os.write(self.end, key)
 
     def exit_status(self) -> int:
-        wait_for(lambda: self.lines() is not None and self.process.poll() is not None)
+        self.until(lambda: self.process.poll() is not None)
         self.lines()
         return int(self.process.returncode)
+
+    def hang_up(self) -> None:
+        if self.end >= 0:
+            os.close(self.end)
+        self.end = -1
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        os.close(self.end)
+        self.hang_up()
 
 
 def _take_terminal() -> None:
@@ -114,12 +123,14 @@ def terminals() -> Iterator[OnTerminal]:
         columns: int = 80,
         rows: int = 24,
         env: dict[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> Terminal:
         environment = hbtrack.environment(env)
         kept = {
             name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")
         }
-        opened.append(Terminal(hbtrack.command(*words), hbtrack.folder, kept, columns, rows))
+        command = [*before, *hbtrack.command(*words)]
+        opened.append(Terminal(command, hbtrack.folder, kept, columns, rows))
         return opened[-1]
 
     yield start

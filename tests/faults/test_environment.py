@@ -4,14 +4,13 @@ import contextlib
 import errno
 import json
 import os
-import pty
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +31,7 @@ from conftest import (
     ready,
     wait_for,
 )
+from terminal import CTRL_C, OnTerminal, terminals
 
 Script = Callable[[str], Path]
 Environment = dict[str, str]
@@ -373,77 +373,12 @@ def test_fault_105_with_little_memory_a_search_runs_or_says_so_without_a_traceba
 
 # --- terminals -----------------------------------------------------------------------------------
 
-TAKES_THE_TERMINAL = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
-
-
-class Terminal:
-    """A terminal with a program on it, and somebody who reads and types."""
-
-    def __init__(self, hbtrack: Hbtrack, words: Sequence[str]) -> None:
-        self.end, theirs = pty.openpty()
-        os.set_blocking(self.end, False)
-        self.text = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", TAKES_THE_TERMINAL, *words],
-            cwd=hbtrack.folder,
-            env=hbtrack.environment({"TERM": "xterm"}),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-
-    def hear(self) -> str:
-        """All that was written so far; a terminal that nobody reads would block the program."""
-        with contextlib.suppress(OSError):  # nothing more now, or for ever
-            while part := os.read(self.end, 65536):
-                self.text += part.decode("utf-8", "replace")
-        return self.text
-
-    def wait_for(self, condition: Callable[[], object]) -> None:
-        wait_for(lambda: self.hear() is not None and condition())
-
-    def press(self, key: str) -> None:
-        os.write(self.end, key.encode())
-
-    def hang_up(self) -> None:
-        os.close(self.end)
-        self.end = -1
-
-    def exit_status(self) -> int:
-        self.wait_for(lambda: self.process.poll() is not None)
-        self.hear()
-        return int(self.process.returncode)
-
-
-CTRL_C, CTRL_Z = "\x03", "\x1a"
-
 
 @pytest.fixture
-def terminal(hbtrack: Hbtrack) -> Iterator[Callable[..., Terminal]]:
+def terminal() -> Iterator[OnTerminal]:
     """Start commands on a terminal; at the end of the test they are gone."""
-    opened: list[Terminal] = []
-
-    def run(*words: object) -> Terminal:
-        opened.append(Terminal(hbtrack, [str(word) for word in words]))
-        return opened[-1]
-
-    yield run
-    (hbtrack.folder / "gate").touch()
-    for each in opened:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(each.process.pid, signal.SIGKILL)
-        each.process.wait()
-        if each.end >= 0:
-            each.hang_up()
-
-
-OnTerminal = Callable[..., Terminal]
+    with terminals() as start:
+        yield start
 
 
 def attempts(hbtrack: Hbtrack) -> list[tuple[object, ...]]:
@@ -453,12 +388,12 @@ def attempts(hbtrack: Hbtrack) -> list[tuple[object, ...]]:
 def test_fault_106_ctrl_c_lets_scripts_end_and_says_how_to_go_on(
     hbtrack: Hbtrack, script: Script, terminal: OnTerminal
 ) -> None:
-    shown = terminal(*hbtrack.command(*SEARCH, script(WAITING)))
-    shown.wait_for(lambda: ready(hbtrack))
+    shown = terminal(hbtrack, *SEARCH, script(WAITING))
+    shown.until(lambda: ready(hbtrack))
     shown.press(CTRL_C)
     assert shown.exit_status() == 75
-    assert "hbtrack resume --identity waits" in shown.text
-    assert "Traceback" not in shown.text
+    assert b"hbtrack resume --identity waits" in shown.written
+    assert b"Traceback" not in shown.written
     assert notes(hbtrack) == ["ready", "SIGTERM"]  # of hbtrack, not the terminal's SIGINT
     assert attempts(hbtrack) == [("interrupted",)]
     go_on(hbtrack)
@@ -467,11 +402,11 @@ def test_fault_106_ctrl_c_lets_scripts_end_and_says_how_to_go_on(
 def test_fault_107_ctrl_c_twice_ends_at_once_and_loses_nothing(
     hbtrack: Hbtrack, script: Script, terminal: OnTerminal
 ) -> None:
-    shown = terminal(*hbtrack.command(*SEARCH, "--grace", 1000, script(STUBBORN)))
-    shown.wait_for(lambda: ready(hbtrack))
+    shown = terminal(hbtrack, *SEARCH, "--grace", 1000, script(STUBBORN))
+    shown.until(lambda: ready(hbtrack))
     shown.press(CTRL_C)
-    shown.wait_for(lambda: attempts(hbtrack) == [("stopping",)])
-    shown.wait_for(lambda: "Ctrl-C once more" in shown.text)
+    shown.until(lambda: attempts(hbtrack) == [("stopping",)])
+    shown.shows("Ctrl-C once more")
     shown.press(CTRL_C)
     assert shown.exit_status() == 75
     assert hbtrack.rows("SELECT status, signal FROM attempts") == [("interrupted", "SIGKILL")]
@@ -546,8 +481,8 @@ def test_fault_110_without_a_stderr_a_search_runs_all_the_same(hbtrack: Hbtrack)
 def test_fault_109_a_terminal_that_is_closed_stops_the_search_cleanly(
     hbtrack: Hbtrack, script: Script, terminal: OnTerminal
 ) -> None:
-    shown = terminal(*hbtrack.command(*SEARCH, script(WAITING)))
-    shown.wait_for(lambda: ready(hbtrack))
+    shown = terminal(hbtrack, *SEARCH, script(WAITING))
+    shown.until(lambda: ready(hbtrack))
     shown.hang_up()
     assert shown.process.wait(100) == 75
     assert notes(hbtrack) == ["ready", "SIGTERM"]
@@ -561,8 +496,8 @@ def test_fault_109_a_terminal_that_is_closed_stops_the_search_cleanly(
 def test_fault_109_110_a_search_that_ignores_hangups_goes_on_without_its_terminal(
     hbtrack: Hbtrack, script: Script, terminal: OnTerminal, how: list[str]
 ) -> None:
-    shown = terminal(*how, *hbtrack.command(*SEARCH, script(WAITING)))
-    shown.wait_for(lambda: ready(hbtrack))
+    shown = terminal(hbtrack, *SEARCH, script(WAITING), before=how)
+    shown.until(lambda: ready(hbtrack))
     shown.hang_up()
     (hbtrack.folder / "gate").touch()
     assert shown.process.wait(100) == 0
@@ -575,17 +510,17 @@ def test_fault_112_ctrl_z_stops_hbtrack_but_no_script_and_fg_takes_what_ended(
 ) -> None:
     if not shutil.which("bash"):
         pytest.skip("there is no bash here, which has job control")
-    words = hbtrack.command(*SEARCH, script(WAITING))
-    shown = terminal("bash", "-mc", '"$@"; read key; fg; exit $?', "bash", *words)
-    shown.wait_for(lambda: ready(hbtrack))
+    shell = ["bash", "-mc", '"$@"; read key; fg; exit $?', "bash"]
+    shown = terminal(hbtrack, *SEARCH, script(WAITING), before=shell)
+    shown.until(lambda: ready(hbtrack))
     (driver,) = children(shown.process.pid)
-    shown.press(CTRL_Z)
-    shown.wait_for(lambda: process_state(driver) == "T")
+    shown.press(b"\x1a")
+    shown.until(lambda: process_state(driver) == "T")
     (hbtrack.folder / "gate").touch()
     lock = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"
-    shown.wait_for(lambda: "exit 0" in lock.read_text())
+    shown.until(lambda: "exit 0" in lock.read_text())
     assert attempts(hbtrack) == [("running",)]
-    shown.press("x\n")
+    shown.press(b"x\n")
     assert shown.exit_status() == 0
     assert set(notes(hbtrack)) == {"ready"}
     assert hbtrack.rows("SELECT DISTINCT attempt, status FROM attempts") == [(1, "done")]
