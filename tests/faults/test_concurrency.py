@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SYSTEMS, TOY, Hbtrack, children, wait_for
+from conftest import CONTRACT, ROOT, SYSTEMS, TOY, Hbtrack, children, notes, wait_for
 
 from hbtrack.driver import lock
 from hbtrack.driver.lock import PATIENCE, DriverLock, Owner, owner_of, signal_owner
@@ -25,29 +25,21 @@ from hbtrack.errors import Conflict
 
 Script = Callable[..., Path]
 
-# Its first call waits for the file `gate`, all others for `again`; each is noted in `calls`.
-GATED = """
-import os, sys, time
-def run_identity(argv): return "gated"
-def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+# Its first call waits for the file `gate`, all others for `again`; each is noted.
+GATED = (
+    CONTRACT
+    + """
 if __name__ == "__main__":
-    gate = "again" if os.path.exists("calls") else "gate"
-    with open("calls", "a") as calls:
-        calls.write(f"{sys.argv[1]} {sys.argv[3]}\\n")
-    ends = time.monotonic() + 300
-    while not os.path.exists(gate) and time.monotonic() < ends:
-        time.sleep(0.01)
+    gate = "again" if os.path.exists("notes") else "gate"
+    note(f"{sys.argv[1]} {sys.argv[3]}")
+    wait_for(gate)
     print(len(sys.argv[1]))
 """
+)
 
 
 def files(hbtrack: Hbtrack) -> Path:
     return hbtrack.folder / "hbtrack.db.d" / "1"
-
-
-def calls(hbtrack: Hbtrack) -> list[str]:
-    note = hbtrack.folder / "calls"
-    return note.read_text().splitlines() if note.exists() else []
 
 
 def log(hbtrack: Hbtrack) -> str:
@@ -67,9 +59,7 @@ BARRIER = (
     + """
 if __name__ != "__main__":
     open(f"imported{os.getpid()}", "w").close()
-    ends = time.monotonic() + 300
-    while not os.path.exists("start") and time.monotonic() < ends:
-        time.sleep(0.001)
+    wait_for("start")
 """
 )
 
@@ -92,7 +82,7 @@ def test_fault_66_of_drivers_that_start_at_once_one_runs_and_the_others_name_it(
         (hbtrack.folder / name).touch()
     assert winner.wait(100) == 0
     assert hbtrack.rows("SELECT count(*) FROM driver") == [(1,)]
-    assert max(Counter(calls(hbtrack)).values()) == 1
+    assert max(Counter(notes(hbtrack)).values()) == 1
 
 
 def test_fault_66_a_search_that_is_owned_is_refused_within_about_a_second(tmp_path: Path) -> None:
@@ -209,7 +199,7 @@ def test_fault_66_a_reader_that_is_slow_to_let_go_is_not_taken_for_another_drive
 
 def begin(hbtrack: Hbtrack, path: Path) -> subprocess.Popen[str]:
     driver = hbtrack.start("run", "--max-epochs", 3, path)
-    wait_for(lambda: calls(hbtrack) and "pid " in (files(hbtrack) / "0.lock").read_text())
+    wait_for(lambda: notes(hbtrack) and "pid " in (files(hbtrack) / "0.lock").read_text())
     return driver
 
 
@@ -229,7 +219,7 @@ def test_fault_72_a_driver_that_wakes_after_another_took_over_writes_nothing_and
         before = hbtrack.everything()
         stale.send_signal(signal.SIGCONT)
     else:
-        wait_for(lambda: len(calls(hbtrack)) == 2)
+        wait_for(lambda: len(notes(hbtrack)) == 2)
         stale.send_signal(signal.SIGCONT)
         (hbtrack.folder / "again").touch()
         assert other.wait(100) == 0
@@ -238,7 +228,7 @@ def test_fault_72_a_driver_that_wakes_after_another_took_over_writes_nothing_and
     assert stale.returncode == 4
     assert "Another hbtrack has taken this search over" in said
     assert hbtrack.everything() == before
-    assert max(Counter(calls(hbtrack)).values()) == 1
+    assert max(Counter(notes(hbtrack)).values()) == 1
     started = "SELECT count(attempt.pk), ended_at IS NULL FROM attempt JOIN driver"
     started += " ON driver.pk = driver_pk GROUP BY driver_pk ORDER BY driver_pk"
     assert hbtrack.rows(started) == [(1, 1), (5, 0)]
@@ -254,11 +244,11 @@ def test_fault_71_a_script_that_outlived_its_driver_is_waited_for_and_never_over
     killed.wait()
     other = hbtrack.start("resume", "--workers", 1)
     wait_for(lambda: "event=adopt" in log(hbtrack))
-    assert len(calls(hbtrack)) == 1
+    assert len(notes(hbtrack)) == 1
     for name in ("again", "gate"):
         (hbtrack.folder / name).touch()
     assert other.wait(100) == 0
-    assert max(Counter(calls(hbtrack)).values()) == 1
+    assert max(Counter(notes(hbtrack)).values()) == 1
     first = "SELECT pid, status, attempt FROM attempts ORDER BY started_at LIMIT 1"
     assert hbtrack.rows(first) == [(pid, "done", 1)]
 
@@ -287,18 +277,17 @@ def test_fault_68_searches_that_share_a_file_all_finish_and_none_sees_a_locked_d
     assert statuses == [("finished", 1)] * 8
 
 
-NAMED = """
-import os, sys, time
-def run_identity(argv): return argv[0]
-def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+# Of a search called `first`, calls wait for the file `gate`; each is noted.
+NAMED = (
+    CONTRACT.replace('"waits"', "argv[0]")
+    + """
 if __name__ == "__main__":
-    with open("calls", "a") as calls:
-        calls.write(sys.argv[-1] + "\\n")
-    ends = time.monotonic() + 300
-    while sys.argv[-1] == "first" and not os.path.exists("gate") and time.monotonic() < ends:
-        time.sleep(0.01)
+    note(sys.argv[-1])
+    if sys.argv[-1] == "first":
+        wait_for("gate")
     print(len(sys.argv[1]))
 """
+)
 
 
 @pytest.mark.slow
@@ -311,14 +300,14 @@ def test_resume_goes_on_with_each_search_as_it_is_when_its_turn_comes(
     (hbtrack.folder / "gate").touch()
     for name in ("first", "second", "third"):
         hbtrack(*words, path, name, env=half, code=75)
-    for note in ("gate", "calls"):
-        (hbtrack.folder / note).unlink(missing_ok=True)
+    for name in ("gate", "notes"):
+        (hbtrack.folder / name).unlink(missing_ok=True)
     resumed = hbtrack.start("resume")
-    wait_for(lambda: calls(hbtrack))
+    wait_for(lambda: notes(hbtrack))
     hbtrack("extend", "--identity", "second", "--passes", 2)
     hbtrack("rm", "--yes", "--identity", "third")
     hbtrack(*words, "--seed", 1, path, "fourth", env=half, code=75)
-    before, called = hbtrack.dump(), Counter(calls(hbtrack))
+    before, called = hbtrack.dump(), Counter(notes(hbtrack))
     (hbtrack.folder / "gate").touch()
     said = resumed.communicate(timeout=100)[1]
     assert resumed.returncode == 3
@@ -327,7 +316,7 @@ def test_resume_goes_on_with_each_search_as_it_is_when_its_turn_comes(
     assert [row for row in hbtrack.dump() if row[0] != "first"] == [
         row for row in before if row[0] != "first"
     ]
-    assert set(Counter(calls(hbtrack)) - called) == {"first"}
+    assert set(Counter(notes(hbtrack)) - called) == {"first"}
     assert hbtrack.rows("SELECT status FROM searches ORDER BY created_at") == [
         ("finished",),
         ("finished",),
@@ -340,12 +329,12 @@ def test_stop_leaves_a_search_alone_that_took_the_place_of_a_removed_one(
     hbtrack: Hbtrack, script: Script
 ) -> None:
     """While stop waits for the first, the second is removed, and the third gets its key."""
-    ignoring = "    import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    deaf = NAMED.replace("    with open", ignoring + "    with open")
-    path, words = script(deaf), ("run", "--max-epochs", 3)
+    deaf = "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    path = script(NAMED.replace("    note(sys", f"{deaf}    note(sys"))
+    words = ("run", "--max-epochs", 3)
     half = {"HBTRACK_FAULT": "commit.after:2:stop"}
     hbtrack.start(*words, "--grace", 60, "--workers", 1, path, "first")
-    wait_for(lambda: calls(hbtrack))
+    wait_for(lambda: notes(hbtrack))
     hbtrack(*words, path, "second", env=half, code=75)
     stopped = hbtrack.start("stop", "--grace", 60)
     wait_for(lambda: "event=stop" in log(hbtrack))

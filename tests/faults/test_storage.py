@@ -5,7 +5,6 @@ import os
 import re
 import resource
 import shutil
-import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,49 +12,32 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import REFUSAL, TOY, Hbtrack, wait_for
+from conftest import CONTRACT, REFUSAL, TOY, Hbtrack, notes, wait_for
 
-from hbtrack.cli import main
 from hbtrack.database import connection
 from hbtrack.database.filesystem import is_shared, kind_of, writer_of
 from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.searches import session
 
-CONTRACT = """
-import os, signal, sys, time
-def run_identity(argv): return "waits"
-def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+# Prints a loss, notes its call, waits for the file `go`.
+PRINTS = (
+    CONTRACT
+    + """
 if __name__ == "__main__":
     print(len(sys.argv[1]) / 100, flush=True)
-    open("calls", "a").write(" ".join(sys.argv[1:4]) + "\\n")
-    while not os.path.exists("go"):
-        time.sleep(0.01)
+    note(" ".join(sys.argv[1:4]))
+    wait_for("go")
 """
+)
 SEARCH = ("run", "--max-epochs", 3, "--workers", 1)
-Begin = Callable[..., subprocess.Popen[str]]
+Script = Callable[[str], Path]
 
 
-@pytest.fixture
-def begin(hbtrack: Hbtrack) -> Iterator[Begin]:
+def begin(hbtrack: Hbtrack, script: Script, **env: str) -> subprocess.Popen[str]:
     """Start a search whose scripts print a loss and wait for a file; return when one waits."""
-    script = hbtrack.folder / "script.py"
-    script.write_text(CONTRACT)
-    noted = hbtrack.folder / "calls"
-    started: list[subprocess.Popen[str]] = []
-
-    def start(**env: str) -> subprocess.Popen[str]:
-        driver = hbtrack.start(*SEARCH, script, env=env)
-        started.append(driver)
-        # All of the line: where the disk fills up now, the rest would not find room.
-        wait_for(lambda: noted.exists() and noted.read_text().endswith("\n"))
-        return driver
-
-    yield start
-    for driver in started:
-        driver.kill()
-        driver.wait()
-        assert driver.stderr
-        driver.stderr.close()
+    driver = hbtrack.start(*SEARCH, script(PRINTS), env=env)
+    wait_for(lambda: notes(hbtrack))
+    return driver
 
 
 def let_go(hbtrack: Hbtrack) -> None:
@@ -75,10 +57,6 @@ def read_until(driver: subprocess.Popen[str], text: str) -> str:
     return line
 
 
-def calls(hbtrack: Hbtrack) -> list[str]:
-    return (hbtrack.folder / "calls").read_text().splitlines()
-
-
 def finish(hbtrack: Hbtrack) -> None:
     """Go on to the end: every config was called once, and has its loss."""
     let_go(hbtrack)
@@ -89,7 +67,7 @@ def finish(hbtrack: Hbtrack) -> None:
 def all_once(hbtrack: Hbtrack) -> None:
     done = hbtrack.rows("SELECT count(*) FROM results WHERE status = 'done'")
     assert done == hbtrack.rows("SELECT evaluations_planned FROM searches")
-    assert len(calls(hbtrack)) == len(set(calls(hbtrack))) == done[0][0]
+    assert len(notes(hbtrack)) == len(set(notes(hbtrack))) == done[0][0]
 
 
 # --- no room -------------------------------------------------------------------------------------
@@ -116,9 +94,9 @@ def make_room(hbtrack: Hbtrack) -> None:
 
 
 def test_fault_81_a_disk_that_fills_up_is_waited_for(
-    small_disk: Callable[[], None], begin: Begin, hbtrack: Hbtrack
+    small_disk: Callable[[], None], hbtrack: Hbtrack, script: Script
 ) -> None:
-    driver = begin()
+    driver = begin(hbtrack, script)
     small_disk()
     let_go(hbtrack)
     assert "full" in read_until(driver, "event=wait")
@@ -128,9 +106,9 @@ def test_fault_81_a_disk_that_fills_up_is_waited_for(
 
 
 def test_fault_81_83_a_disk_that_stays_full_ends_the_search_with_a_sentence_and_all_results(
-    small_disk: Callable[[], None], begin: Begin, hbtrack: Hbtrack
+    small_disk: Callable[[], None], hbtrack: Hbtrack, script: Script
 ) -> None:
-    driver = begin(HBTRACK_PATIENCE="1")
+    driver = begin(hbtrack, script, HBTRACK_PATIENCE="1")
     small_disk()
     let_go(hbtrack)
     code, said = end(driver)
@@ -143,17 +121,16 @@ def test_fault_81_83_a_disk_that_stays_full_ends_the_search_with_a_sentence_and_
 
 
 def test_fault_82_a_disk_that_is_full_at_the_start_is_told_in_a_sentence(
-    small_disk: Callable[[], None], hbtrack: Hbtrack
+    small_disk: Callable[[], None], hbtrack: Hbtrack, script: Script
 ) -> None:
-    script = hbtrack.folder / "script.py"
-    script.write_text(CONTRACT)
+    path = script(PRINTS)
     small_disk()
-    said = hbtrack(*SEARCH, script, code=1, env={"HBTRACK_PATIENCE": "1"}).stderr
+    said = hbtrack(*SEARCH, path, code=1, env={"HBTRACK_PATIENCE": "1"}).stderr
     assert "full" in said or "No space left" in said
     assert "Traceback" not in said
     make_room(hbtrack)
     let_go(hbtrack)
-    hbtrack(*SEARCH, script)
+    hbtrack(*SEARCH, path)
     all_once(hbtrack)
 
 
@@ -172,9 +149,9 @@ def test_fault_82_a_reader_for_whom_a_full_disk_has_no_room_blames_the_disk_not_
 
 
 def test_fault_85_a_limit_on_file_sizes_is_told_in_a_sentence_and_can_be_lifted(
-    begin: Begin, hbtrack: Hbtrack
+    hbtrack: Hbtrack, script: Script
 ) -> None:
-    driver = begin(HBTRACK_PATIENCE="1")
+    driver = begin(hbtrack, script, HBTRACK_PATIENCE="1")
     size = hbtrack.database.with_name("hbtrack.db-wal").stat().st_size
     resource.prlimit(driver.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     let_go(hbtrack)
@@ -193,17 +170,15 @@ def test_a_lock_file_that_cannot_be_opened_is_told_in_a_sentence(hbtrack: Hbtrac
 
 
 def test_fault_83_a_result_counts_although_there_was_no_room_for_the_line_before(
-    hbtrack: Hbtrack,
+    hbtrack: Hbtrack, script: Script
 ) -> None:
-    script = hbtrack.folder / "script.py"
     without_pid = """
     while b"pid " not in (said := os.pread(9, 999, 0)):
         time.sleep(0.001)
     os.ftruncate(9, said.index(b"pid "))
 """
-    script.write_text(CONTRACT + without_pid)
     let_go(hbtrack)
-    hbtrack(*SEARCH, script)
+    hbtrack(*SEARCH, script(PRINTS + without_pid))
     all_once(hbtrack)
 
 
@@ -211,8 +186,8 @@ def test_fault_83_a_result_counts_although_there_was_no_room_for_the_line_before
 
 
 @pytest.mark.slow
-def test_fault_87_a_long_writer_is_named_and_waited_for(begin: Begin, hbtrack: Hbtrack) -> None:
-    driver = begin()
+def test_fault_87_a_long_writer_is_named_and_waited_for(hbtrack: Hbtrack, script: Script) -> None:
+    driver = begin(hbtrack, script)
     with closing(sqlite3.connect(hbtrack.database, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         let_go(hbtrack)
@@ -248,9 +223,9 @@ def test_fault_87_whoever_holds_no_lock_is_not_named(tmp_path: Path) -> None:
     ],
 )
 def test_fault_89_90_a_file_that_goes_away_under_the_search_ends_it_with_its_results_kept(
-    begin: Begin, hbtrack: Hbtrack, ending: str, how: str
+    hbtrack: Hbtrack, script: Script, ending: str, how: str
 ) -> None:
-    driver = begin()
+    driver = begin(hbtrack, script)
     file = hbtrack.database.with_name(f"hbtrack.db{ending}")
     copy = file.with_name("copy")
     if how == "replace":
@@ -292,9 +267,9 @@ def test_fault_97_a_folder_that_was_moved_goes_on_from_where_it_is_now(
 
 
 def test_fault_66_a_link_to_the_file_leads_to_the_same_driver(
-    begin: Begin, hbtrack: Hbtrack
+    hbtrack: Hbtrack, script: Script
 ) -> None:
-    driver = begin()
+    driver = begin(hbtrack, script)
     link = hbtrack.folder / "other" / "name.db"
     link.parent.mkdir()
     link.symlink_to("../hbtrack.db")
@@ -362,32 +337,24 @@ def test_fault_95_network_file_systems_are_known(kind: str) -> None:
     assert not is_shared("")
 
 
-@pytest.fixture
-def shared_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """This process takes the disk for one that several machines may use."""
+def test_fault_95_on_a_network_disk_a_rollback_journal_is_used_and_that_is_said(
+    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in (connection, session):
         monkeypatch.setattr(module, "is_shared", lambda _kind: True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HBTRACK_DB", "hbtrack.db")
-
-
-@pytest.mark.usefixtures("shared_disk")
-def test_fault_95_on_a_network_disk_a_rollback_journal_is_used_and_that_is_said(
-    hbtrack: Hbtrack, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["run", "--max-epochs", "3", "--workers", "2", str(TOY)]) == 0
-    assert "one machine at a time" in capfd.readouterr().err
+    said = hbtrack("run", "--max-epochs", 3, "--workers", 2, TOY).stderr
+    assert "one machine at a time" in said
     assert hbtrack.rows("PRAGMA journal_mode") == [("delete",)]
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
 
 
 def test_fault_98_scripts_without_their_files_are_ended_and_run_again(
-    begin: Begin, hbtrack: Hbtrack
+    hbtrack: Hbtrack, script: Script
 ) -> None:
     """The files beside the database are deleted while nobody runs the search but its script."""
-    driver = begin()
-    driver.send_signal(signal.SIGKILL)
-    driver.communicate()
+    driver = begin(hbtrack, script)
+    driver.kill()
+    driver.wait()
     shutil.rmtree(hbtrack.folder / "hbtrack.db.d")
     let_go(hbtrack)
     hbtrack("resume")
