@@ -5,9 +5,7 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -111,32 +109,6 @@ def test_fault_14_an_error_of_its_own_leaves_scripts_running_and_a_traceback(
     hbtrack("resume")
     assert hbtrack.dump() == golden
     assert max(epochs_trained(hbtrack).values()) == 1
-
-
-@pytest.fixture
-def stranger() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
-    yield process
-    process.kill()
-    process.wait()
-
-
-def test_fault_15_73_after_a_reboot_no_recorded_pid_is_trusted(
-    hbtrack: Hbtrack, golden: list[tuple[object, ...]], stranger: subprocess.Popen[bytes]
-) -> None:
-    """All is dead at once, and the number of a script belongs to somebody else now."""
-    hold = tell(hbtrack, "hold")
-    driver = hbtrack.start(*SEARCH)
-    script = running(hbtrack)
-    for pid in (driver.pid, *children(driver.pid), script):
-        os.kill(pid, signal.SIGKILL)
-    driver.communicate()
-    lock = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"
-    lock.write_text(lock.read_text().replace(f"pid {script}", f"pid {stranger.pid}"))
-    hold.unlink()
-    hbtrack("resume")
-    assert stranger.poll() is None
-    assert hbtrack.dump() == golden
 
 
 def test_fault_16_a_frozen_driver_keeps_its_search_and_goes_on_when_it_thaws(
