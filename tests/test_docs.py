@@ -32,13 +32,13 @@ PAGES = sorted(
 )
 
 
-def fences(page: str) -> list[tuple[str, str]]:
+def fences(page: str | Path) -> list[tuple[str, str]]:
     """The fenced blocks of a page, in order: the language of each, and its text."""
     text = (ROOT / page).read_text()
     return re.findall(r"^```([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def blocks(page: str, language: str) -> list[str]:
+def blocks(page: str | Path, language: str) -> list[str]:
     """The fenced blocks of a page in one language."""
     return [text for found, text in fences(page) if found == language]
 
@@ -321,7 +321,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_relative_link_leads_somewhere() -> None:
-    for page in [ROOT / name for name in PAGES]:
+    for page in [*(ROOT / name for name in PAGES), *(ROOT / "examples").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
             name, _, anchor = link.partition("#")
             target = page.parent / name if name else page
