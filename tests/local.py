@@ -13,6 +13,8 @@ from hbtrack.executors import processes
 from hbtrack.executors.local import LocalExecutor
 from hbtrack.executors.worker_files import WorkerFiles
 
+UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(.01)\n"
+
 
 class Ended(NamedTuple):
     """What an attempt left."""

@@ -15,14 +15,12 @@ from pathlib import Path
 
 import pytest
 from conftest import MACOS, ROOT, process_state, wait_for
-from local import Local
+from local import UNTIL_GO, Local
 
 from hbtrack.core.execution import Record, Slot
 from hbtrack.executors import processes
 from hbtrack.executors.warden import where
 from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, WorkerFiles, last_line
-
-UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(.01)\n"
 
 
 @pytest.fixture
@@ -122,47 +120,10 @@ def test_fault_37_long_logs_are_kept_aside_without_their_middle(
 # --- processes -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        ("pass", 0),
-        ("raise SystemExit(137)", 137),
-        ("import os; os.kill(os.getpid(), 9)", -9),
-        ("import os; os.abort()", -6),
-        ("raise SystemExit(255)", 255),
-    ],
-)
-def test_the_exit_status_is_exact(executor: Local, code: str, status: int) -> None:
-    assert executor.run(code).record.exit_status == status
-
-
 def test_arguments_arrive_byte_for_byte(executor: Local) -> None:
     words = ["a b", "", "'\"", "$HOME `x` *", "-n", "naïve ☃", "tab\tnewline\n", "\udcff"]
     ended = executor.run("import sys, os; print([os.fsencode(w) for w in sys.argv[1:]])", *words)
     assert ended.output.stdout.strip() == repr([os.fsencode(word) for word in words])
-
-
-def test_a_script_is_alone_in_a_session_with_empty_input_and_plain_signals(
-    executor: Local,
-) -> None:
-    code = (
-        "import os, sys, signal\n"
-        "print(os.getsid(0) == os.getpid(), sys.stdin.read() == '',"
-        "[s.name for s in signal.valid_signals() if s in signal.Signals.__members__.values()"
-        " and signal.getsignal(s) is signal.SIG_IGN])"
-    )
-    ended = executor.run(code)
-    # SIGPIPE and SIGXFSZ are ignored by every Python itself.
-    assert ended.output.stdout.strip() == "True True ['SIGPIPE', 'SIGXFSZ']"
-
-
-def test_the_environment_is_ours_and_one_variable(
-    executor: Local, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WEIRD-NAME x", "é\n1")
-    ended = executor.run("import os, json; print(json.dumps(dict(os.environ)))")
-    seen = json.loads(ended.output.stdout)
-    assert seen == {**os.environ, "HBTRACK_ATTEMPT": executor.name_of(1)}
 
 
 def test_no_descriptor_leaks_into_scripts_but_the_lock(executor: Local) -> None:
@@ -179,18 +140,6 @@ def test_what_cannot_be_started_says_why(executor: Local, argv: tuple[str, str])
     executor.begin(1, argv)
     ended = executor.next_end()
     assert (ended.record.failed, ended.record.pid) == (errno.ENOENT, None)
-
-
-@pytest.mark.parametrize("own_session", [False, True])
-def test_what_a_script_leaves_behind_is_ended_with_it(executor: Local, own_session: bool) -> None:
-    code = (
-        "import subprocess, sys\n"
-        f"child = subprocess.Popen(['sleep', '1000'], start_new_session={own_session})\n"
-        "print(child.pid)"
-    )
-    ended = executor.run(code)
-    child = int(ended.output.stdout)
-    wait_for(lambda: not Path(f"/proc/{child}").exists())
 
 
 def test_a_daemon_of_a_running_script_is_left_alone_when_another_ends(
@@ -397,19 +346,6 @@ def test_fault_111_a_stop_signal_that_hits_the_parent_of_the_scripts_is_in_their
     ended = executor.next_end()
     assert ended.record.signalled
     assert not executor.run("pass", attempt=2).record.signalled
-
-
-def test_fault_37_a_script_that_prints_more_than_it_may_is_ended_and_that_is_in_its_record(
-    tmp_path: Path,
-) -> None:
-    executor = Local(tmp_path, tmp_path, max_log=10**6)
-    code = "import time\nwhile True: print('x' * 10**5, flush=True); time.sleep(0.001)"
-    flood = executor.run(code, attempt=1)
-    assert (flood.record.overflow, flood.record.exit_status) == (True, -signal.SIGKILL)
-    much = executor.run("print('x' * 2 * 10**6)", attempt=2)
-    assert much.record.overflow, "also of one that ends before anybody looks"
-    assert not executor.run("print('x' * 10**5)", attempt=3).record.overflow
-    executor.close()
 
 
 def test_fault_111_without_a_driver_an_answer_to_a_signal_that_comes_to_the_parent_last_is_marked(

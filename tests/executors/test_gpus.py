@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, wait_for
-from local import Local
+from local import UNTIL_GO, Local
 
 from hbtrack.core.execution import Job
 from hbtrack.core.gpu import NO_GPU, Gpu, call_of, shown
@@ -343,8 +343,6 @@ def test_a_lock_file_behind_a_link_is_not_opened(locks: Path, tmp_path: Path) ->
 
 
 # --- attempts that hold them ---------------------------------------------------------------------
-
-UNTIL_GO = "import os, time\nwhile not os.path.exists('go'): time.sleep(.01)\n"
 
 
 @pytest.fixture

@@ -572,7 +572,8 @@ def test_fault_111_what_scripts_answer_to_a_signal_that_hbtrack_got_first_never_
     wait_for(lambda: "exit 0" in lock.read_text())
     driver.send_signal(signal.SIGCONT)
     assert driver.wait(100) == 75
-    assert hbtrack.rows("SELECT status, loss FROM attempts") == [("interrupted", None)]
+    ends = hbtrack.rows("SELECT status, loss, exit_code, stdout_tail FROM attempts")
+    assert ends == [("interrupted", None, 0, "0.0\n")]
     go_on(hbtrack)
 
 

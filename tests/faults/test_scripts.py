@@ -88,7 +88,7 @@ def test_fault_19_20_21_22_the_exit_status_decides_and_the_error_is_kept(
     found = does(
         "raise LookupError('no such layer')",
         "sys.exit(2)",
-        "print(0.25, flush=True); os._exit(77)",
+        "print(0.25, flush=True); os._exit(137)",
         "print(0.25); sys.exit(255)",
         "print(0.25); raise ValueError('too late')",
         "import traceback\ntry: {}[1]\nexcept KeyError: traceback.print_exc()\nprint(0.25)",
@@ -98,7 +98,7 @@ def test_fault_19_20_21_22_the_exit_status_decides_and_the_error_is_kept(
     assert found == [
         ("failed", 1, "LookupError", "no such layer"),
         ("failed", 2, "exit_code", "exit code 2: nothing on stderr"),
-        ("failed", 77, "exit_code", "exit code 77: nothing on stderr"),
+        ("failed", 137, "exit_code", "exit code 137: nothing on stderr"),
         ("failed", 255, "exit_code", "exit code 255: nothing on stderr"),
         ("failed", 1, "ValueError", "too late"),
         ("done", 0, None, None),

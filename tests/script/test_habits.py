@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import select
 import shlex
 import shutil
 import signal
@@ -122,23 +121,6 @@ def test_what_a_script_leaves_behind_is_gone_before_the_next_one_starts(hbtrack:
     pids = [int(line) for line in (hbtrack.folder / "pids").read_text().split()]
     assert len(pids) == 2 * 6 + 2  # the identity is asked twice
     assert [pid for pid in pids if is_alive(pid)] == []
-
-
-def test_a_loss_printed_on_sigterm_does_not_count(hbtrack: Hbtrack) -> None:
-    os.mkfifo(hbtrack.folder / "ready")
-    fifo = os.open(hbtrack.folder / "ready", os.O_RDONLY | os.O_NONBLOCK)
-    words = ("--max-epochs", 1, "--grace", 100)
-    driver = hbtrack.start("run", *words, HABITS / "takes_sigterm.py")
-    assert select.select([fifo], [], [], 60)[0]
-    driver.send_signal(signal.SIGTERM)
-    assert "hbtrack resume" in driver.communicate()[1]
-    os.close(fifo)
-    assert driver.returncode == 75
-    stopped = hbtrack.rows("SELECT status, loss, exit_code, stdout_tail FROM attempts")
-    assert stopped == [("interrupted", None, 0, "0.0001\n")]
-    (hbtrack.folder / "ready").unlink()
-    hbtrack("resume")
-    assert hbtrack.rows("SELECT status, loss, attempts FROM results") == [("done", 0.5, 2)]
 
 
 # --- what a script finds around itself -----------------------------------------------------------
