@@ -1,4 +1,4 @@
-"""The page of the benchmarks says what was measured, and their program runs."""
+"""The page of the benchmarks says what was measured, and their programs run."""
 
 import hashlib
 import json
@@ -50,27 +50,32 @@ def test_the_pictures_are_of_these_results() -> None:
     assert all(source in picture.read_text() for picture in pictures)
 
 
-@pytest.fixture
-def compared(hbtrack: Hbtrack, tmp_path: Path) -> tuple[list[dict[str, object]], str]:
-    """The rows and the page of a run of very little, beside a peer if it is installed."""
-    found = tmp_path / "found.json"
-    words = [
-        sys.executable,
-        str(BENCHMARKS / "against.py"),
-        "--quick",
-        "--json",
-        str(found),
-    ]
-    words += ["--peers", "ours", "optuna_journal"]
-    subprocess.run(words, env=hbtrack.environment(), check=True, capture_output=True)
-    return json.loads(found.read_text())["rows"], found.with_suffix(".md").read_text()
+def printed(hbtrack: Hbtrack, program: str, *words: object) -> str:
+    """What a program of the benchmarks prints."""
+    command = [sys.executable, BENCHMARKS / f"{program}.py", *map(str, words)]
+    return subprocess.check_output(command, env=hbtrack.environment(), text=True)
 
 
 @pytest.mark.slow
-def test_a_run_measures_everything_and_names_peers_that_are_not_there(
-    compared: tuple[list[dict[str, object]], str],
-) -> None:
-    rows, page = compared
+@pytest.mark.parametrize(
+    ("program", "least"),
+    [
+        ("overhead", "--blocks 2 --max-epochs 3 --workers 1 --busy 0"),
+        ("startup", "--rounds 1"),
+        ("utilisation", "--seeds 1 --max-epochs 9"),
+    ],
+)
+def test_a_program_prints_what_it_measured(hbtrack: Hbtrack, program: str, least: str) -> None:
+    assert re.search(r"\d\.\d", printed(hbtrack, program, *least.split()))
+
+
+@pytest.mark.slow
+def test_a_run_measures_everything_and_names_peers_that_are_not_there(hbtrack: Hbtrack) -> None:
+    """It is a run of very little, beside a peer if that is installed."""
+    found = hbtrack.folder / "found.json"
+    peers = ("--peers", "ours", "optuna_journal")
+    printed(hbtrack, "against", "--quick", "--json", found, *peers)
+    rows, page = json.loads(found.read_text())["rows"], found.with_suffix(".md").read_text()
     own = [row for row in rows if row["peer"] == "ours"]
     assert {row["measure"] for row in own} == {"overhead", "utilisation", "kill", "storage"}
     (kill,) = (row for row in own if row["measure"] == "kill")
@@ -80,14 +85,11 @@ def test_a_run_measures_everything_and_names_peers_that_are_not_there(
 
 @pytest.mark.slow
 def test_a_large_search_is_measured_in_the_tables_that_the_page_shows(
-    hbtrack: Hbtrack, tmp_path: Path
+    hbtrack: Hbtrack,
 ) -> None:
-    found = tmp_path / "found.json"
-    sizes = ["--evaluations", "300", "--searches", "3", "--runs", "1"]
-    words = [sys.executable, str(BENCHMARKS / "scale.py"), str(tmp_path), *sizes]
-    subprocess.run(
-        [*words, "--json", str(found)], env=hbtrack.environment(), check=True, capture_output=True
-    )
+    found = hbtrack.folder / "found.json"
+    sizes = ("--evaluations", 300, "--searches", 3, "--runs", 1)
+    printed(hbtrack, "scale", hbtrack.folder, *sizes, "--json", found)
     tables = [
         {key: {*map(frozenset, rows)} for key, rows in json.loads(text).items() if key in PHASES}
         for text in (found.read_text(), RESULTS.with_name("benchmarks-scale.json").read_text())
