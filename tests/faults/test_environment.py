@@ -56,6 +56,22 @@ def everybody(pid: int) -> list[int]:
     return [pid, *(further for child in children(pid) for further in everybody(child))]
 
 
+def typed(
+    hbtrack: Hbtrack, *words: object, env: Environment | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in hbtrack's folder; what it says need not be in our own encoding."""
+    return subprocess.run(
+        [*map(str, words)],
+        cwd=hbtrack.folder,
+        env=hbtrack.environment(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=300,
+    )
+
+
 # --- what may change between runs, and what may not ----------------------------------------------
 
 
@@ -221,15 +237,14 @@ def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     [
-        pytest.param(
-            {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, marks=pytest.mark.slow
-        ),
-        pytest.param({"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
-        pytest.param({"LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0"}, marks=pytest.mark.slow),
-        pytest.param({"LC_ALL": "tr_TR.UTF-8", "TZ": "America/St_Johns"}, marks=pytest.mark.slow),
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0"},
+        {"LC_ALL": "tr_TR.UTF-8", "TZ": "America/St_Johns"},
     ],
     ids=lambda env: " ".join(env.values()),
 )
@@ -244,13 +259,7 @@ def test_fault_104_the_language_of_the_machine_changes_nothing(
     golden(*SEARCH, path)
     query = ("sql", "SELECT config_id, loss FROM results ORDER BY loss", "--format", "json")
     for words in ((*SEARCH, path), ("resume",), ("status",), ("report",), query):
-        result = subprocess.run(
-            hbtrack.command(*words),
-            cwd=hbtrack.folder,
-            env=hbtrack.environment({**env, "LOCPATH": str(locales)}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
+        result = typed(hbtrack, *hbtrack.command(*words), env={**env, "LOCPATH": str(locales)})
         assert result.returncode == 0, result.stderr
     assert hbtrack.dump() == golden.dump()
     assert json.loads(result.stdout) == json.loads(golden(*query).stdout)
@@ -324,15 +333,7 @@ def limited(hbtrack: Hbtrack, limit: str, *words: object) -> subprocess.Complete
     program = shutil.which("prlimit")
     if not program:
         pytest.skip("there is no prlimit program here")
-    return subprocess.run(
-        [program, limit, *hbtrack.command(*words)],
-        cwd=hbtrack.folder,
-        env=hbtrack.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    return typed(hbtrack, program, limit, *hbtrack.command(*words))
 
 
 @pytest.mark.parametrize(("workers", "code"), [(2, 0), (17, 1)])
@@ -425,6 +426,12 @@ sys.addaudithook(look)
 """
 
 
+def interrupted_at(hbtrack: Hbtrack, moment: str) -> Environment:
+    """The environment in which hbtrack hears a Ctrl-C when it does that."""
+    (hbtrack.folder / "sitecustomize.py").write_text(INTERRUPTS)
+    return {"PYTHONPATH": f"{hbtrack.folder}{os.pathsep}{ROOT}", "MOMENT": moment}
+
+
 @pytest.mark.parametrize(
     ("moment", "code"),
     [
@@ -438,8 +445,7 @@ def test_fault_108_ctrl_c_before_the_search_runs_ends_with_a_sentence_and_a_soun
     hbtrack: Hbtrack, script: Script, moment: str, code: int
 ) -> None:
     path = script(PLAIN)
-    (hbtrack.folder / "sitecustomize.py").write_text(INTERRUPTS)
-    env = {"PYTHONPATH": f"{hbtrack.folder}{os.pathsep}{ROOT}", "MOMENT": moment}
+    env = interrupted_at(hbtrack, moment)
     result = hbtrack(*SEARCH, path, env=env, code=code)
     assert "interrupted" in result.stderr or "Stopped by SIGINT" in result.stderr
     assert "Traceback" not in result.stderr
@@ -452,8 +458,7 @@ def test_fault_108_ctrl_c_in_an_upgrade_leaves_the_file_as_it_was(
     hbtrack: Hbtrack, moment: str
 ) -> None:
     shutil.copyfile(ROOT / "tests" / "databases" / "0002.db", hbtrack.database)
-    (hbtrack.folder / "sitecustomize.py").write_text(INTERRUPTS)
-    env = {"PYTHONPATH": f"{hbtrack.folder}{os.pathsep}{ROOT}", "MOMENT": moment}
+    env = interrupted_at(hbtrack, moment)
     assert hbtrack("db", "upgrade", env=env, code=130).stderr == "hbtrack: interrupted.\n"
     assert hbtrack.rows("SELECT version_num FROM alembic_version") == [("0002",)]
     hbtrack("db", "upgrade")
@@ -464,17 +469,15 @@ def test_fault_108_ctrl_c_in_other_commands_shows_no_traceback(
     hbtrack: Hbtrack, script: Script, verb: str
 ) -> None:
     hbtrack(*SEARCH, script(PLAIN))
-    (hbtrack.folder / "sitecustomize.py").write_text(INTERRUPTS)
-    env = {"PYTHONPATH": f"{hbtrack.folder}{os.pathsep}{ROOT}", "MOMENT": "sqlite3.connect"}
+    env = interrupted_at(hbtrack, "sqlite3.connect")
     result = hbtrack(*verb.split(" "), env=env, code=130)
     assert result.stderr == "hbtrack: interrupted.\n"
     assert not (hbtrack.folder / "b.db").exists()
 
 
 def test_fault_110_without_a_stderr_a_search_runs_all_the_same(hbtrack: Hbtrack) -> None:
-    words = hbtrack.command(*SEARCH, TOY)
-    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *words]
-    assert subprocess.run(closed, cwd=hbtrack.folder, env=hbtrack.environment()).returncode == 0
+    closed = ("sh", "-c", 'exec "$@" 2>&-', "sh")
+    assert typed(hbtrack, *closed, *hbtrack.command(*SEARCH, TOY)).returncode == 0
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
 
 
@@ -694,9 +697,8 @@ def test_fault_114_a_search_goes_on_under_another_python(
     import sqlalchemy
 
     libraries = Path(sqlalchemy.__file__).parent.parent
-    env = hbtrack.environment({"PYTHONPATH": f"{ROOT}{os.pathsep}{libraries}"})
-    env["PYTHONDONTWRITEBYTECODE"] = "1"
-    if subprocess.run([python, "-c", "import sqlalchemy, alembic"], env=env).returncode:
+    env = {"PYTHONPATH": f"{ROOT}{os.pathsep}{libraries}", "PYTHONDONTWRITEBYTECODE": "1"}
+    if typed(hbtrack, python, "-c", "import sqlalchemy, alembic", env=env).returncode:
         pytest.skip(f"{python} cannot load the libraries")
     golden = another()
     golden(*SEARCH, TOY)
@@ -708,8 +710,7 @@ def test_fault_114_a_search_goes_on_under_another_python(
     driver.communicate(timeout=100)
     assert driver.returncode == 75
     (hbtrack.folder / "toy" / "hold").unlink()
-    words = [python, "-m", "hbtrack", "resume", "--workers", "2"]
-    result = subprocess.run(words, cwd=hbtrack.folder, env=env, capture_output=True, text=True)
+    result = typed(hbtrack, python, "-m", "hbtrack", "resume", "--workers", 2, env=env)
     assert (result.returncode, "Traceback" in result.stderr) == (0, False), result.stderr
     assert hbtrack.dump() == golden.dump()
     with closing(sqlite3.connect(hbtrack.database)) as connection:

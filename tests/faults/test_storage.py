@@ -213,13 +213,10 @@ def test_fault_87_whoever_holds_no_lock_is_not_named(tmp_path: Path) -> None:
     [
         ("rename", ""),
         ("delete", "-wal"),
-        *(
-            pytest.param(how, ending, marks=pytest.mark.slow)
-            for how, ending in (
-                *(("delete", ""), ("replace", "")),
-                *(("rename", "-wal"), ("replace", "-wal")),
-            )
-        ),
+        pytest.param("delete", "", marks=pytest.mark.slow),
+        pytest.param("replace", "", marks=pytest.mark.slow),
+        pytest.param("rename", "-wal", marks=pytest.mark.slow),
+        pytest.param("replace", "-wal", marks=pytest.mark.slow),
     ],
 )
 def test_fault_89_90_a_file_that_goes_away_under_the_search_ends_it_with_its_results_kept(
