@@ -1,6 +1,5 @@
 """A real browser for tests: headless Chromium, spoken to over a pipe, with the standard library."""
 
-import base64
 import contextlib
 import json
 import os
@@ -109,15 +108,6 @@ class Browser:
             for event in self.events
             if event.get("method") == "Network.requestWillBeSent"
         ]
-
-    def screenshot(self, path: Path) -> None:
-        """A picture of the whole page."""
-        self.call("Emulation.setScrollbarsHidden", hidden=True)
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        answer = self.call(
-            "Page.captureScreenshot", captureBeyondViewport=True, clip={**size, "scale": 1}
-        )
-        path.write_bytes(base64.b64decode(answer["data"]))
 
 
 def _has_loaded(event: dict[str, Any], loader: str) -> bool:

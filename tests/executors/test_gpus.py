@@ -6,13 +6,12 @@ import os
 import resource
 import secrets
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, wait_for
+from conftest import wait_for
 from local import UNTIL_GO, Local
 
 from hbtrack.core.execution import Job
@@ -20,7 +19,6 @@ from hbtrack.core.gpu import NO_GPU, Gpu, call_of, shown
 from hbtrack.errors import HbtrackError
 from hbtrack.executors import gpu_locks, gpus
 from hbtrack.executors.gpus import find_gpus
-from hbtrack.executors.worker_files import WorkerFiles
 
 A, B, C = (f"GPU-{letter * 8}-0000-1111-2222-333333333333" for letter in "abc")
 ALIKE = "GPU-abababab-0000-1111-2222-333333333333"
@@ -489,27 +487,6 @@ def test_a_gpu_is_in_use_after_the_search_was_closed_until_the_script_ends(
     (tmp_path / "go").touch()
     wait_for(lambda: is_free(A))
     assert make(A).take()
-
-
-def test_fault_a_killed_driver_leaves_its_gpus_in_use_until_the_script_ends(
-    make: Make, tmp_path: Path
-) -> None:
-    driver = (
-        "import os, signal\n"
-        "from pathlib import Path\n"
-        "from local import Local\n"
-        f"Local(Path('.'), Path('.'), {A!r}).python({UNTIL_GO!r})\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    command = [sys.executable, "-c", driver]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    killed = subprocess.run(command, cwd=tmp_path, env=environment)
-    assert killed.returncode == -signal.SIGKILL
-    assert gpu_locks.holder_of(A) == "t"
-    assert make(A).take() is None
-    (tmp_path / "go").touch()
-    wait_for(lambda: WorkerFiles(tmp_path, 0).record("t-1").ended)
-    wait_for(lambda: is_free(A))
 
 
 def test_two_evaluations_share_a_gpu_that_may_have_two(make: Make) -> None:
