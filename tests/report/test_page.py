@@ -399,6 +399,25 @@ def test_configs_at_one_budget_each_are_drawn_as_no_curve(facts: PageFacts) -> N
     assert curves.draw(told) == []
 
 
+def test_curves_that_are_too_many_are_drawn_as_their_median_and_the_middle_80_percent(
+    facts: PageFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "CURVES", 10)
+    assert "too many to draw: lines are medians, areas the middle 80 %" in render(facts)
+    [drawing] = curves.draw(facts)
+    kinds = [mark.kind for mark in drawing.marks if mark.tag == "path"]
+    colours = [kind.removeprefix("band ") for kind in kinds if kind.startswith("band ")]
+    assert len(colours) == len(curves.legend(facts.reached.values(), facts.depth))
+    assert [kind for kind in kinds if kind.startswith("curve rung")] == [
+        f"curve {colour}" for colour in colours
+    ]
+    assert kinds[-2:] == ["curve best", "star"]
+    losses = [float(value) for value in range(101)]
+    (low,), (middle,), (high,) = curves._quantiles([(1, losses)], float, float)
+    assert middle[1] == 50
+    assert sum(low[1] <= value <= high[1] for value in losses) == 81
+
+
 def test_rungs_that_share_a_colour_share_a_line_of_the_legend() -> None:
     named = curves.legend(range(10), 10)
     assert named["rung0"] == "reached rung 0"
