@@ -60,7 +60,7 @@ FROM results ORDER BY pass, bracket DESC, rung, slot"""
 _ACCEPTED = """
 SELECT count(*) - count(DISTINCT config_id || ' ' || epochs) FROM attempts
 WHERE status IN ('done', 'failed', 'timeout')"""
-_HARVESTED = "SELECT count(*) FROM attempt WHERE status IN ('done', 'failed') AND NOT watched"
+_HARVESTED = "SELECT count(*) FROM _attempt WHERE status IN ('done', 'failed') AND NOT watched"
 
 Row = tuple[object, ...]
 

@@ -71,7 +71,7 @@ def own(ledger: Ledger, *, now: float, resources: Resources = RESOURCES) -> Fact
 
 def plan_now(query: Rows, search_pk: int) -> Plan:
     """The plan that a driver would have that came now."""
-    sql = "SELECT max_epochs, eta, passes FROM search WHERE pk = ?"
+    sql = "SELECT max_epochs, eta, passes FROM _search WHERE pk = ?"
     [(max_epochs, eta, passes)] = query(sql, (search_pk,))
     facts = load_facts(query, search_pk)
     plan = rebuild(make_schedule(max_epochs, Fraction(eta)), passes, facts)

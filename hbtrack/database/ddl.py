@@ -23,11 +23,11 @@ _ALEMBIC = """CREATE TABLE alembic_version (
 # far fewer places, a config very few, and few attempts are open. Without it a view finds one config
 # by way of all places, or one bracket by way of all configs.
 _STATISTICS = (
-    ("attempt", "uq_attempt_open", "8 1"),
-    ("evaluation", "sqlite_autoindex_evaluation_1", "100000 2 1"),
-    ("config", "sqlite_autoindex_config_1", "100000 10000 1"),
-    ("place", "sqlite_autoindex_place_1", "150000 50 1"),
-    ("place", "ix_place_config_pk", "150000 2"),
+    ("_attempt", "uq_attempt_open", "8 1"),
+    ("_evaluation", "sqlite_autoindex__evaluation_1", "100000 2 1"),
+    ("_config", "sqlite_autoindex__config_1", "100000 10000 1"),
+    ("_place", "sqlite_autoindex__place_1", "150000 50 1"),
+    ("_place", "ix_place_config_pk", "150000 2"),
 )
 
 
@@ -65,7 +65,7 @@ def drop_statements() -> list[str]:
 def _table(table: Table) -> Iterator[str]:
     columns = map(_column, table.columns if table.key else (_PK, *table.columns))
     key = f"PRIMARY KEY ({', '.join(table.key or ['pk'])})"
-    constraints = [(f"pk_{table.name}", key), *sorted(_constraints(table))]
+    constraints = [(f"pk_{_plain(table.name)}", key), *sorted(_constraints(table))]
     lines = [*columns, *(f"CONSTRAINT {name} {rule}" for name, rule in constraints)]
     inside = ",\n    ".join(lines)
     # Rows that are found by several columns lie in their order.
@@ -81,14 +81,20 @@ def _column(column: Column) -> str:
 
 def _constraints(table: Table) -> Iterator[tuple[str, str]]:
     """The names and texts of all but the key."""
+    plain = _plain(table.name)
     for name, rule in table.checks.items():
-        yield f"ck_{table.name}_{name}", f"CHECK ({rule})"
+        yield f"ck_{plain}_{name}", f"CHECK ({rule})"
     for column in table.columns:
         if other := column.references:
             rule = f"FOREIGN KEY({column.name}) REFERENCES {other} (pk)"
-            yield f"fk_{table.name}_{column.name}_{other}", rule
+            yield f"fk_{plain}_{column.name}_{_plain(other)}", rule
     for columns in table.unique:
-        yield f"uq_{table.name}_{'_'.join(columns)}", f"UNIQUE ({', '.join(columns)})"
+        yield f"uq_{plain}_{'_'.join(columns)}", f"UNIQUE ({', '.join(columns)})"
+
+
+def _plain(table: str) -> str:
+    """A table's name as it stands in those of its constraints."""
+    return table.removeprefix("_")
 
 
 def _index(index: Index, table: Table) -> str:

@@ -39,6 +39,11 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "max_failures": "evaluations that may fail, a number or a percentage; NULL is no limit",
         "max_time": "seconds in which an hbtrack may work on it, in all; NULL is no limit",
         "target_loss": "the loss at which it stops; NULL is none",
+        "max_streak": "failures in a row that are doubted, if chance makes them unlikely; NULL: "
+        "none are",
+        "max_rest": "seconds for which it rests in all when failures are doubted",
+        "checkpoints": "folder in which those of its configs lie; NULL: beside the database",
+        "script_changes": "what an edit of the script does: go-on or stop",
     },
     "brackets": {
         "run_identity": _IDENTITY,
@@ -100,7 +105,7 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "host": "machine it ran on",
         "pid": "process id there; NULL if it never came to start",
         "command": "its command line, quoted for a shell",
-        "script_sha256": "hash of the script file when its driver started",
+        "script_sha256": "hash of the script file that ran; NULL if it was changed meanwhile",
         "started_at": f"when its start was recorded; {_TIME}",
         "finished_at": f"when the process ended; {_TIME}; NULL while it is not settled",
         "seconds": _SECONDS,
@@ -108,8 +113,10 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "stdout_tail": f"the last {TAIL} characters of stdout",
         "stderr_tail": f"the last {TAIL} characters of stderr",
         "retried": "why the evaluation runs again after this failure: automatic (--retries), gpu "
-        "(to see whether the GPU is at fault), asked (hbtrack retry); NULL if it does not",
+        "(to see whether the GPU is at fault), asked (hbtrack retry), rest (one of many "
+        "in a row, and then a success); NULL if it does not",
         "worker": "number of its worker, from 0; a few may be in use beyond the workers there are",
+        "max_epochs": "the largest budget of the search when it started; NULL if not known",
     },
     "failures": {
         "run_identity": _IDENTITY,
@@ -134,6 +141,7 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "epochs_reached": "the largest budget it has a loss for",
         "bracket": f"{_BRACKET}; where that loss was measured",
         "seconds": "wall seconds of all its attempts",
+        "used": "1; 0 where no place uses that result any more, since failures were taken back",
     },
     "incumbents": {
         "run_identity": _IDENTITY,
@@ -148,6 +156,8 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "config_id": _CONFIG_ID,
         "name": "name of a parameter, from get_config or from the id itself",
         "value": "its value, a number where it is one",
+        "number": "its value where it is a number, always as REAL; else NULL",
+        "text": "its value as text, whatever it is",
     },
     "drivers": {
         "run_identity": _IDENTITY,
@@ -158,6 +168,8 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "started_at": f"when it took the search; {_TIME}",
         "seen_at": f"when it was last known to live; {_TIME}",
         "ended_at": f"when it let the search go; {_TIME}; NULL: it lives, or died without a word",
+        "rests_until": f"until when nothing starts, for failures are doubted; {_TIME}; else NULL",
+        "rests_because": "the failures that are doubted; NULL while it does not rest",
     },
     "data_dictionary": {
         "view": "name of a public view",

@@ -1,7 +1,8 @@
 """The private tables: their one description, of which `ddl.py` makes SQL.
 
-Users read the views (views.py), which keep their names and columns. What a column means that a view
-shows too, `dictionary.py` says; the comments here say the rest.
+Users read the views (views.py), which keep their names and columns; the names of tables begin with
+`_`, so that whoever lists a database meets the views first. What a column means that a view shows
+too, `dictionary.py` says; the comments here say the rest.
 
 Facts: search, driver, bracket, rung (the schedule), config, param, place (what was sampled and who
 entered which rung), evaluation, attempt, output. Every `pk` is private; `config_id` is the
@@ -66,12 +67,12 @@ class Trigger(NamedTuple):
 
 
 def _of(table: str, *, null: bool = False) -> Column:
-    return Column(f"{table}_pk", "integer", null, references=table)
+    return Column(f"{table}_pk", "integer", null, references=f"_{table}")
 
 
 TABLES = (
     Table(
-        "search",
+        "_search",
         (
             Column("run_identity", "text"),
             Column("token", "text"),  # random; HBTRACK_ATTEMPT is "token-attempt_pk"
@@ -118,14 +119,23 @@ TABLES = (
             Column("target_loss", "double", null=True),
             # State and summary.
             Column("judged", "integer", default="0"),  # once stopped as broken
-            Column("ranked", "integer", default="0"),  # config.rank is up to date
+            Column("ranked", "integer", default="0"),  # the ranks of _config are up to date
+            # Which failures in a row are doubted, and for how long; None believes them all.
+            Column("max_streak", "integer", null=True, default="10"),
+            Column("max_rest", "double", default="1800"),
+            Column("retry_on", "text", default="[]"),  # JSON: texts of the machine's errors
+            # How the script is run, and what was found.
+            Column("checkpoints", "text", null=True),  # a folder; NULL: in NAME.d
+            Column("streams", "text", default="seed"),  # or seed+identity: what keys a draw
+            Column("script_changes", "text", default="go-on"),  # or stop
+            Column("found_checkpoints", "text", null=True),  # that the search did not make
         ),
         unique=[("run_identity",)],
         checks={"status": "status IN ('unfinished', 'stopped', 'finished')"},
     ),
     # One row for each process that owned a search: who started an attempt, and how.
     Table(
-        "driver",
+        "_driver",
         (
             _of("search"),
             Column("fence", "integer"),
@@ -143,11 +153,16 @@ TABLES = (
             Column("seen_at", "text", null=True),
             Column("workers", "integer", null=True),
             Column("isolated", "integer", default="0"),  # CUDA_VISIBLE_DEVICES was set
+            Column("rests_until", "text", null=True),
+            Column("rests_because", "text", null=True),
+            Column("boot_id", "text", null=True),  # of the machine: since when it counts seconds
+            Column("lived", "double", null=True),  # seconds, when last seen
+            Column("looks", "integer", default="0"),  # at the script at each start
         ),
         unique=[("search_pk", "fence")],
     ),
     Table(
-        "bracket",
+        "_bracket",
         (
             _of("search"),
             Column("pass", "integer"),
@@ -164,7 +179,7 @@ TABLES = (
         checks={"status": "status IN ('waiting', 'running', 'done')"},
     ),
     Table(
-        "rung",
+        "_rung",
         (
             _of("bracket"),
             Column("rung", "integer"),
@@ -181,19 +196,20 @@ TABLES = (
         unique=[("bracket_pk", "rung")],
     ),
     Table(
-        "config",
+        "_config",
         (
             _of("search"),
             Column("config_id", "text"),
             # Summary: its best done evaluation, and all it cost.
             Column("best_loss", "double", null=True),
             Column("best_epochs", "integer", null=True),
-            Column("best_position", "integer", null=True),  # place.position, breaks ties
+            Column("best_position", "integer", null=True),  # that of _place, breaks ties
             Column("epochs_reached", "integer", null=True),
             Column("seconds", "double"),
             # Stored when a driver lets the search go; a trigger says that it is out of date. While
             # a search runs, one better config would move all that are behind it.
             Column("rank", "integer", null=True),
+            Column("cleaned_at", "text", null=True),  # when its checkpoints were removed
         ),
         unique=[("search_pk", "config_id")],
         indexes=(
@@ -206,12 +222,12 @@ TABLES = (
         ),
     ),
     Table(
-        "param",
+        "_param",
         (_of("config"), Column("name", "text"), Column("value", "scalar", null=True)),
         key=("config_pk", "name"),
     ),
     Table(
-        "place",
+        "_place",
         (
             _of("rung"),
             Column("slot", "integer"),
@@ -231,7 +247,7 @@ TABLES = (
     ),
     # A config at a budget; what became of it is its last attempt's status.
     Table(
-        "evaluation",
+        "_evaluation",
         (
             _of("config"),
             Column("epochs", "integer"),
@@ -242,7 +258,7 @@ TABLES = (
         unique=[("config_pk", "epochs")],
     ),
     Table(
-        "attempt",
+        "_attempt",
         (
             _of("evaluation"),
             Column("attempt", "integer"),
@@ -263,6 +279,10 @@ TABLES = (
             Column("seconds", "double", null=True),
             Column("fingerprint", "text", null=True),
             Column("retried", "text", null=True),  # not NULL: such a failure is no result
+            Column("max_epochs", "integer", null=True),  # as the script was told
+            Column("epochs_before", "integer", null=True),  # likewise: in its checkpoint
+            Column("since_boot", "double", null=True),  # seconds at its start, by the boot's clock
+            Column("script_version", "integer", null=True),  # NULL: not known which one ran
         ),
         unique=[("evaluation_pk", "attempt")],
         checks={
@@ -279,7 +299,7 @@ TABLES = (
     ),
     # What an attempt printed, up to 64 KiB a stream; longer logs also lie in NAME.d.
     Table(
-        "output",
+        "_output",
         (
             _of("attempt"),
             Column("stdout", "text"),
@@ -291,7 +311,7 @@ TABLES = (
     ),
     # Summary: each time the best loss improved.
     Table(
-        "incumbent",
+        "_incumbent",
         (
             _of("search"),
             _of("evaluation"),
@@ -301,13 +321,30 @@ TABLES = (
         ),
         indexes=[Index("ix_incumbent_search_pk", ("search_pk",))],
     ),
+    # What ran: the script and the user's own modules that its import loaded, in each version.
+    Table(
+        "_script_version",
+        (
+            _of("search"),
+            Column("number", "integer"),
+            Column("script_sha256", "text"),
+            Column("files", "text"),  # JSON: hashes of all of them by their paths
+            Column("seen_at", "text"),
+        ),
+        key=("search_pk", "number"),
+    ),
+    Table(
+        "_script_text",
+        (Column("sha256", "text"), Column("text", "text")),
+        key=("sha256",),
+    ),
 )
 
 TRIGGERS = (
     Trigger(
         "ranks_outdated",
-        "config",
+        "_config",
         ("best_loss", "best_position"),
-        "UPDATE search SET ranked = 0 WHERE pk = new.search_pk AND ranked",
+        "UPDATE _search SET ranked = 0 WHERE pk = new.search_pk AND ranked",
     ),
 )

@@ -25,11 +25,14 @@ _HAS_FAILED = (
 RANKED_BY = "c.best_loss, c.best_position, c.config_id"
 """The order of the leaderboard. Without a place (position) configs come last, by their ids."""
 
-_BEST_BRACKET = """(SELECT b.rungs - 1 FROM evaluation e
-        JOIN place p ON p.pk = e.place_pk
-        JOIN rung g ON g.pk = p.rung_pk
-        JOIN bracket b ON b.pk = g.bracket_pk
+_BEST_BRACKET = """(SELECT b.rungs - 1 FROM _evaluation e
+        JOIN _place p ON p.pk = e.place_pk
+        JOIN _rung g ON g.pk = p.rung_pk
+        JOIN _bracket b ON b.pk = g.bracket_pk
         WHERE e.config_pk = c.pk AND e.epochs = c.best_epochs)"""
+
+_USED = "c.best_position < 1 << 62"
+"""Whether the result that ranks a config counts at some place: others come after all places."""
 
 VIEWS: dict[str, str] = {
     "searches": """
@@ -38,21 +41,21 @@ SELECT s.run_identity, s.status, s.script, s.script_args, s.max_epochs,
     s.evaluations_planned, s.evaluations_done, s.evaluations_failed,
     s.epochs_planned, s.epochs_done, s.best_loss, s.best_config_id, s.best_epochs,
     s.created_at, s.finished_at, s.stop_reason, s.timeout, s.retries, s.max_failures, s.max_time,
-    s.target_loss
-FROM search s""",
+    s.target_loss, s.max_streak, s.max_rest, s.checkpoints, s.script_changes
+FROM _search s""",
     "brackets": """
 SELECT s.run_identity, b.pass, b.rungs - 1 AS bracket, b.status, b.configs, b.rungs,
     b.evaluations_planned, b.evaluations_done, b.best_loss
-FROM bracket b JOIN search s ON s.pk = b.search_pk""",
+FROM _bracket b JOIN _search s ON s.pk = b.search_pk""",
     "rungs": """
 SELECT s.run_identity, b.pass, b.rungs - 1 AS bracket, r.rung, r.epochs,
     r.configs_planned, r.configs_entered, r.done, r.failed,
-    (SELECT count(*) FROM attempt a
-        CROSS JOIN evaluation e ON e.pk = a.evaluation_pk
-        CROSS JOIN place p ON p.pk = e.place_pk
+    (SELECT count(*) FROM _attempt a
+        CROSS JOIN _evaluation e ON e.pk = a.evaluation_pk
+        CROSS JOIN _place p ON p.pk = e.place_pk
         WHERE a.finished_at IS NULL AND p.rung_pk = r.pk) AS running,
     r.promoted, r.best_loss, r.cutoff_loss
-FROM rung r JOIN bracket b ON b.pk = r.bracket_pk JOIN search s ON s.pk = b.search_pk""",
+FROM _rung r JOIN _bracket b ON b.pk = r.bracket_pk JOIN _search s ON s.pk = b.search_pk""",
     "results": f"""
 SELECT s.run_identity, b.pass, b.rungs - 1 AS bracket, r.rung, p.slot, c.config_id, r.epochs,
     {_EVALUATION_STATUS} AS status,
@@ -61,14 +64,14 @@ SELECT s.run_identity, b.pass, b.rungs - 1 AS bracket, r.rung, p.slot, c.config_
     CASE WHEN e.pk IS NULL THEN NULL ELSE e.place_pk IS NOT p.pk END AS reused,
     coalesce(e.attempts, 0) AS attempts, a.gpu, d.host, a.started_at, a.finished_at, a.seconds,
     a.error
-FROM place p
-    JOIN rung r ON r.pk = p.rung_pk
-    JOIN bracket b ON b.pk = r.bracket_pk
-    JOIN search s ON s.pk = b.search_pk
-    JOIN config c ON c.pk = p.config_pk AND c.search_pk = s.pk  -- so one config is found at once
-    LEFT JOIN evaluation e ON e.pk = p.evaluation_pk
-    LEFT JOIN attempt a ON a.pk = e.attempt_pk
-    LEFT JOIN driver d ON d.pk = a.driver_pk""",
+FROM _place p
+    JOIN _rung r ON r.pk = p.rung_pk
+    JOIN _bracket b ON b.pk = r.bracket_pk
+    JOIN _search s ON s.pk = b.search_pk
+    JOIN _config c ON c.pk = p.config_pk AND c.search_pk = s.pk  -- so one config is found at once
+    LEFT JOIN _evaluation e ON e.pk = p.evaluation_pk
+    LEFT JOIN _attempt a ON a.pk = e.attempt_pk
+    LEFT JOIN _driver d ON d.pk = a.driver_pk""",
     "attempts": f"""
 SELECT s.run_identity, c.config_id, e.epochs, a.attempt, a.status, a.loss, a.exit_code, a.signal,
     a.gpu, d.host, a.pid,
@@ -78,58 +81,64 @@ SELECT s.run_identity, c.config_id, e.epochs, a.attempt, a.status, a.loss, a.exi
             ELSE substr(a.gpu, 1, instr(a.gpu, ',') - 1) END
         || CASE instr(a.gpu, ',') WHEN 0 THEN '' ELSE ' --multi_gpu' END
         || d.command_tail AS command,
-    d.script_sha256, a.started_at, a.finished_at, a.seconds, a.error,
+    CASE WHEN d.looks THEN (SELECT v.script_sha256 FROM _script_version v
+            WHERE v.search_pk = s.pk AND v.number = a.script_version)
+        ELSE d.script_sha256 END AS script_sha256,
+    a.started_at, a.finished_at, a.seconds, a.error,
     substr(o.stdout, -{TAIL}) AS stdout_tail, substr(o.stderr, -{TAIL}) AS stderr_tail,
-    a.retried, a.worker
-FROM attempt a
-    JOIN evaluation e ON e.pk = a.evaluation_pk
-    JOIN config c ON c.pk = e.config_pk
-    JOIN search s ON s.pk = c.search_pk
-    JOIN driver d ON d.pk = a.driver_pk
-    LEFT JOIN output o ON o.attempt_pk = a.pk""",
+    a.retried, a.worker, a.max_epochs
+FROM _attempt a
+    JOIN _evaluation e ON e.pk = a.evaluation_pk
+    JOIN _config c ON c.pk = e.config_pk
+    JOIN _search s ON s.pk = c.search_pk
+    JOIN _driver d ON d.pk = a.driver_pk
+    LEFT JOIN _output o ON o.attempt_pk = a.pk""",
     "failures": f"""
 SELECT s.run_identity, c.config_id, e.epochs, b.rungs - 1 AS bracket, r.rung,
     a.error_type, a.error_message, a.error, e.attempts, a.finished_at, a.fingerprint
-FROM attempt a
-    JOIN driver d ON d.pk = a.driver_pk
-    JOIN search s ON s.pk = d.search_pk
-    JOIN evaluation e ON e.pk = a.evaluation_pk AND e.attempt_pk = a.pk
-    JOIN config c ON c.pk = e.config_pk AND c.search_pk = s.pk  -- so one config is found at once
-    LEFT JOIN place p ON p.pk = e.place_pk
-    LEFT JOIN rung r ON r.pk = p.rung_pk
-    LEFT JOIN bracket b ON b.pk = r.bracket_pk
+FROM _attempt a
+    JOIN _driver d ON d.pk = a.driver_pk
+    JOIN _search s ON s.pk = d.search_pk
+    JOIN _evaluation e ON e.pk = a.evaluation_pk AND e.attempt_pk = a.pk
+    JOIN _config c ON c.pk = e.config_pk AND c.search_pk = s.pk  -- so one config is found at once
+    LEFT JOIN _place p ON p.pk = e.place_pk
+    LEFT JOIN _rung r ON r.pk = p.rung_pk
+    LEFT JOIN _bracket b ON b.pk = r.bracket_pk
 WHERE {_HAS_FAILED}""",
     # Where the ranks are stored they are read in order. Else they are counted along an index that
     # has all that ranks configs, and what else one has is looked up only for the rows asked for.
     # The CAST gives both halves one affinity, without which SQLite would not merge them in order.
     "leaderboard": f"""
 SELECT s.run_identity, c.rank, c.config_id, c.best_loss AS loss, c.best_epochs AS epochs,
-    c.epochs_reached, {_BEST_BRACKET} AS bracket, c.seconds
-FROM search s JOIN config c ON c.search_pk = s.pk
+    c.epochs_reached, {_BEST_BRACKET} AS bracket, c.seconds, {_USED} AS used
+FROM _search s JOIN _config c ON c.search_pk = s.pk
 WHERE s.ranked AND c.rank IS NOT NULL
 UNION ALL
 SELECT r.run_identity, CAST(r.rank AS INTEGER), r.config_id, r.loss,
-    (SELECT c.best_epochs FROM config c WHERE c.pk = r.pk),
-    (SELECT c.epochs_reached FROM config c WHERE c.pk = r.pk),
-    (SELECT {_BEST_BRACKET} FROM config c WHERE c.pk = r.pk),
-    (SELECT c.seconds FROM config c WHERE c.pk = r.pk)
+    (SELECT c.best_epochs FROM _config c WHERE c.pk = r.pk),
+    (SELECT c.epochs_reached FROM _config c WHERE c.pk = r.pk),
+    (SELECT {_BEST_BRACKET} FROM _config c WHERE c.pk = r.pk),
+    (SELECT c.seconds FROM _config c WHERE c.pk = r.pk),
+    (SELECT {_USED} FROM _config c WHERE c.pk = r.pk)
 FROM (SELECT s.run_identity, c.pk, c.config_id, c.best_loss AS loss,
         row_number() OVER (PARTITION BY s.run_identity ORDER BY {RANKED_BY}) AS rank
-    FROM search s CROSS JOIN config c ON c.search_pk = s.pk
+    FROM _search s CROSS JOIN _config c ON c.search_pk = s.pk
     WHERE c.best_loss IS NOT NULL AND NOT s.ranked) r""",
     "incumbents": """
 SELECT s.run_identity, i.finished_at, i.epochs_spent, c.config_id, e.epochs, i.loss
-FROM incumbent i
-    JOIN search s ON s.pk = i.search_pk
-    JOIN evaluation e ON e.pk = i.evaluation_pk
-    JOIN config c ON c.pk = e.config_pk""",
+FROM _incumbent i
+    JOIN _search s ON s.pk = i.search_pk
+    JOIN _evaluation e ON e.pk = i.evaluation_pk
+    JOIN _config c ON c.pk = e.config_pk""",
     "params": """
-SELECT s.run_identity, c.config_id, m.name, m.value
-FROM param m JOIN config c ON c.pk = m.config_pk JOIN search s ON s.pk = c.search_pk""",
+SELECT s.run_identity, c.config_id, m.name, m.value,
+    CASE WHEN typeof(m.value) IN ('integer', 'real') THEN CAST(m.value AS REAL) END AS number,
+    CASE typeof(m.value) WHEN 'blob' THEN hex(m.value) ELSE CAST(m.value AS TEXT) END AS text
+FROM _param m JOIN _config c ON c.pk = m.config_pk JOIN _search s ON s.pk = c.search_pk""",
     "drivers": """
 SELECT s.run_identity, d.fence AS driver, d.host, d.pid, d.workers, d.started_at, d.seen_at,
-    d.ended_at
-FROM driver d JOIN search s ON s.pk = d.search_pk""",
+    d.ended_at, d.rests_until, d.rests_because
+FROM _driver d JOIN _search s ON s.pk = d.search_pk""",
 }
 
 

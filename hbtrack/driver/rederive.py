@@ -34,7 +34,7 @@ def grow(
     Conflict when an attempt is open that would have no place any more.
     """
     connection.execute(
-        "UPDATE search SET max_epochs = ?, passes = ? WHERE pk = ?",
+        "UPDATE _search SET max_epochs = ?, passes = ? WHERE pk = ?",
         (schedule.max_epochs, passes, search_pk),
     )
     if added:

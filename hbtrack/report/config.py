@@ -44,7 +44,7 @@ SELECT epochs, attempt, status, loss, seconds, exit_code, signal, gpu, host, sta
     finished_at, retried, command, error
 FROM attempts WHERE run_identity = ? AND config_id = ? ORDER BY epochs, attempt"""
 
-_CWD = "SELECT cwd FROM search WHERE run_identity = ?"
+_CWD = "SELECT cwd FROM _search WHERE run_identity = ?"
 
 NEAR = 3
 """So many ids are named where none is the one that was typed."""

@@ -31,7 +31,7 @@ FROM failures f WHERE f.run_identity = ? AND {_CAUSE} IS ? ORDER BY f.finished_a
 
 # Kept up to date for each config, so that not every attempt has to be looked at.
 _SECONDS = """
-SELECT total(c.seconds) AS seconds FROM config c JOIN search s ON s.pk = c.search_pk
+SELECT total(c.seconds) AS seconds FROM _config c JOIN _search s ON s.pk = c.search_pk
 WHERE s.run_identity = ?"""
 
 _ERROR = """

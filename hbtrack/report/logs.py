@@ -23,15 +23,15 @@ PIECE = 64 * 1024
 
 _ATTEMPTS = """
 SELECT s.pk AS search_pk, s.token, a.pk, c.config_id, e.epochs, a.attempt, a.worker
-FROM attempt a
-    JOIN evaluation e ON e.pk = a.evaluation_pk
-    JOIN config c ON c.pk = e.config_pk
-    JOIN search s ON s.pk = c.search_pk
+FROM _attempt a
+    JOIN _evaluation e ON e.pk = a.evaluation_pk
+    JOIN _config c ON c.pk = e.config_pk
+    JOIN _search s ON s.pk = c.search_pk
 WHERE s.run_identity = ? AND c.config_id = ? ORDER BY e.epochs, a.attempt"""
 
-_OPEN = "SELECT status FROM attempt WHERE pk = ? AND finished_at IS NULL"
+_OPEN = "SELECT status FROM _attempt WHERE pk = ? AND finished_at IS NULL"
 
-_OUTPUT = "SELECT stdout, stderr, log FROM output WHERE attempt_pk = ?"
+_OUTPUT = "SELECT stdout, stderr, log FROM _output WHERE attempt_pk = ?"
 
 _CUT = re.compile(rb"\n\[hbtrack left out (\d+) bytes here\]\n")
 

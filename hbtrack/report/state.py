@@ -11,7 +11,7 @@ from hbtrack.executors.worker_files import WorkerFiles
 from hbtrack.store.reading import Row, rows
 from hbtrack.text import printable
 
-_FACTS = "SELECT pk, status FROM search WHERE run_identity = :identity"
+_FACTS = "SELECT pk, status FROM _search WHERE run_identity = :identity"
 
 
 def find_search(connection: sqlite3.Connection, run_identity: str, sql: str = _FACTS) -> Row:
@@ -45,7 +45,7 @@ def state_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> S
         return State("running", owner)
     workers = rows(
         connection,
-        "SELECT a.worker FROM attempt a JOIN driver d ON d.pk = a.driver_pk "
+        "SELECT a.worker FROM _attempt a JOIN _driver d ON d.pk = a.driver_pk "
         "WHERE a.finished_at IS NULL AND d.search_pk = ?",
         [search["pk"]],
     )

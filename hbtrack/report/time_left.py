@@ -15,7 +15,7 @@ from hbtrack.store.reading import Row, rows
 LARGE = 5000
 """Above so many places the time left is estimated without rebuilding the plan, which takes long."""
 
-_WORKERS = "SELECT workers FROM driver WHERE search_pk = ? ORDER BY fence DESC LIMIT 1"
+_WORKERS = "SELECT workers FROM _driver WHERE search_pk = ? ORDER BY fence DESC LIMIT 1"
 
 
 def remaining(connection: sqlite3.Connection, run_identity: str) -> Range | None:
@@ -24,7 +24,7 @@ def remaining(connection: sqlite3.Connection, run_identity: str) -> Range | None
     if outermost:
         connection.execute("BEGIN")  # one moment of a search that goes on
     try:
-        sql = "SELECT * FROM search WHERE run_identity = ?"
+        sql = "SELECT * FROM _search WHERE run_identity = ?"
         (search,) = rows(connection, sql, [run_identity])
         return _estimated(connection, search)
     except (HbtrackError, ValueError, LookupError):

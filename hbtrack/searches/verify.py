@@ -26,28 +26,28 @@ _ATTEMPTS = f"""
 SELECT c.config_id, e.epochs, e.attempts, count(*) AS counted, max(a.attempt) AS largest,
     max(a.pk) AS last, e.attempt_pk,
     sum(a.finished_at IS NULL OR {is_in(RESULTS, "a.")}) AS standing
-FROM attempt a
-    JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk
+FROM _attempt a
+    JOIN _evaluation e ON e.pk = a.evaluation_pk JOIN _config c ON c.pk = e.config_pk
 WHERE c.search_pk = ? GROUP BY e.pk"""
 
 _MISPLACED = f"""
 SELECT config_id FROM (
     SELECT c.config_id, c.rank, row_number() OVER (ORDER BY {RANKED_BY}) AS counted
-    FROM config c WHERE c.search_pk = ? AND c.best_loss IS NOT NULL
+    FROM _config c WHERE c.search_pk = ? AND c.best_loss IS NOT NULL
 ) WHERE rank IS NOT counted"""
 
 _SECONDS = """
 SELECT c.config_id, c.seconds, total(a.seconds) AS spent
-FROM config c
-    LEFT JOIN evaluation e ON e.config_pk = c.pk LEFT JOIN attempt a ON a.evaluation_pk = e.pk
+FROM _config c
+    LEFT JOIN _evaluation e ON e.config_pk = c.pk LEFT JOIN _attempt a ON a.evaluation_pk = e.pk
 WHERE c.search_pk = ? GROUP BY c.pk"""
 
 _INCUMBENTS = """
 SELECT i.loss, i.epochs_spent, i.finished_at, a.loss AS measured, a.finished_at AS ended,
-    EXISTS (SELECT * FROM attempt t JOIN driver d ON d.pk = t.driver_pk
+    EXISTS (SELECT * FROM _attempt t JOIN _driver d ON d.pk = t.driver_pk
         WHERE d.search_pk = i.search_pk AND t.retried IS NOT NULL) AS taken_back
-FROM incumbent i LEFT JOIN evaluation e ON e.pk = i.evaluation_pk
-    LEFT JOIN attempt a ON a.pk = e.attempt_pk
+FROM _incumbent i LEFT JOIN _evaluation e ON e.pk = i.evaluation_pk
+    LEFT JOIN _attempt a ON a.pk = e.attempt_pk
 WHERE i.search_pk = ? ORDER BY i.pk"""
 
 
@@ -62,7 +62,7 @@ def check_database(option: str | None, identity: str | None) -> list[str]:
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         problems += [f"A row of {row[0]} refers to a {row[2]} that is not there." for row in broken]
         connection.execute("BEGIN")  # one moment of a search that may be running
-        searches = {row["run_identity"]: row for row in rows(connection, "SELECT * FROM search")}
+        searches = {row["run_identity"]: row for row in rows(connection, "SELECT * FROM _search")}
         for name in match_identity(list(searches), identity) if searches else []:
             problems += [f"{name}: {text}" for text in _check_search(connection, searches[name])]
     return problems

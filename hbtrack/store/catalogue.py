@@ -24,19 +24,19 @@ from hbtrack.store.reading import Row, match_identity, rows
 from hbtrack.store.states import is_in
 
 # Many rows at once, handed to the database driver as they are: a pass may have a million configs.
-_ADD_CONFIG = "INSERT INTO config (search_pk, config_id, seconds) VALUES (?, ?, 0)"
+_ADD_CONFIG = "INSERT INTO _config (search_pk, config_id, seconds) VALUES (?, ?, 0)"
 
 _ADD_PARAM = """
-INSERT INTO param (config_pk, name, value)
-SELECT pk, ?, ? FROM config WHERE search_pk = ? AND config_id = ?"""
+INSERT INTO _param (config_pk, name, value)
+SELECT pk, ?, ? FROM _config WHERE search_pk = ? AND config_id = ?"""
 
 _FAILURES = f"""
 SELECT c.config_id, e.epochs,
     coalesce(a.error_type, '') || ': ' || coalesce(a.error_message, '') || char(10)
         || coalesce(a.error, '')
-FROM config c
-    JOIN evaluation e ON e.config_pk = c.pk
-    JOIN attempt a ON a.pk = e.attempt_pk
+FROM _config c
+    JOIN _evaluation e ON e.config_pk = c.pk
+    JOIN _attempt a ON a.pk = e.attempt_pk
 WHERE c.search_pk = ? AND {is_in(FAILURES, "a.")}
 ORDER BY a.pk"""
 
@@ -71,7 +71,7 @@ def create_search(
         "created_at": iso(now),
     }
     values = ", ".join(f":{name}" for name in row)
-    insert = f"INSERT INTO search ({', '.join(row)}) VALUES ({values}) RETURNING pk"
+    insert = f"INSERT INTO _search ({', '.join(row)}) VALUES ({values}) RETURNING pk"
     search_pk: int = connection.execute(insert, row).fetchone()[0]
     write(connection, search_pk, derived)
     return search_pk
@@ -80,7 +80,7 @@ def create_search(
 def reopen(connection: Connection, search_pk: int) -> None:
     """A search that was finished or stopped has more to do."""
     connection.execute(
-        "UPDATE search SET status = 'unfinished', finished_at = NULL, stop_reason = NULL "
+        "UPDATE _search SET status = 'unfinished', finished_at = NULL, stop_reason = NULL "
         "WHERE pk = ?",
         (search_pk,),
     )
@@ -128,7 +128,7 @@ def load_searches(connection: Connection) -> list[Search]:
 
 
 def _searches(connection: Connection, which: str, *values: str) -> list[Search]:
-    return [_search(row) for row in rows(connection, f"SELECT * FROM search {which}", values)]
+    return [_search(row) for row in rows(connection, f"SELECT * FROM _search {which}", values)]
 
 
 def _search(row: Row) -> Search:
@@ -152,20 +152,21 @@ def _search(row: Row) -> Search:
 
 
 _OF = {
-    "search": "pk = ?",
-    "driver": "search_pk = ?",
-    "bracket": "search_pk = ?",
-    "rung": "bracket_pk IN (SELECT pk FROM bracket WHERE search_pk = ?)",
-    "config": "search_pk = ?",
-    "param": "config_pk IN (SELECT pk FROM config WHERE search_pk = ?)",
-    "place": "rung_pk IN (SELECT r.pk FROM rung r JOIN bracket b ON b.pk = r.bracket_pk "
+    "_search": "pk = ?",
+    "_driver": "search_pk = ?",
+    "_bracket": "search_pk = ?",
+    "_rung": "bracket_pk IN (SELECT pk FROM _bracket WHERE search_pk = ?)",
+    "_config": "search_pk = ?",
+    "_param": "config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)",
+    "_place": "rung_pk IN (SELECT r.pk FROM _rung r JOIN _bracket b ON b.pk = r.bracket_pk "
     "WHERE b.search_pk = ?)",
-    "evaluation": "config_pk IN (SELECT pk FROM config WHERE search_pk = ?)",
-    "attempt": "evaluation_pk IN (SELECT e.pk FROM evaluation e "
-    "JOIN config c ON c.pk = e.config_pk WHERE c.search_pk = ?)",
-    "incumbent": "search_pk = ?",
-    "output": "attempt_pk IN (SELECT a.pk FROM attempt a JOIN evaluation e "
-    "ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk WHERE c.search_pk = ?)",
+    "_evaluation": "config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)",
+    "_attempt": "evaluation_pk IN (SELECT e.pk FROM _evaluation e "
+    "JOIN _config c ON c.pk = e.config_pk WHERE c.search_pk = ?)",
+    "_incumbent": "search_pk = ?",
+    "_script_version": "search_pk = ?",
+    "_output": "attempt_pk IN (SELECT a.pk FROM _attempt a JOIN _evaluation e "
+    "ON e.pk = a.evaluation_pk JOIN _config c ON c.pk = e.config_pk WHERE c.search_pk = ?)",
 }
 """Which rows of each table belong to a search; a table is found by those before it."""
 
@@ -189,5 +190,5 @@ def delete_search(connection: Connection, search_pk: int) -> None:
 
 def token_of(connection: Connection, search_pk: int) -> str | None:
     """The token of the search that has this key; None if there is none."""
-    row = connection.execute("SELECT token FROM search WHERE pk = ?", (search_pk,)).fetchone()
+    row = connection.execute("SELECT token FROM _search WHERE pk = ?", (search_pk,)).fetchone()
     return str(row[0]) if row else None

@@ -18,25 +18,25 @@ from hbtrack.store.states import is_in
 
 # The rows of a search.
 _STORED = {
-    "search": "SELECT * FROM search WHERE pk = ?",
-    "bracket": "SELECT * FROM bracket WHERE search_pk = ?",
-    "rung": "SELECT b.pass, b.first_epochs, r.* FROM bracket b JOIN rung r ON r.bracket_pk = b.pk "
-    "WHERE b.search_pk = ?",
+    "search": "SELECT * FROM _search WHERE pk = ?",
+    "bracket": "SELECT * FROM _bracket WHERE search_pk = ?",
+    "rung": "SELECT b.pass, b.first_epochs, r.* FROM _bracket b "
+    "JOIN _rung r ON r.bracket_pk = b.pk WHERE b.search_pk = ?",
     # 0: it has the result of another config.
     "place": "SELECT b.pass, b.first_epochs, r.rung, p.slot, c.config_id, p.position, p.promoted, "
     "CASE WHEN e.config_pk <> p.config_pk THEN 0 ELSE e.epochs END AS source_epochs "
-    "FROM bracket b JOIN rung r ON r.bracket_pk = b.pk JOIN place p ON p.rung_pk = r.pk "
-    "JOIN config c ON c.pk = p.config_pk LEFT JOIN evaluation e ON e.pk = p.evaluation_pk "
+    "FROM _bracket b JOIN _rung r ON r.bracket_pk = b.pk JOIN _place p ON p.rung_pk = r.pk "
+    "JOIN _config c ON c.pk = p.config_pk LEFT JOIN _evaluation e ON e.pk = p.evaluation_pk "
     "WHERE b.search_pk = ?",
     "evaluation": "SELECT c.config_id, e.epochs, b.pass, b.first_epochs, r.rung, p.slot "
-    "FROM config c JOIN evaluation e ON e.config_pk = c.pk LEFT JOIN place p ON p.pk = e.place_pk "
-    "LEFT JOIN rung r ON r.pk = p.rung_pk LEFT JOIN bracket b ON b.pk = r.bracket_pk "
-    "WHERE c.search_pk = ?",
-    "config": "SELECT * FROM config WHERE search_pk = ?",
+    "FROM _config c JOIN _evaluation e ON e.config_pk = c.pk "
+    "LEFT JOIN _place p ON p.pk = e.place_pk LEFT JOIN _rung r ON r.pk = p.rung_pk "
+    "LEFT JOIN _bracket b ON b.pk = r.bracket_pk WHERE c.search_pk = ?",
+    "config": "SELECT * FROM _config WHERE search_pk = ?",
 }
 
 _BEGUN = f"""{_STORED["evaluation"]} AND
-(SELECT {is_in(RESULTS, "a.")} FROM attempt a WHERE a.pk = e.attempt_pk) IS NOT TRUE"""
+(SELECT {is_in(RESULTS, "a.")} FROM _attempt a WHERE a.pk = e.attempt_pk) IS NOT TRUE"""
 
 
 def _put(table: str, key: dict[str, str], columns: dict[str, str]) -> str:
@@ -54,36 +54,36 @@ def _named(table: str) -> dict[str, str]:
 
 
 _BRACKET = (
-    "(SELECT pk FROM bracket "
+    "(SELECT pk FROM _bracket "
     "WHERE search_pk = :search AND pass = :pass AND first_epochs = :first_epochs)"
 )
-_RUNG = f"(SELECT pk FROM rung WHERE bracket_pk = {_BRACKET} AND rung = :rung)"
-_PLACE = f"(SELECT pk FROM place WHERE rung_pk = {_RUNG} AND slot = :slot)"
+_RUNG = f"(SELECT pk FROM _rung WHERE bracket_pk = {_BRACKET} AND rung = :rung)"
+_PLACE = f"(SELECT pk FROM _place WHERE rung_pk = {_RUNG} AND slot = :slot)"
 
 _PUT = {
     "search": SQL["search_summary"],
     "bracket": _put(
-        "bracket",
+        "_bracket",
         {"search_pk": ":search", "pass": ":pass", "first_epochs": ":first_epochs"},
         _named("bracket"),
     ),
-    "rung": _put("rung", {"bracket_pk": _BRACKET, "rung": ":rung"}, _named("rung")),
+    "rung": _put("_rung", {"bracket_pk": _BRACKET, "rung": ":rung"}, _named("rung")),
     "place": _put(
-        "place",
+        "_place",
         {"rung_pk": _RUNG, "slot": ":slot"},
         {
             "config_pk": CONFIG,
             "position": ":position",
             "promoted": ":promoted",
-            "evaluation_pk": "(SELECT pk FROM evaluation "
+            "evaluation_pk": "(SELECT pk FROM _evaluation "
             f"WHERE config_pk = {CONFIG} AND epochs = :source_epochs)",
         },
     ),
-    "evaluation": f"UPDATE evaluation SET place_pk = {_PLACE} WHERE pk = {EVALUATION}",
-    "config": f"UPDATE config SET {assign(*DERIVED_TABLES['config'].columns)} WHERE pk = {CONFIG}",
+    "evaluation": f"UPDATE _evaluation SET place_pk = {_PLACE} WHERE pk = {EVALUATION}",
+    "config": f"UPDATE _config SET {assign(*DERIVED_TABLES['config'].columns)} WHERE pk = {CONFIG}",
 }
 
-_REMOVE_PLACE = f"DELETE FROM place WHERE pk = {_PLACE}"
+_REMOVE_PLACE = f"DELETE FROM _place WHERE pk = {_PLACE}"
 
 
 class Difference(NamedTuple):
@@ -132,7 +132,7 @@ def write(connection: Connection, search_pk: int, derived: Derived) -> None:
         run(_PUT[table], (one for one in found if one.table == table and one.must))
     if gone := [one for one in found if one.table == "place" and not one.must]:
         # Else all evaluations would be looked through for one that refers to a place that goes.
-        connection.execute("CREATE INDEX aid_evaluation_place ON evaluation (place_pk)")
+        connection.execute("CREATE INDEX aid_evaluation_place ON _evaluation (place_pk)")
         run(_REMOVE_PLACE, gone)
         connection.execute("DROP INDEX aid_evaluation_place")
 

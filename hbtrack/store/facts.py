@@ -9,45 +9,45 @@ from hbtrack.core.records import AttemptStatus, Facts, OpenAttempt, RungKey, pas
 from hbtrack.core.times import unix
 from hbtrack.store.states import is_in
 
-_CONFIGS = "SELECT pk, config_id FROM config WHERE search_pk = ?"
+_CONFIGS = "SELECT pk, config_id FROM _config WHERE search_pk = ?"
 
 _OPENED = """
-SELECT coalesce(max(b.pass), 0) FROM bracket b JOIN rung r ON r.bracket_pk = b.pk
-WHERE b.search_pk = ? AND r.rung = 0 AND EXISTS (SELECT * FROM place p WHERE p.rung_pk = r.pk)"""
+SELECT coalesce(max(b.pass), 0) FROM _bracket b JOIN _rung r ON r.bracket_pk = b.pk
+WHERE b.search_pk = ? AND r.rung = 0 AND EXISTS (SELECT * FROM _place p WHERE p.rung_pk = r.pk)"""
 
 _RUNGS = """
-SELECT b.pass, b.first_epochs, r.rung, r.pk FROM bracket b JOIN rung r ON r.bracket_pk = b.pk
+SELECT b.pass, b.first_epochs, r.rung, r.pk FROM _bracket b JOIN _rung r ON r.bracket_pk = b.pk
 WHERE b.search_pk = ? ORDER BY b.pass, b.first_epochs, r.rung"""
 
-_PLACES = "SELECT slot, config_pk FROM place WHERE rung_pk = ? ORDER BY slot"
+_PLACES = "SELECT slot, config_pk FROM _place WHERE rung_pk = ? ORDER BY slot"
 
 # IN goes through the configs in the order of their keys, as they and their evaluations were
 # written: much faster than in the order of the index, which is that of the ids.
 _RESULTS = f"""
 SELECT e.config_pk, e.epochs, a.loss
-FROM evaluation e JOIN attempt a ON a.pk = e.attempt_pk
-WHERE e.config_pk IN (SELECT pk FROM config WHERE search_pk = ?)
+FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk
+WHERE e.config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)
     AND {is_in(RESULTS, "a.")}"""
 
 _MEASURED = """
-SELECT e.epochs - coalesce((SELECT max(below.epochs) FROM evaluation below
+SELECT e.epochs - coalesce((SELECT max(below.epochs) FROM _evaluation below
         WHERE below.config_pk = e.config_pk AND below.epochs < e.epochs), 0), a.seconds
-FROM attempt a JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk
+FROM _attempt a JOIN _evaluation e ON e.pk = a.evaluation_pk JOIN _config c ON c.pk = e.config_pk
 WHERE c.search_pk = ? AND a.status = 'done' AND a.seconds IS NOT NULL
 ORDER BY a.pk DESC"""
 
 _OPEN_ATTEMPTS = """
 SELECT a.pk, c.config_id, e.epochs, a.status, a.worker, a.gpu, d.host, a.started_at
-FROM attempt a
-    JOIN evaluation e ON e.pk = a.evaluation_pk
-    JOIN config c ON c.pk = e.config_pk
-    JOIN driver d ON d.pk = a.driver_pk
+FROM _attempt a
+    JOIN _evaluation e ON e.pk = a.evaluation_pk
+    JOIN _config c ON c.pk = e.config_pk
+    JOIN _driver d ON d.pk = a.driver_pk
 WHERE a.finished_at IS NULL AND c.search_pk = ?
 ORDER BY a.pk"""
 
 # A driver that died without a word lived until it was last seen.
 _LIVES = """
-SELECT started_at, coalesce(ended_at, seen_at, started_at) FROM driver
+SELECT started_at, coalesce(ended_at, seen_at, started_at) FROM _driver
 WHERE search_pk = ? AND workers IS NOT NULL"""
 
 

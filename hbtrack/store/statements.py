@@ -6,8 +6,8 @@ from hbtrack.core.records import Limits, Resources
 from hbtrack.database.views import RANKED_BY
 from hbtrack.store.states import is_in, may_become
 
-CONFIG = "(SELECT pk FROM config WHERE search_pk = :search AND config_id = :config_id)"
-EVALUATION = f"(SELECT pk FROM evaluation WHERE config_pk = {CONFIG} AND epochs = :epochs)"
+CONFIG = "(SELECT pk FROM _config WHERE search_pk = :search AND config_id = :config_id)"
+EVALUATION = f"(SELECT pk FROM _evaluation WHERE config_pk = {CONFIG} AND epochs = :epochs)"
 
 
 def assign(*columns: str) -> str:
@@ -18,88 +18,88 @@ def assign(*columns: str) -> str:
 _RESOURCES = (*Resources.__dataclass_fields__, *Limits.__dataclass_fields__)
 
 SQL = {
-    "enter": f"INSERT INTO place (rung_pk, slot, config_pk, position) "
+    "enter": f"INSERT INTO _place (rung_pk, slot, config_pk, position) "
     f"VALUES (:rung, :slot, {CONFIG}, :position)",
-    "evaluation": f"INSERT INTO evaluation (config_pk, epochs, place_pk, attempts) "
-    f"VALUES ({CONFIG}, :epochs, (SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot), 1)"
+    "evaluation": f"INSERT INTO _evaluation (config_pk, epochs, place_pk, attempts) "
+    f"VALUES ({CONFIG}, :epochs, (SELECT pk FROM _place WHERE rung_pk = :rung AND slot = :slot), 1)"
     " ON CONFLICT (config_pk, epochs) DO UPDATE SET attempts = attempts + 1, "
     "place_pk = excluded.place_pk"
     " RETURNING pk, attempts",
     # The key is the time, not the next number: an older copy of the file that is put back shall not
     # use a number again whose lock file, or script, is still there.
-    "attempt": "INSERT INTO attempt "
+    "attempt": "INSERT INTO _attempt "
     "(pk, evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at) "
-    "VALUES (max(:microseconds, (SELECT coalesce(max(pk), 0) + 1 FROM attempt)), "
+    "VALUES (max(:microseconds, (SELECT coalesce(max(pk), 0) + 1 FROM _attempt)), "
     ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now) RETURNING pk",
-    "last_attempt": "UPDATE evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
-    "ending": f"UPDATE attempt SET status = :status WHERE pk = :attempt AND {may_become(OPEN)}",
-    "end": "UPDATE attempt SET "
+    "last_attempt": "UPDATE _evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
+    "ending": f"UPDATE _attempt SET status = :status WHERE pk = :attempt AND {may_become(OPEN)}",
+    "end": "UPDATE _attempt SET "
     + assign("status", "watched", "pid", "exit_code", "signal", "loss", "error_type")
     + ", "
     + assign("error_message", "error", "fingerprint", "retried", "finished_at", "seconds")
     + f" WHERE pk = :attempt AND {may_become(RESULTS | RUN_AGAIN)}",
-    "output": "INSERT INTO output (attempt_pk, stdout, stderr, log) "
+    "output": "INSERT INTO _output (attempt_pk, stdout, stderr, log) "
     "VALUES (:attempt, :stdout, :stderr, :log)",
-    "config": f"UPDATE config SET seconds = seconds + :seconds, epochs_reached = CASE "
+    "config": f"UPDATE _config SET seconds = seconds + :seconds, epochs_reached = CASE "
     f"WHEN :loss IS NULL THEN epochs_reached ELSE max(coalesce(epochs_reached, 0), :epochs) END "
     f"WHERE pk = {CONFIG}",
-    "settle": f"UPDATE place SET evaluation_pk = {EVALUATION} "
+    "settle": f"UPDATE _place SET evaluation_pk = {EVALUATION} "
     f"WHERE rung_pk = :rung AND slot = :slot",
     # After a search was extended a place may find its result measured, but nobody's.
-    "owner": f"UPDATE evaluation SET place_pk = "
-    f"(SELECT pk FROM place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = {EVALUATION}",
-    "best": "UPDATE config SET best_loss = a.loss, best_epochs = e.epochs, "
-    "best_position = :position FROM evaluation e JOIN attempt a ON a.pk = e.attempt_pk "
-    f"WHERE e.pk = {EVALUATION} AND config.pk = e.config_pk AND a.status = 'done' "
-    "AND (config.best_loss IS NULL "
-    "OR (a.loss, :position) <= (config.best_loss, config.best_position))",
-    "drop": "UPDATE place SET promoted = 0 WHERE rung_pk = :rung",
-    "promote": "UPDATE place SET promoted = 1 WHERE rung_pk = :rung AND slot = :slot",
-    "incumbent": "INSERT INTO incumbent "
+    "owner": f"UPDATE _evaluation SET place_pk = "
+    f"(SELECT pk FROM _place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = {EVALUATION}",
+    "best": "UPDATE _config SET best_loss = a.loss, best_epochs = e.epochs, "
+    "best_position = :position FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk "
+    f"WHERE e.pk = {EVALUATION} AND _config.pk = e.config_pk AND a.status = 'done' "
+    "AND (_config.best_loss IS NULL "
+    "OR (a.loss, :position) <= (_config.best_loss, _config.best_position))",
+    "drop": "UPDATE _place SET promoted = 0 WHERE rung_pk = :rung",
+    "promote": "UPDATE _place SET promoted = 1 WHERE rung_pk = :rung AND slot = :slot",
+    "incumbent": "INSERT INTO _incumbent "
     "(search_pk, evaluation_pk, finished_at, epochs_spent, loss) "
     # What was taken back since was spent all the same.
     f"VALUES (:search, {EVALUATION}, :finished_at, max(:epochs_spent, "
-    "coalesce((SELECT max(epochs_spent) FROM incumbent WHERE search_pk = :search), 0)), :loss)",
-    "rung_summary": f"UPDATE rung SET {assign(*DERIVED_TABLES['rung'].columns)} WHERE pk = :rung",
-    "bracket_summary": f"UPDATE bracket SET {assign(*DERIVED_TABLES['bracket'].columns)} "
+    "coalesce((SELECT max(epochs_spent) FROM _incumbent WHERE search_pk = :search), 0)), :loss)",
+    "rung_summary": f"UPDATE _rung SET {assign(*DERIVED_TABLES['rung'].columns)} WHERE pk = :rung",
+    "bracket_summary": f"UPDATE _bracket SET {assign(*DERIVED_TABLES['bracket'].columns)} "
     "WHERE search_pk = :search AND pass = :pass_ AND first_epochs = :first_epochs",
-    "search_summary": f"UPDATE search SET {assign(*DERIVED_TABLES['search'].columns)} "
+    "search_summary": f"UPDATE _search SET {assign(*DERIVED_TABLES['search'].columns)} "
     "WHERE pk = :search",
-    "driver": "INSERT INTO driver (search_pk, fence, host, pid, python, script, script_args, "
+    "driver": "INSERT INTO _driver (search_pk, fence, host, pid, python, script, script_args, "
     "script_sha256, command_head, command_tail, started_at, workers, isolated) VALUES (:search, "
     ":fence, :host, :pid, :python, :script, :script_args, :script_sha256, :command_head, "
     ":command_tail, :now, :driver_workers, :isolated) RETURNING pk",
-    "heartbeat": "UPDATE driver SET seen_at = :now WHERE pk = :driver",
-    "judged": "UPDATE search SET judged = 1 WHERE pk = :search",
-    "own": "UPDATE search SET fence = fence + 1, "
+    "heartbeat": "UPDATE _driver SET seen_at = :now WHERE pk = :driver",
+    "judged": "UPDATE _search SET judged = 1 WHERE pk = :search",
+    "own": "UPDATE _search SET fence = fence + 1, "
     + assign("script", "script_sha256", "python", "cwd", *_RESOURCES)
     + ", "
     + "status = CASE status WHEN 'stopped' THEN 'unfinished' ELSE status END, stop_reason = NULL "
     "WHERE pk = :search RETURNING fence",
-    "release": "UPDATE driver SET ended_at = :now WHERE pk = :driver",
-    "ranked": "UPDATE search SET ranked = 1 WHERE pk = :search AND NOT ranked",
-    "rank": "UPDATE config SET rank = r.rank FROM (SELECT c.pk, row_number() "
-    f"OVER (ORDER BY {RANKED_BY}) AS rank FROM config c WHERE c.search_pk = :search "
-    "AND c.best_loss IS NOT NULL) r WHERE config.pk = r.pk AND config.rank IS NOT r.rank",
-    "status": "UPDATE search SET status = :status, stop_reason = :reason, "
+    "release": "UPDATE _driver SET ended_at = :now WHERE pk = :driver",
+    "ranked": "UPDATE _search SET ranked = 1 WHERE pk = :search AND NOT ranked",
+    "rank": "UPDATE _config SET rank = r.rank FROM (SELECT c.pk, row_number() "
+    f"OVER (ORDER BY {RANKED_BY}) AS rank FROM _config c WHERE c.search_pk = :search "
+    "AND c.best_loss IS NOT NULL) r WHERE _config.pk = r.pk AND _config.rank IS NOT r.rank",
+    "status": "UPDATE _search SET status = :status, stop_reason = :reason, "
     "finished_at = :finished_at WHERE pk = :search",
-    "lost": "SELECT count(*) FROM attempt a JOIN attempt own "
+    "lost": "SELECT count(*) FROM _attempt a JOIN _attempt own "
     "ON own.evaluation_pk = a.evaluation_pk "
     "WHERE own.pk = :attempt AND a.status = 'lost' AND a.watched",
-    "retried": "SELECT count(*) FROM attempt a JOIN attempt own "
+    "retried": "SELECT count(*) FROM _attempt a JOIN _attempt own "
     "ON own.evaluation_pk = a.evaluation_pk WHERE own.pk = :attempt AND a.retried = 'automatic' "
-    "AND a.attempt > coalesce((SELECT max(b.attempt) FROM attempt b "
+    "AND a.attempt > coalesce((SELECT max(b.attempt) FROM _attempt b "
     "WHERE b.evaluation_pk = own.evaluation_pk AND b.retried = 'asked'), 0)",
     # Not where the config has been trained for more since: it is never asked for less.
-    "withdraw": f"UPDATE attempt SET retried = :why WHERE pk = (SELECT attempt_pk FROM evaluation "
-    f"WHERE pk = {EVALUATION}) AND {is_in(FAILURES)} "
-    f"AND NOT EXISTS (SELECT * FROM evaluation WHERE config_pk = {CONFIG} AND epochs > :epochs)",
-    "fingerprint": f"SELECT a.fingerprint, a.error FROM evaluation e "
-    f"JOIN attempt a ON a.pk = e.attempt_pk WHERE e.pk = {EVALUATION}",
-    "fence": "SELECT fence FROM search WHERE pk = :search",
+    "withdraw": f"UPDATE _attempt SET retried = :why WHERE pk = "
+    f"(SELECT attempt_pk FROM _evaluation WHERE pk = {EVALUATION}) AND {is_in(FAILURES)} "
+    f"AND NOT EXISTS (SELECT * FROM _evaluation WHERE config_pk = {CONFIG} AND epochs > :epochs)",
+    "fingerprint": f"SELECT a.fingerprint, a.error FROM _evaluation e "
+    f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.pk = {EVALUATION}",
+    "fence": "SELECT fence FROM _search WHERE pk = :search",
     "ends": "SELECT a.finished_at, a.driver_pk, a.gpu, c.config_id, e.epochs, a.status, "
-    "a.error_type, a.error_message, a.error FROM attempt a JOIN driver d ON d.pk = a.driver_pk "
-    "JOIN evaluation e ON e.pk = a.evaluation_pk JOIN config c ON c.pk = e.config_pk "
+    "a.error_type, a.error_message, a.error FROM _attempt a JOIN _driver d ON d.pk = a.driver_pk "
+    "JOIN _evaluation e ON e.pk = a.evaluation_pk JOIN _config c ON c.pk = e.config_pk "
     "WHERE d.search_pk = :search AND d.host = :host AND "
     f"{is_in(RESULTS | RETRIED, 'a.')} ORDER BY a.pk DESC LIMIT 200",
 }

@@ -27,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
     with closing(sqlite3.connect(hbtrack.database)) as connection:
         values = [*HOSTILE, b"\x00\xff", 9e999, -2.5, 7, None]
         connection.executemany(
-            "INSERT INTO param SELECT min(pk), ?, ? FROM config", [*enumerate(values)]
+            "INSERT INTO _param SELECT min(pk), ?, ? FROM _config", [*enumerate(values)]
         )
         connection.commit()
     return hbtrack
@@ -199,7 +199,7 @@ def test_a_search_that_goes_on_is_exported_at_one_moment(place: Hbtrack) -> None
         fault = {"HBTRACK_FAULT": "export.view:2:freeze"}
         process = place.start("export", "jsonl", "out", env=fault)
         assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
-        connection.execute("DELETE FROM param")
+        connection.execute("DELETE FROM _param")
         connection.commit()
     process.send_signal(signal.SIGCONT)
     assert process.communicate()[0] is None

@@ -395,6 +395,7 @@ def test_the_leaderboard_agrees_with_the_attempts(search: tuple[Hbtrack, str]) -
             "epochs_reached": reached,
             "bracket": bracket,
             "seconds": pytest.approx(seconds),
+            "used": 1,
         }
         for rank, (loss, _, config_id, epochs, reached, bracket, seconds) in enumerate(
             sorted(best), 1
@@ -440,7 +441,8 @@ def test_the_incumbents_are_the_improvements_in_the_order_of_their_ends(
 
 def test_the_params_are_those_that_the_ids_spell_out(search: tuple[Hbtrack, str]) -> None:
     ids = {str(row["config_id"]) for row in view(search, "results")}
-    expected = [(config_id, "x", int(config_id[2:])) for config_id in ids]
+    values = {config_id: int(config_id[2:]) for config_id in ids}
+    expected = [(one, "x", value, float(value), str(value)) for one, value in values.items()]
     found = [tuple(row.values()) for row in view(search, "params")]
     assert sorted(found) == sorted(expected)
 
@@ -605,7 +607,7 @@ def test_the_check_shows_hostile_text_harmlessly(
     copied = another()
     odd("db", "backup", copied.database)
     with closing(sqlite3.connect(copied.database)) as connection, connection:
-        connection.execute("UPDATE config SET best_loss = -9 WHERE best_loss IS NOT NULL")
+        connection.execute("UPDATE _config SET best_loss = -9 WHERE best_loss IS NOT NULL")
     answer = copied("db", "check", code=1)
     assert len(answer.stdout.splitlines()) >= len(VISIBLE)
     assert steering(answer.stdout) == set()
@@ -676,19 +678,19 @@ def test_json_has_losses_with_all_their_digits(finished: Hbtrack) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "INSERT INTO param VALUES (1, 'a', 1)",
-        "INSERT INTO param VALUES (1, 'a', 1) RETURNING name",
-        "REPLACE INTO param VALUES (1, 'a', 1)",
-        "UPDATE search SET seed = 1",
-        "DELETE FROM param",
-        "WITH x AS (SELECT 1) DELETE FROM param",
-        "DROP TABLE param",
+        "INSERT INTO _param VALUES (1, 'a', 1)",
+        "INSERT INTO _param VALUES (1, 'a', 1) RETURNING name",
+        "REPLACE INTO _param VALUES (1, 'a', 1)",
+        "UPDATE _search SET seed = 1",
+        "DELETE FROM _param",
+        "WITH x AS (SELECT 1) DELETE FROM _param",
+        "DROP TABLE _param",
         "DROP VIEW params",
         "CREATE TABLE t (a)",
         "CREATE TEMP TABLE t (a)",
         "CREATE VIEW v AS SELECT 1",
         "CREATE INDEX i ON param (value)",
-        "ALTER TABLE param RENAME TO parameter",
+        "ALTER TABLE _param RENAME TO parameter",
         "ATTACH 'harmed.db' AS harmed",
         "DETACH main",
         "VACUUM",
@@ -712,20 +714,20 @@ def test_json_has_losses_with_all_their_digits(finished: Hbtrack) -> None:
         "SELECT fts3_tokenizer('simple')",
         "SELECT sqlite_log(1, 'x')",
         "SELECT 1; SELECT 2",
-        "SELECT 1; DROP TABLE param",
+        "SELECT 1; DROP TABLE _param",
         "",
         ";",
         "-- nothing",
     ],
 )
 def test_sql_refuses_all_but_one_select(finished: Hbtrack, tmp_path: Path, query: str) -> None:
-    before = finished.rows("SELECT count(*), sum(length(sql)) FROM sqlite_master, param")
+    before = finished.rows("SELECT count(*), sum(length(sql)) FROM sqlite_master, _param")
     answer = finished("sql", query, code=2)
     assert answer.stdout == ""
     assert answer.stderr.startswith("hbtrack: ")
     assert ".." not in answer.stderr
     assert list(tmp_path.iterdir()) == []
-    assert finished.rows("SELECT count(*), sum(length(sql)) FROM sqlite_master, param") == before
+    assert finished.rows("SELECT count(*), sum(length(sql)) FROM sqlite_master, _param") == before
 
 
 @pytest.mark.parametrize(
@@ -765,7 +767,7 @@ def test_sql_refuses_all_but_one_select(finished: Hbtrack, tmp_path: Path, query
         ("SELECT printf('%.2f', 0.5) || upper(substr(trim(' abc '), 2, 1))", "0.50B"),
         ("SELECT CASE WHEN 'toy' LIKE 'T%' AND 'toy' GLOB 't*' THEN iif(1, 'y', 'n') END", "y"),
         ("SELECT round(sqrt(4.0) + ln(1) + pow(2, 3), 1)", 10.0),
-        ("SELECT count(*) > 0 FROM place JOIN config ON config.pk = place.config_pk", 1),
+        ("SELECT count(*) > 0 FROM _place JOIN _config ON _config.pk = _place.config_pk", 1),
         ("SELECT count(*) > 9 FROM sqlite_master", 1),
         ("SELECT CAST('7' AS INTEGER) UNION SELECT 7", 7),
     ],
@@ -833,7 +835,7 @@ def computed() -> float:
     "query",
     [
         "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c",
-        "SELECT count(*) FROM attempt a, attempt b, attempt c, attempt d, attempt e, attempt f",
+        "SELECT count(*) FROM _attempt a, _attempt b, _attempt c, _attempt d, _attempt e, _attempt",
         "SELECT instr(hex(zeroblob(40000000)), hex(zeroblob(20000000)) || '1')",
     ],
     ids=["endless recursion", "cross join", "one long function call"],
@@ -1039,9 +1041,9 @@ def test_the_time_left_counts_the_workers_of_the_present_driver(
 ) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.row_factory = sqlite3.Row
-        connection.execute("CREATE TABLE driver (search_pk, fence, workers)")
+        connection.execute("CREATE TABLE _driver (search_pk, fence, workers)")
         if rows:
-            connection.execute(f"INSERT INTO driver VALUES {rows}")
+            connection.execute(f"INSERT INTO _driver VALUES {rows}")
         assert time_left._workers(connection, {"pk": 1, "workers": typed}) == workers
 
 

@@ -122,7 +122,7 @@ def test_a_search_whose_attempts_nobody_settled_can_be_removed(hbtrack: Hbtrack)
     killed = {"HBTRACK_FAULT": "spawn.before:1:kill"}
     hbtrack("run", "--max-epochs", 3, TOY, env=killed, code=-9)
     hbtrack(*RM, "--yes")
-    assert hbtrack.rows("SELECT count(*) FROM attempt") == [(0,)]
+    assert hbtrack.rows("SELECT count(*) FROM _attempt") == [(0,)]
 
 
 def test_a_kill_before_the_commit_changes_nothing(two: Hbtrack) -> None:

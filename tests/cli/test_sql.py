@@ -42,7 +42,7 @@ def shuffled(made: Hbtrack, tmp_path_factory: pytest.TempPathFactory) -> Hbtrack
     shutil.copyfile(made.database, hbtrack.database)
     with closing(sqlite3.connect(hbtrack.database)) as connection:
         connection.execute(
-            "UPDATE attempt SET loss = pk % 1009 * 619 % 1009 / 1009.0 WHERE loss NOT NULL"
+            "UPDATE _attempt SET loss = pk % 1009 * 619 % 1009 / 1009.0 WHERE loss NOT NULL"
         )
         connection.commit()
     return hbtrack
@@ -246,7 +246,7 @@ def test_an_identity_that_looks_like_a_pattern_means_itself(home: Hbtrack) -> No
     with closing(sqlite3.connect(home.database)) as connection:
         for old, new in (("model:one", "a[1]*?"), ("model:two", "a11b")):
             connection.execute(
-                "UPDATE search SET run_identity = ? WHERE run_identity = ?", [new, old]
+                "UPDATE _search SET run_identity = ? WHERE run_identity = ?", [new, old]
             )
         connection.commit()
     answer = home.json("sql", "@best", "--identity", "a[1]*?")
@@ -337,7 +337,7 @@ def test_an_unknown_name_is_exit_3_with_near_names_and_the_list(home: Hbtrack) -
     assert "nothere.sql" in home("sql", "@nothere.sql", code=3).stderr
 
 
-@pytest.mark.parametrize("content", [b"SELECT '\xff'", b"", b"DELETE FROM param", b"SELECT \0"])
+@pytest.mark.parametrize("content", [b"SELECT '\xff'", b"", b"DELETE FROM _param", b"SELECT \0"])
 def test_a_query_file_that_is_no_select_is_a_sentence_and_exit_2(
     home: Hbtrack, content: bytes
 ) -> None:
@@ -408,7 +408,7 @@ def test_read_without_an_identity_gives_every_search(
 
 
 @pytest.mark.parametrize(
-    "view", ["nothing", "search", "results; DROP TABLE param", "sqlite_master"]
+    "view", ["nothing", "search", "results; DROP TABLE _param", "sqlite_master"]
 )
 def test_read_knows_the_views_and_no_other_table(made: Hbtrack, view: str) -> None:
     with pytest.raises(NotFound, match="No view is called"):
@@ -433,7 +433,7 @@ def test_connect_gives_plain_rows_and_cannot_write(made: Hbtrack) -> None:
         [row] = connection.execute("SELECT count(*), 'x' FROM searches").fetchall()
         assert row == (2, "x")
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            connection.execute("DELETE FROM param")
+            connection.execute("DELETE FROM _param")
 
 
 def test_importing_hbtrack_loads_no_database() -> None:

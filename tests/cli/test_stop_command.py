@@ -33,7 +33,7 @@ if __name__ == "__main__":
 
 def processes_of(hbtrack: Hbtrack) -> list[str]:
     """What runs and carries an HBTRACK_ATTEMPT of a search here."""
-    tokens = hbtrack.rows("SELECT token FROM search")
+    tokens = hbtrack.rows("SELECT token FROM _search")
     marks = [f"HBTRACK_ATTEMPT={token}-".encode() for (token,) in tokens]
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -58,7 +58,7 @@ def stubborn(hbtrack: Hbtrack, script: Callable[[str], Path]) -> subprocess.Pope
 def other(hbtrack: Hbtrack, stubborn: subprocess.Popen[str]) -> subprocess.Popen[str]:  # noqa: ARG001
     """Another driver beside the stubborn one, with two scripts at work."""
     driver = hbtrack.start(*SEARCH, TOY, "--epoch_seconds", 1000)
-    wait_for(lambda: hbtrack.rows("SELECT count(*) FROM attempt") == [(4,)])
+    wait_for(lambda: hbtrack.rows("SELECT count(*) FROM _attempt") == [(4,)])
     return driver
 
 
@@ -83,7 +83,7 @@ def test_stop_ends_a_search_and_everything_its_scripts_started(
     assert "To go on: hbtrack resume --identity waits" in said
     assert processes_of(hbtrack) == []
     assert state(hbtrack) == "stopped"
-    assert hbtrack.rows("SELECT stop_reason FROM search") == [("hbtrack stop",)]
+    assert hbtrack.rows("SELECT stop_reason FROM _search") == [("hbtrack stop",)]
     assert hbtrack.rows("SELECT DISTINCT status FROM attempts") == [("interrupted",)]
     expected = {"alive": 75, "frozen": -signal.SIGKILL}
     assert stubborn.wait(120) == expected.get(driver_is, -signal.SIGKILL)
@@ -108,10 +108,10 @@ def test_stop_harvests_what_ended_while_nobody_watched(
 
 def test_stop_without_anything_under_way_changes_nothing(hbtrack: Hbtrack) -> None:
     hbtrack(*SEARCH, TOY)
-    before = hbtrack.rows("SELECT * FROM driver")
+    before = hbtrack.rows("SELECT * FROM _driver")
     assert "Nothing to stop" in hbtrack("stop").stderr
     assert "No search is called 'nope'" in hbtrack("stop", "--identity", "nope", code=3).stderr
-    assert hbtrack.rows("SELECT * FROM driver") == before
+    assert hbtrack.rows("SELECT * FROM _driver") == before
     assert state(hbtrack) == "finished"
 
 

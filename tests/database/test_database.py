@@ -35,7 +35,8 @@ VIEWS = {
     "searches": "run_identity, status, script, script_args, max_epochs, eta, seed, passes, "
     "failure_loss, evaluations_planned, evaluations_done, evaluations_failed, epochs_planned, "
     "epochs_done, best_loss, best_config_id, best_epochs, created_at, finished_at, stop_reason, "
-    "timeout, retries, max_failures, max_time, target_loss",
+    "timeout, retries, max_failures, max_time, target_loss, max_streak, max_rest, checkpoints, "
+    "script_changes",
     "brackets": "run_identity, pass, bracket, status, configs, rungs, evaluations_planned, "
     "evaluations_done, best_loss",
     "rungs": "run_identity, pass, bracket, rung, epochs, configs_planned, configs_entered, done, "
@@ -44,13 +45,15 @@ VIEWS = {
     "promoted, reused, attempts, gpu, host, started_at, finished_at, seconds, error",
     "attempts": "run_identity, config_id, epochs, attempt, status, loss, exit_code, signal, gpu, "
     "host, pid, command, script_sha256, started_at, finished_at, seconds, error, stdout_tail, "
-    "stderr_tail, retried, worker",
+    "stderr_tail, retried, worker, max_epochs",
     "failures": "run_identity, config_id, epochs, bracket, rung, error_type, error_message, "
     "error, attempts, finished_at, fingerprint",
-    "leaderboard": "run_identity, rank, config_id, loss, epochs, epochs_reached, bracket, seconds",
+    "leaderboard": "run_identity, rank, config_id, loss, epochs, epochs_reached, bracket, seconds, "
+    "used",
     "incumbents": "run_identity, finished_at, epochs_spent, config_id, epochs, loss",
-    "params": "run_identity, config_id, name, value",
-    "drivers": "run_identity, driver, host, pid, workers, started_at, seen_at, ended_at",
+    "params": "run_identity, config_id, name, value, number, text",
+    "drivers": "run_identity, driver, host, pid, workers, started_at, seen_at, ended_at, "
+    "rests_until, rests_because",
 }
 
 
@@ -167,9 +170,9 @@ def test_the_leaderboard_is_the_same_whether_its_ranks_are_stored_or_counted(
     finished: Hbtrack, tmp_path: Path
 ) -> None:
     with closing(sqlite3.connect(copy(finished.database, tmp_path / "copy.db"))) as connection:
-        assert connection.execute("SELECT ranked FROM search").fetchall() == [(1,)]
+        assert connection.execute("SELECT ranked FROM _search").fetchall() == [(1,)]
         stored = connection.execute(RANKED).fetchall()
-        connection.execute("UPDATE search SET ranked = 0")
+        connection.execute("UPDATE _search SET ranked = 0")
         assert connection.execute(RANKED).fetchall() == stored
         assert [row[1] for row in stored] == list(range(1, len(stored) + 1))
 
@@ -179,7 +182,7 @@ def test_a_better_loss_makes_stored_ranks_out_of_date_and_counted_ones_take_thei
 ) -> None:
     with closing(sqlite3.connect(copy(finished.database, tmp_path / "copy.db"))) as connection:
         *_, last = connection.execute(RANKED).fetchall()
-        better = "UPDATE config SET best_loss = -1 WHERE config_id = ?"
+        better = "UPDATE _config SET best_loss = -1 WHERE config_id = ?"
         connection.execute(better, [last[2]])
         first, *_ = connection.execute(RANKED).fetchall()
         assert (first[1], first[2], first[3]) == (1, last[2], -1)
@@ -199,8 +202,12 @@ def test_the_first_of_the_leaderboard_are_read_in_order_and_nothing_is_sorted(
     ("view", "where", "index"),
     [
         ("results", "config_id = 'x'", "ix_place_config_pk"),
-        ("results", "pass = 1 AND bracket = 0", "sqlite_autoindex_place_1"),
-        ("failures", "config_id = 'x'", "sqlite_autoindex_config_1 (search_pk=? AND config_id=?)"),
+        ("results", "pass = 1 AND bracket = 0", "sqlite_autoindex__place_1"),
+        (
+            "failures",
+            "config_id = 'x'",
+            "sqlite_autoindex__config_1 (search_pk=? AND config_id=?)",
+        ),
         ("attempts", "finished_at IS NULL", "uq_attempt_open"),
         ("rungs", "pass = 1 AND bracket = 0", "uq_attempt_open"),
     ],
@@ -229,9 +236,9 @@ def test_the_revision_that_hbtrack_asks_for_is_the_head_of_the_migrations() -> N
 # --- keys and checks -----------------------------------------------------------------------------
 
 _ATTEMPT = (
-    "INSERT INTO attempt (evaluation_pk, attempt, driver_pk, worker, gpu, status, loss, watched, "
+    "INSERT INTO _attempt (evaluation_pk, attempt, driver_pk, worker, gpu, status, loss, watched, "
     "started_at, finished_at) SELECT evaluation_pk, 100 + n.column1, driver_pk, worker, gpu, {}, 0,"
-    " started_at, {} FROM (SELECT * FROM attempt WHERE status = {} LIMIT 1), (VALUES (1), (2)) n"
+    " started_at, {} FROM (SELECT * FROM _attempt WHERE status = {} LIMIT 1), (VALUES (1), (2)) n"
 )
 
 
@@ -249,29 +256,29 @@ def copied(table: str) -> str:
         pytest.param(_ATTEMPT.format("'done', 1.0", "started_at", "'failed'"), id="two-results"),
         pytest.param(_ATTEMPT.format("'done', NULL", "started_at", "'failed'"), id="no-loss"),
         pytest.param(
-            f"{copied('attempt')} WHERE status = 'failed' LIMIT 1", id="same-attempt-number"
+            f"{copied('_attempt')} WHERE status = 'failed' LIMIT 1", id="same-attempt-number"
         ),
-        "UPDATE attempt SET status = 'ended'",
-        "UPDATE attempt SET status = NULL",
-        "UPDATE attempt SET status = 'done', loss = NULL WHERE status = 'done'",
-        "UPDATE attempt SET loss = NULL WHERE status = 'done'",
-        "UPDATE attempt SET loss = 0.5 WHERE status = 'failed'",
-        "UPDATE attempt SET status = 'failed' WHERE status = 'done'",
-        "UPDATE attempt SET status = NULL, loss = NULL WHERE status = 'done'",
-        "UPDATE search SET status = 'paused'",
-        "UPDATE search SET status = NULL",
-        "UPDATE bracket SET status = 'finished'",
-        "UPDATE bracket SET status = NULL",
-        "UPDATE place SET promoted = 2",
-        "UPDATE place SET slot = 0",
-        "UPDATE place SET config_pk = 100000",
-        "UPDATE evaluation SET config_pk = (SELECT min(pk) FROM config), epochs = 3",
-        "UPDATE config SET config_id = 'x:1'",
-        "UPDATE rung SET rung = 0",
-        "UPDATE bracket SET first_epochs = 1",
-        pytest.param(copied("search"), id="same-identity"),
-        pytest.param(copied("driver"), id="same-fence"),
-        "DELETE FROM evaluation",
+        "UPDATE _attempt SET status = 'ended'",
+        "UPDATE _attempt SET status = NULL",
+        "UPDATE _attempt SET status = 'done', loss = NULL WHERE status = 'done'",
+        "UPDATE _attempt SET loss = NULL WHERE status = 'done'",
+        "UPDATE _attempt SET loss = 0.5 WHERE status = 'failed'",
+        "UPDATE _attempt SET status = 'failed' WHERE status = 'done'",
+        "UPDATE _attempt SET status = NULL, loss = NULL WHERE status = 'done'",
+        "UPDATE _search SET status = 'paused'",
+        "UPDATE _search SET status = NULL",
+        "UPDATE _bracket SET status = 'finished'",
+        "UPDATE _bracket SET status = NULL",
+        "UPDATE _place SET promoted = 2",
+        "UPDATE _place SET slot = 0",
+        "UPDATE _place SET config_pk = 100000",
+        "UPDATE _evaluation SET config_pk = (SELECT min(pk) FROM _config), epochs = 3",
+        "UPDATE _config SET config_id = 'x:1'",
+        "UPDATE _rung SET rung = 0",
+        "UPDATE _bracket SET first_epochs = 1",
+        pytest.param(copied("_search"), id="same-identity"),
+        pytest.param(copied("_driver"), id="same-fence"),
+        "DELETE FROM _evaluation",
     ],
 )
 def test_the_schema_refuses_what_cannot_be(
@@ -290,9 +297,9 @@ def test_ids_that_differ_in_a_byte_are_different_configs(
     finished: Hbtrack, tmp_path: Path, one: str, other: str
 ) -> None:
     with closing(sqlite3.connect(copy(finished.database, tmp_path / "copy.db"))) as connection:
-        insert = "INSERT INTO config (search_pk, config_id, seconds) VALUES (1, ?, 0)"
+        insert = "INSERT INTO _config (search_pk, config_id, seconds) VALUES (1, ?, 0)"
         connection.executemany(insert, [(one,), (other,)])
-        found = "SELECT count(*) FROM config WHERE config_id = ?"
+        found = "SELECT count(*) FROM _config WHERE config_id = ?"
         assert connection.execute(found, [other]).fetchone() == (1,)
 
 
@@ -418,7 +425,7 @@ revision, down_revision, branch_labels, depends_on = {next!r}, {this!r}, None, N
 
 def upgrade():
     op.create_table("extra", sa.Column("pk", sa.Integer(), primary_key=True))
-    with op.batch_alter_table("config", recreate="always") as batch:
+    with op.batch_alter_table("_config", recreate="always") as batch:
         batch.add_column(sa.Column("colour", sa.Text()))
     {step}
 
@@ -535,7 +542,7 @@ def test_upgrading_twice_says_that_it_is_up_to_date(older: Hbtrack) -> None:
 BROKEN = {
     "sql-error": 'op.execute("INSERT INTO nowhere VALUES (1)")',
     "exception": 'raise ValueError("half-way")',
-    "broken-reference": 'op.execute("UPDATE place SET config_pk = 100000")',
+    "broken-reference": 'op.execute("UPDATE _place SET config_pk = 100000")',
 }
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 
@@ -850,8 +857,8 @@ def test_the_untouched_database_passes_the_check(finished: Hbtrack, ask: Ask) ->
 
 def off_by(amount: float, table: str, *columns: str) -> list[str]:
     """For each of these columns, a statement that makes it wrong in the first row of the table."""
-    first = f"pk = (SELECT min(pk) FROM {table})"
-    return [f"UPDATE {table} SET {name} = {name} + {amount} WHERE {first}" for name in columns]
+    first = f"pk = (SELECT min(pk) FROM _{table})"
+    return [f"UPDATE _{table} SET {name} = {name} + {amount} WHERE {first}" for name in columns]
 
 
 def other_value(table: str, column: str) -> str:
@@ -860,8 +867,8 @@ def other_value(table: str, column: str) -> str:
     more = f"{column} + {'1e-9' if column.endswith('loss') else 1}"
     special = {"best_config_id": "'x:none'", "status": "'running'", "promoted": "NOT promoted"}
     value = special.get(column, more) if table != "rung" else more
-    where = f"pk = (SELECT min(pk) FROM {table} WHERE {column} IS NOT NULL)"
-    return f"UPDATE {table} SET {column} = {value} WHERE {where}"
+    where = f"pk = (SELECT min(pk) FROM _{table} WHERE {column} IS NOT NULL)"
+    return f"UPDATE _{table} SET {column} = {value} WHERE {where}"
 
 
 OTHER_VALUES = [
@@ -876,60 +883,60 @@ OTHER_VALUES = [
     [
         *OTHER_VALUES,
         # places
-        "UPDATE place SET promoted = NULL WHERE pk = (SELECT min(pk) FROM place)",
-        "UPDATE place SET evaluation_pk = NULL WHERE pk = (SELECT max(pk) FROM place)",
-        "UPDATE place SET slot = 100 WHERE pk = (SELECT max(pk) FROM place)",
-        "DELETE FROM place WHERE pk = (SELECT max(p.pk) FROM place p JOIN rung r "
+        "UPDATE _place SET promoted = NULL WHERE pk = (SELECT min(pk) FROM _place)",
+        "UPDATE _place SET evaluation_pk = NULL WHERE pk = (SELECT max(pk) FROM _place)",
+        "UPDATE _place SET slot = 100 WHERE pk = (SELECT max(pk) FROM _place)",
+        "DELETE FROM _place WHERE pk = (SELECT max(p.pk) FROM _place p JOIN _rung r "
         "ON r.pk = p.rung_pk WHERE r.rung > 0)",
-        "DELETE FROM place WHERE pk = (SELECT min(pk) FROM place)",
+        "DELETE FROM _place WHERE pk = (SELECT min(pk) FROM _place)",
         # evaluations and attempts
-        "UPDATE attempt SET loss = -1.0 "
-        "WHERE pk = (SELECT max(pk) FROM attempt WHERE status = 'done')",
-        "UPDATE attempt SET loss = loss + 1 "
-        "WHERE pk = (SELECT min(pk) FROM attempt WHERE status = 'done')",
-        "UPDATE attempt SET status = 'failed', loss = NULL "
-        "WHERE pk = (SELECT min(pk) FROM attempt WHERE status = 'done')",
-        "UPDATE attempt SET status = 'done', loss = 0.0 "
-        "WHERE pk = (SELECT min(pk) FROM attempt WHERE status = 'failed')",
-        "UPDATE attempt SET status = 'lost', loss = NULL "
-        "WHERE pk = (SELECT min(pk) FROM attempt WHERE status = 'done')",
-        "UPDATE attempt SET status = 'running', loss = NULL, finished_at = NULL "
-        "WHERE pk = (SELECT max(pk) FROM attempt WHERE status = 'done')",
-        "UPDATE attempt SET finished_at = NULL "
-        "WHERE pk = (SELECT max(pk) FROM attempt WHERE status = 'done')",
-        "UPDATE attempt SET attempt = 2 WHERE pk = (SELECT max(pk) FROM attempt)",
-        "INSERT INTO attempt (evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, "
+        "UPDATE _attempt SET loss = -1.0 "
+        "WHERE pk = (SELECT max(pk) FROM _attempt WHERE status = 'done')",
+        "UPDATE _attempt SET loss = loss + 1 "
+        "WHERE pk = (SELECT min(pk) FROM _attempt WHERE status = 'done')",
+        "UPDATE _attempt SET status = 'failed', loss = NULL "
+        "WHERE pk = (SELECT min(pk) FROM _attempt WHERE status = 'done')",
+        "UPDATE _attempt SET status = 'done', loss = 0.0 "
+        "WHERE pk = (SELECT min(pk) FROM _attempt WHERE status = 'failed')",
+        "UPDATE _attempt SET status = 'lost', loss = NULL "
+        "WHERE pk = (SELECT min(pk) FROM _attempt WHERE status = 'done')",
+        "UPDATE _attempt SET status = 'running', loss = NULL, finished_at = NULL "
+        "WHERE pk = (SELECT max(pk) FROM _attempt WHERE status = 'done')",
+        "UPDATE _attempt SET finished_at = NULL "
+        "WHERE pk = (SELECT max(pk) FROM _attempt WHERE status = 'done')",
+        "UPDATE _attempt SET attempt = 2 WHERE pk = (SELECT max(pk) FROM _attempt)",
+        "INSERT INTO _attempt (evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, "
         "started_at, finished_at) SELECT evaluation_pk, 2, driver_pk, 1, 0, 'failed', 1, "
-        "started_at, finished_at FROM attempt WHERE pk = (SELECT min(pk) FROM attempt)",
-        "DELETE FROM attempt WHERE pk = (SELECT max(pk) FROM attempt)",
-        "UPDATE evaluation SET attempt_pk = NULL WHERE pk = 1",
-        "UPDATE evaluation SET place_pk = NULL WHERE pk = 1",
+        "started_at, finished_at FROM _attempt WHERE pk = (SELECT min(pk) FROM _attempt)",
+        "DELETE FROM _attempt WHERE pk = (SELECT max(pk) FROM _attempt)",
+        "UPDATE _evaluation SET attempt_pk = NULL WHERE pk = 1",
+        "UPDATE _evaluation SET place_pk = NULL WHERE pk = 1",
         *off_by(1, "evaluation", "attempts", "attempt_pk", "place_pk", "epochs"),
         # the schedule
-        "UPDATE rung SET rung = 7 WHERE pk = 3",
-        "DELETE FROM rung WHERE pk = (SELECT max(pk) FROM rung)",
-        "UPDATE bracket SET first_epochs = 2 WHERE pk = 1",
-        "UPDATE bracket SET pass = 3 WHERE pass = 2",
-        "UPDATE search SET max_epochs = 27",
-        "UPDATE search SET max_epochs = 0",
-        "UPDATE search SET passes = 1",
-        "UPDATE search SET eta = '4'",
-        "UPDATE search SET eta = 'three'",
+        "UPDATE _rung SET rung = 7 WHERE pk = 3",
+        "DELETE FROM _rung WHERE pk = (SELECT max(pk) FROM _rung)",
+        "UPDATE _bracket SET first_epochs = 2 WHERE pk = 1",
+        "UPDATE _bracket SET pass = 3 WHERE pass = 2",
+        "UPDATE _search SET max_epochs = 27",
+        "UPDATE _search SET max_epochs = 0",
+        "UPDATE _search SET passes = 1",
+        "UPDATE _search SET eta = '4'",
+        "UPDATE _search SET eta = 'three'",
         # summaries
         *off_by(1, "incumbent", "evaluation_pk"),
         *off_by(1e-9, "incumbent", "loss"),
-        "UPDATE search SET best_loss = NULL",
-        "UPDATE search SET status = 'unfinished'",
-        "UPDATE rung SET promoted = NULL WHERE pk = 2",
-        "UPDATE config SET best_loss = NULL WHERE best_loss IS NOT NULL",
-        "UPDATE config SET seconds = seconds + 1",
-        "UPDATE config SET rank = rank + 1 WHERE rank > 2",
-        "UPDATE config SET rank = NULL WHERE rank = 1",
-        "UPDATE incumbent SET epochs_spent = 10000 WHERE pk = 1",
-        "DELETE FROM incumbent WHERE pk = (SELECT max(pk) FROM incumbent)",
-        "DELETE FROM incumbent",
-        "INSERT INTO incumbent SELECT 100, search_pk, evaluation_pk, finished_at, epochs_spent, "
-        "loss FROM incumbent WHERE pk = 1",
+        "UPDATE _search SET best_loss = NULL",
+        "UPDATE _search SET status = 'unfinished'",
+        "UPDATE _rung SET promoted = NULL WHERE pk = 2",
+        "UPDATE _config SET best_loss = NULL WHERE best_loss IS NOT NULL",
+        "UPDATE _config SET seconds = seconds + 1",
+        "UPDATE _config SET rank = rank + 1 WHERE rank > 2",
+        "UPDATE _config SET rank = NULL WHERE rank = 1",
+        "UPDATE _incumbent SET epochs_spent = 10000 WHERE pk = 1",
+        "DELETE FROM _incumbent WHERE pk = (SELECT max(pk) FROM _incumbent)",
+        "DELETE FROM _incumbent",
+        "INSERT INTO _incumbent SELECT 100, search_pk, evaluation_pk, finished_at, epochs_spent, "
+        "loss FROM _incumbent WHERE pk = 1",
     ],
 )
 def test_the_check_finds_what_does_not_follow_from_the_facts(
@@ -948,7 +955,7 @@ def test_all_that_follows_is_written_anew_as_it_was(older: Hbtrack, finished: Hb
             if "config_pk" not in statement:  # what was sampled is a fact
                 connection.execute(statement)
         rederive(connection, 1, make_schedule(9, Fraction(3)), 2)
-        connection.execute("UPDATE search SET ranked = 1")
+        connection.execute("UPDATE _search SET ranked = 1")
     assert content(older.database) == content(finished.database)
 
 
@@ -956,7 +963,7 @@ def test_the_check_names_each_search_and_keeps_to_the_one_that_is_asked_for(
     older: Hbtrack, ask: Ask
 ) -> None:
     with closing(sqlite3.connect(older.database)) as connection, connection:
-        connection.execute("UPDATE search SET run_identity = 'other', epochs_done = 1")
+        connection.execute("UPDATE _search SET run_identity = 'other', epochs_done = 1")
     assert ask("db", "check").stdout.startswith("other: ")
     assert ask("db", "check", "--identity", "toy").returncode == 3
 

@@ -56,7 +56,9 @@ def stored(hbtrack: Hbtrack) -> Callable[[str], list[object]]:
     def place(release: str) -> list[object]:
         source = next(file for file in DATABASES if file.stem == release)
         shutil.copyfile(source, hbtrack.database)
-        [[sha256, args]] = hbtrack.rows("SELECT script_sha256, script_args FROM search")
+        [[sha256, args]] = hbtrack.rows(
+            "SELECT DISTINCT a.script_sha256, s.script_args FROM attempts a JOIN searches s"
+        )
         script = next(file for file in source.parent.glob("*.py") if sha256_of(file) == sha256)
         moved = shutil.copy(script, hbtrack.folder / "moved.py")
         return ["run", moved, *json.loads(str(args))]
@@ -137,7 +139,7 @@ def test_a_stored_database_is_in_mid_search(release: str) -> None:
     with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
         [revision] = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         done, planned = connection.execute(
-            "SELECT epochs_done, epochs_planned FROM search"
+            "SELECT epochs_done, epochs_planned FROM searches"
         ).fetchone()
     assert revision == release
     assert 0 < done < planned
@@ -175,7 +177,7 @@ def test_resume_says_where_a_stored_script_was_and_how_to_go_on(
 ) -> None:
     stored(release)
     refused = hbtrack("resume", code=2).stderr
-    [[script]] = hbtrack.rows("SELECT script FROM search")
+    [[script]] = hbtrack.rows("SELECT script FROM searches")
     assert str(script) in refused
     assert "hbtrack run --db" in refused
 

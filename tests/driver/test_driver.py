@@ -313,7 +313,7 @@ def test_a_search_killed_again_and_again_ends_as_if_undisturbed(
                 search.machine.power_cut()
         assert search.dump() == golden(shape)
         assert cut or max(Counter(search.machine.begun).values()) == 1
-        harvested = "SELECT count(*) FROM attempt WHERE status = 'done' AND NOT watched"
+        harvested = "SELECT count(*) FROM _attempt WHERE status = 'done' AND NOT watched"
         unseen += search.rows(harvested)[0][0]
     assert adopted > 0
     assert unseen > 0
@@ -610,12 +610,12 @@ def test_an_adopted_attempt_that_was_asked_to_stop_is_never_harvested(
 
     with pytest.raises(Killed):
         search.drive(4, before=dies_once_it_asked)
-    stopping = [row[0] for row in search.rows("SELECT pk FROM attempt WHERE status = 'stopping'")]
+    stopping = [row[0] for row in search.rows("SELECT pk FROM _attempt WHERE status = 'stopping'")]
     assert stopping
     search.stop = StopRequest()
     assert search.drive(4) is SearchStatus.FINISHED
     for attempt in stopping:
-        status = search.rows("SELECT status FROM attempt WHERE pk = ?", attempt)
+        status = search.rows("SELECT status FROM _attempt WHERE pk = ?", attempt)
         assert status == [("interrupted",)]
     assert search.dump() == golden(search.shape)
 

@@ -195,7 +195,7 @@ def test_an_adopted_script_has_only_what_is_left_of_its_time(
     driver.communicate()
     with closing(sqlite3.connect(hbtrack.database)) as connection, connection:
         connection.execute(  # ten minutes ago, but for a second
-            "UPDATE attempt "
+            "UPDATE _attempt "
             "SET started_at = strftime('%Y-%m-%dT%H:%M:%fZ', started_at, '-599 seconds')"
         )
     [(started,)] = hbtrack.rows("SELECT julianday(started_at) * 86400 FROM attempts")
@@ -326,7 +326,7 @@ def test_the_life_of_a_killed_driver_counts_as_far_as_it_was_seen(hbtrack: Hbtra
     driver.communicate()
     with closing(sqlite3.connect(hbtrack.database)) as connection, connection:
         connection.execute(
-            "UPDATE driver SET started_at = '2026-01-01T00:00:00.000000Z', "
+            "UPDATE _driver SET started_at = '2026-01-01T00:00:00.000000Z', "
             "seen_at = '2026-01-01T08:00:00.000000Z'"
         )
     assert "--max-time 8:00:00 is used up" in hbtrack("resume", "--max-time", "8h").stderr

@@ -93,7 +93,7 @@ def test_status_tells_the_truth_by_looking(hbtrack: Hbtrack, script: Script) -> 
     driver.kill()
     driver.communicate()
     assert state(hbtrack) == "orphaned"
-    (pid,) = hbtrack.rows("SELECT worker FROM attempt")[0]
+    (pid,) = hbtrack.rows("SELECT worker FROM _attempt")[0]
     lock = hbtrack.folder / "hbtrack.db.d" / "1" / f"{pid}.lock"
     wait_for(lambda: "pid " in lock.read_text())  # the script may be sooner at work
     os.kill(int(lock.read_text().split("pid ")[1].split()[0]), signal.SIGKILL)

@@ -81,7 +81,7 @@ def test_fault_66_of_drivers_that_start_at_once_one_runs_and_the_others_name_it(
     for name in ("gate", "again"):
         (hbtrack.folder / name).touch()
     assert winner.wait(100) == 0
-    assert hbtrack.rows("SELECT count(*) FROM driver") == [(1,)]
+    assert hbtrack.rows("SELECT count(*) FROM _driver") == [(1,)]
     assert max(Counter(notes(hbtrack)).values()) == 1
 
 
@@ -229,8 +229,8 @@ def test_fault_72_a_driver_that_wakes_after_another_took_over_writes_nothing_and
     assert "Another hbtrack has taken this search over" in said
     assert hbtrack.everything() == before
     assert max(Counter(notes(hbtrack)).values()) == 1
-    started = "SELECT count(attempt.pk), ended_at IS NULL FROM attempt JOIN driver"
-    started += " ON driver.pk = driver_pk GROUP BY driver_pk ORDER BY driver_pk"
+    started = "SELECT count(_attempt.pk), ended_at IS NULL FROM _attempt JOIN _driver"
+    started += " ON _driver.pk = driver_pk GROUP BY driver_pk ORDER BY driver_pk"
     assert hbtrack.rows(started) == [(1, 1), (5, 0)]
 
 
@@ -390,7 +390,7 @@ def test_fault_15_73_a_recorded_process_number_that_is_now_somebody_elses_is_lef
         owner = {"host": os.uname().nodename, "pid": bystander.pid, "since": time.time()}
         (files(hbtrack) / "driver.lock").write_text(json.dumps(owner))
         with closing(sqlite3.connect(hbtrack.database)) as connection, connection:
-            connection.execute("UPDATE attempt SET status = ?", [status])
+            connection.execute("UPDATE _attempt SET status = ?", [status])
         assert hbtrack.json("status")["searches"][0]["driver"] is None  # type: ignore[index]
         (hbtrack.folder / "again").touch()
         hbtrack("resume", "--grace", 0.1)

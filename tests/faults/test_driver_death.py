@@ -76,7 +76,7 @@ def test_fault_7_an_exit_record_that_comes_late_is_waited_for(
     assert other.returncode == 0
     assert hbtrack.dump() == golden
     assert max(epochs_trained(hbtrack).values()) == 1
-    assert hbtrack.rows("SELECT max(attempts) FROM evaluation") == [(1,)]
+    assert hbtrack.rows("SELECT max(attempts) FROM _evaluation") == [(1,)]
 
 
 def test_fault_13_a_driver_without_memory_ends_and_its_scripts_are_adopted(
@@ -155,7 +155,7 @@ def test_no_number_of_an_attempt_is_used_again_after_an_older_copy_is_put_back(
     hbtrack: Hbtrack, golden: list[tuple[object, ...]]
 ) -> None:
     """Lock files and scripts are known by it: the end of one would be taken for that of another."""
-    attempts = "SELECT pk FROM attempt"
+    attempts = "SELECT pk FROM _attempt"
     hbtrack(*SEARCH, env={"HBTRACK_FAULT": "commit.after:2:stop"}, code=75)
     hbtrack("db", "backup", "copy.db")
     common = set(hbtrack.rows(attempts))

@@ -90,9 +90,9 @@ def test_fault_101_other_gpus_at_resume_change_only_where_it_runs(
     driver.send_signal(signal.SIGINT)
     assert driver.wait(100) == 75
     hold.unlink()
-    ((last,),) = hbtrack.rows("SELECT max(pk) FROM attempt")
+    ((last,),) = hbtrack.rows("SELECT max(pk) FROM _attempt")
     hbtrack("resume", "--gpus", gpus)
-    used = hbtrack.rows("SELECT DISTINCT gpu FROM attempt WHERE pk > ? ORDER BY gpu", [last])
+    used = hbtrack.rows("SELECT DISTINCT gpu FROM _attempt WHERE pk > ? ORDER BY gpu", [last])
     assert used == [(gpu,) for gpu in gpus.split(",")]
     assert hbtrack.dump() == golden.dump()
 
@@ -714,5 +714,5 @@ def test_fault_114_a_search_goes_on_under_another_python(
     assert (result.returncode, "Traceback" in result.stderr) == (0, False), result.stderr
     assert hbtrack.dump() == golden.dump()
     with closing(sqlite3.connect(hbtrack.database)) as connection:
-        ours = connection.execute("SELECT count(DISTINCT python) FROM driver").fetchone()
+        ours = connection.execute("SELECT count(DISTINCT python) FROM _driver").fetchone()
     assert ours == (1,)  # the scripts' own interpreter stays

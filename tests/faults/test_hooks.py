@@ -98,10 +98,10 @@ def test_fault_65_an_id_that_looks_like_sql_is_data_in_every_query_and_every_tab
     hbtrack: Hbtrack, script: Script
 ) -> None:
     ids = [
-        "'; DROP TABLE evaluation; --",
+        "'; DROP TABLE _evaluation; --",
         "x' OR '1'='1",
         '" OR ""="',
-        "1); DELETE FROM attempt; --",
+        "1); DELETE FROM _attempt; --",
         "?",
         ":pk",
         "%(name)s {0} %s",

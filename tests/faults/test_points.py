@@ -160,7 +160,7 @@ def orphan(hbtrack: Hbtrack) -> None:
 def works(hbtrack: Hbtrack) -> bool:
     """Whether a script of an attempt that counts is at work."""
     running = hbtrack.rows(
-        "SELECT worker, token || '-' || a.pk FROM attempt a, search WHERE a.status = 'running'"
+        "SELECT worker, token || '-' || a.pk FROM _attempt a, _search WHERE a.status = 'running'"
     )
     for worker, name in running:
         files = WorkerFiles(hbtrack.folder / "hbtrack.db.d" / "1", int(str(worker)))

@@ -66,7 +66,7 @@ def nothing_is_left(tmp_path: Path) -> Iterator[None]:
 def left(folder: Path) -> list[int]:
     """Processes that speak of the folder or of an attempt in it, work in it or have files open."""
     database = Hbtrack(folder)
-    tokens = database.rows("SELECT token FROM search") if database.database.exists() else []
+    tokens = database.rows("SELECT token FROM _search") if database.database.exists() else []
     marks = [os.fsencode(folder), *(b"HBTRACK_ATTEMPT=%s" % str(row[0]).encode() for row in tokens)]
     found = []
     for process in Path("/proc").glob("[0-9]*"):

@@ -54,7 +54,7 @@ HOSTILE = [
     "javascript:harmed=1",
     "\u202egnp.exe",
     "\x1b[31mred",
-    "' OR 1=1; DROP TABLE search --",
+    "' OR 1=1; DROP TABLE _search --",
     "long" * 300,
     "\U0001f680:=cmd",
 ]

@@ -148,7 +148,7 @@ def test_the_table_is_sorted_by_what_was_asked_for(
     assert len(set(keys)) > 1
 
 
-@pytest.mark.parametrize("by", ["nothing", "loss DESC", "1; DROP TABLE config", "\x1b[2J"])
+@pytest.mark.parametrize("by", ["nothing", "loss DESC", "1; DROP TABLE _config", "\x1b[2J"])
 def test_fault_120_what_cannot_be_sorted_by_is_refused_with_the_choices(
     ask: Callable[..., str], by: str
 ) -> None:
@@ -360,10 +360,10 @@ def test_failures_without_a_fingerprint_are_grouped_by_what_they_say(
     copied = another()
     searched("db", "backup", copied.database)
     with closing(sqlite3.connect(copied.database)) as connection, connection:
-        connection.execute("UPDATE attempt SET fingerprint = NULL")
+        connection.execute("UPDATE _attempt SET fingerprint = NULL")
         connection.execute(
-            "UPDATE attempt SET error_message = 'other' "
-            "WHERE pk = (SELECT min(pk) FROM attempt WHERE error IS NOT NULL)"
+            "UPDATE _attempt SET error_message = 'other' "
+            "WHERE pk = (SELECT min(pk) FROM _attempt WHERE error IS NOT NULL)"
         )
     [(count,)] = searched.rows("SELECT count(*) FROM failures")
     with connected(str(copied.database)) as connection:

@@ -316,7 +316,7 @@ def change(path: Path, act: Callable[..., object]) -> None:
         act(connection)
         plan = plan_now(connection.execute, SEARCH)
         status = "finished" if plan.next() == Done() else "unfinished"
-        connection.execute("UPDATE search SET status = ?, finished_at = NULL", (status,))
+        connection.execute("UPDATE _search SET status = ?, finished_at = NULL", (status,))
     assert problems(path) == []
 
 
@@ -328,7 +328,7 @@ def problems(path: Path) -> list[str]:
 
 def grow_file(path: Path, before: SlotCase, after: SlotCase) -> None:
     opened = query(path, "SELECT count(DISTINCT pass) FROM results")[0][0]
-    known = {row[0] for row in query(path, "SELECT config_id FROM config")}
+    known = {row[0] for row in query(path, "SELECT config_id FROM _config")}
     old = {place for pass_ in range(1, opened + 1) for place in before.slots(pass_)}
     slots = {
         place: config_id
@@ -353,9 +353,9 @@ def test_the_file_of_a_search_that_grew_says_what_that_of_a_fresh_one_does(
 ) -> None:
     path, world = folder.new_search(case), World(case=case)
     run_for(path, world, commits)
-    incumbents = query(path, "SELECT * FROM incumbent")
+    incumbents = query(path, "SELECT * FROM _incumbent")
     grow_file(path, case, case.larger)
-    assert query(path, "SELECT * FROM incumbent") == incumbents
+    assert query(path, "SELECT * FROM _incumbent") == incumbents
     world.case = case.larger
     run_for(path, world, UNTIL_THE_END)
     assert check_database(str(path), None) == []
@@ -397,9 +397,9 @@ def test_a_search_that_trains_what_would_not_be_next_does_not_grow(folder: Folde
     run_for(path, world, UNTIL_THE_END)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
-            "UPDATE attempt SET status = 'running', loss = NULL, finished_at = NULL WHERE pk = "
-            "(SELECT a.pk FROM attempt a JOIN evaluation e ON e.pk = a.evaluation_pk "
-            "JOIN place p ON p.pk = e.place_pk JOIN rung r ON r.pk = p.rung_pk WHERE r.rung = 1)"
+            "UPDATE _attempt SET status = 'running', loss = NULL, finished_at = NULL WHERE pk = "
+            "(SELECT a.pk FROM _attempt a JOIN _evaluation e ON e.pk = a.evaluation_pk "
+            "JOIN _place p ON p.pk = e.place_pk JOIN _rung r ON r.pk = p.rung_pk WHERE r.rung = 1)"
         )
     before = dump(path)
     with pytest.raises(Conflict, match="hbtrack stop"):
@@ -428,9 +428,10 @@ def test_a_search_gets_further_passes_while_its_scripts_go_on(folder: Folder) ->
 
 # --- failures that are taken back ----------------------------------------------------------------
 
-WITHDRAW = """UPDATE attempt SET status = 'interrupted' WHERE status = 'failed' AND evaluation_pk IN
-(SELECT e.pk FROM evaluation e JOIN config c ON c.pk = e.config_pk
-WHERE c.config_id = ? AND e.epochs = ?)"""
+WITHDRAW = """UPDATE _attempt SET status = 'interrupted'
+WHERE status = 'failed' AND evaluation_pk IN (
+    SELECT e.pk FROM _evaluation e JOIN _config c ON c.pk = e.config_pk
+    WHERE c.config_id = ? AND e.epochs = ?)"""
 
 
 def withdraw(path: Path, case: Case) -> list[tuple[str, int]]:

@@ -15,8 +15,8 @@ from hbtrack.errors import HbtrackError
 from hbtrack.store.facts import load_facts
 from hbtrack.store.ledger import Writer
 
-ROW = "SELECT status, finished_at IS NULL, retried FROM attempt"
-PUT = "UPDATE attempt SET status = ?, loss = ?, finished_at = ?, retried = ?"
+ROW = "SELECT status, finished_at IS NULL, retried FROM _attempt"
+PUT = "UPDATE _attempt SET status = ?, loss = ?, finished_at = ?, retried = ?"
 
 
 class Attempt:
