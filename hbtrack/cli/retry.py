@@ -8,6 +8,7 @@ from hbtrack.cli.advice import to_type
 from hbtrack.cli.driving import file_to_end, searches_of, settle_dead, stoppable
 from hbtrack.core.records import Search
 from hbtrack.errors import Conflict, HbtrackError, NotFound
+from hbtrack.searches.places import named
 from hbtrack.searches.retry import Failure, Retried, retry_failures
 from hbtrack.searches.session import own
 from hbtrack.text import budget, printable
@@ -62,6 +63,19 @@ def _say(args: argparse.Namespace, search: Search, retried: Retried) -> None:
         count = len(retried.queued)
         what = "1 failed evaluation is" if count == 1 else f"{count} failed evaluations are"
         complain(
-            f"{search.run_identity}: {what} queued again. To run: "
+            f"{search.run_identity}: {what} queued again, {_cost(retried)} To run: "
             f"{to_type(args, search.run_identity, 'resume')}"
         )
+        if retried.larger:
+            complain(
+                "Not run, for their configs have a result at a larger budget, which counts there: "
+                f"{named(retried.larger)}."
+            )
+
+
+def _cost(retried: Retried) -> str:
+    """What running them again takes."""
+    cost = f"{budget(retried.epochs)} to train"
+    if retried.most > retried.epochs:
+        cost += f", up to {retried.most} if other configs go on than before"
+    return cost + "."

@@ -23,7 +23,7 @@ Why this is exact: for one config, budgets are recorded in ascending order (the 
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 
 from hbtrack.core.decisions import Decision, Done, OpenPass, Start, Wait
@@ -45,7 +45,6 @@ from hbtrack.core.records import (
     slot_of,
 )
 from hbtrack.core.schedule import Bracket, Schedule
-from hbtrack.text import budget
 
 
 class Plan:
@@ -242,27 +241,28 @@ class Plan:
     def withdrawal_problem(self, config_id: str, epochs: int) -> str | None:
         """Why this failed result must not be taken back, as a sentence's end; None if it may.
 
-        What was decided with it stands: a rung that uses it and has promoted others, and whatever
-        its config did after.
+        What was decided with it is decided again, without it.
         """
         config = self._configs[config_id]
         if (epochs, None) not in zip(config.budgets, config.losses, strict=True):
             return "it is no failure that counts"
-        using = [
-            key
-            for slot in config.slots
-            for key in self._settled_rungs(slot)
-            if config.source_for(self.rungs[key].epochs) == epochs
-        ]
-        for key in using:
-            if (closed := self.rungs[key].closed) and closed.promoted:
-                s = self.schedule.bracket(key.first_epochs).s
-                return f"pass {key.pass_}, bracket {s}, rung {key.rung} has promoted configs"
-        if config.budgets[-1] > epochs:
-            return f"it has a result at {budget(config.budgets[-1])}"
         if any(self.rungs[rung_of(at)].members[at.slot] == config_id for at in self.running):
             return "it is running"
-        return None if using else "no place uses it any more"
+        used = any(
+            config.source_for(self.rungs[key].epochs) == epochs
+            for slot in config.slots
+            for key in self._settled_rungs(slot)
+        )
+        return None if used else "no place uses it any more"
+
+    def larger(self, config_ids: Collection[str]) -> list[Place]:
+        """The places of these configs that take the result of a larger budget than their own."""
+        return [
+            one.place
+            for one in self.settled()
+            if one.config_id in config_ids
+            and one.source_epochs > self.rungs[rung_of(one.place)].epochs
+        ]
 
     # --- consequences ---
 

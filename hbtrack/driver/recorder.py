@@ -1,11 +1,12 @@
 """Tells the plan and the database the same facts: what happened, and what follows from it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
 
 from hbtrack.core.decisions import Done, Start
+from hbtrack.core.derived import Evaluation
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import (
     Closed,
@@ -21,6 +22,7 @@ from hbtrack.core.records import (
 from hbtrack.core.schedule import schedule_of
 from hbtrack.core.summary import summarise
 from hbtrack.driver.rederive import rederive
+from hbtrack.errors import Conflict
 from hbtrack.store.ledger import Ledger, Writer
 
 
@@ -67,20 +69,36 @@ class Recorder:
             consequences = self.plan.record(config_id, epochs, verdict.loss)
             self._follow(consequences, verdict.finished_at, called=place)
 
-    def take_back(self, evaluations: Iterable[tuple[str, int]], why: str, search: Search) -> int:
-        """Failures of these evaluations are none, where that is still open; of how many.
+    def take_back(self, evaluations: Collection[Evaluation], why: str, search: Search) -> int:
+        """Failures of these evaluations are none; of how many.
 
-        A fact goes, so the plan is made anew from those that are left.
+        A fact goes, so the plan is made anew from those that are left. Where that leaves no place
+        for a script that runs, a failure stands.
         """
+        largest_first = sorted(evaluations, key=lambda one: -one[1])
+        taken = self._take_back(largest_first, why, search)
+        if taken is None:
+            taken = sum(self._take_back([one], why, search) or 0 for one in largest_first)
+        return taken
+
+    def _take_back(self, evaluations: list[Evaluation], why: str, search: Search) -> int | None:
+        """All of them or, with None, none."""
+        connection = self.writer.connection
+        connection.execute("SAVEPOINT take_back")
         taken = [
-            evaluation
-            for evaluation in evaluations
-            if self.plan.withdrawal_problem(*evaluation) is None
-            and self.writer.withdraw(*evaluation, why)
+            one
+            for one in evaluations
+            if self.plan.withdrawal_problem(*one) is None and self.writer.withdraw(*one, why)
         ]
-        if taken:
-            schedule, passes = schedule_of(search.terms), search.terms.passes
-            self.plan = rederive(self.writer.connection, search.pk, schedule, passes)
+        try:
+            if taken:
+                schedule, passes = schedule_of(search.terms), search.terms.passes
+                self.plan = rederive(connection, search.pk, schedule, passes)
+        except Conflict:
+            connection.execute("ROLLBACK TO take_back")
+            return None
+        finally:
+            connection.execute("RELEASE take_back")
         return len(taken)
 
     def finish(self, now: float) -> None:

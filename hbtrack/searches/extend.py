@@ -1,15 +1,14 @@
 """Making a search larger: more passes, or a larger max_epochs; all that was measured counts."""
 
-from collections.abc import Iterable
 from dataclasses import replace
-from itertools import groupby
 
-from hbtrack.core.records import Place, Search, SearchStatus, Terms
+from hbtrack.core.records import Search, SearchStatus, Terms
 from hbtrack.core.schedule import grown, schedule_of
 from hbtrack.driver.rederive import grow
 from hbtrack.errors import UsageError
 from hbtrack.faults import fault_point
 from hbtrack.script.probe import ScriptProbe
+from hbtrack.searches.places import named
 from hbtrack.searches.session import Session
 from hbtrack.searches.start import as_stored, load_settled, to_drive
 from hbtrack.searches.terms import Options
@@ -58,20 +57,5 @@ def _grow(session: Session, terms: Terms, probe: ScriptProbe) -> None:
         session.settings.say(
             f"{len(more.differing)} slots hold other configs than those of a search begun with "
             f"--max-epochs {terms.max_epochs}, for configs repeat themselves here: "
-            f"{_named(more.differing)}."
+            f"{named(more.differing)}."
         )
-
-
-def _named(places: Iterable[Place]) -> str:
-    """Slots by their brackets, neighbours together: pass 1, first budget 3: 0, 4-7."""
-    texts = []
-    for (pass_, first_epochs), slots in groupby(sorted(places), key=lambda place: place[:2]):
-        runs: list[list[int]] = []
-        for place in slots:
-            if runs and place.slot == runs[-1][-1] + 1:
-                runs[-1].append(place.slot)
-            else:
-                runs.append([place.slot])
-        found = ", ".join(f"{r[0]}-{r[-1]}" if len(r) > 1 else f"{r[0]}" for r in runs)
-        texts.append(f"pass {pass_}, first budget {first_epochs}: {found}")
-    return "; ".join(texts)

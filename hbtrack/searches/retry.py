@@ -1,9 +1,15 @@
-"""Taking failures back, so that the next driver runs these evaluations again."""
+"""Taking failures back, so that the next driver runs these evaluations again.
+
+However much was decided with them: the plan is made anew from the facts that are left, and comes to
+what it would have come to if they had never failed.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
+from hbtrack.core.records import Place
 from hbtrack.core.schedule import schedule_of
 from hbtrack.driver.rederive import rederive
 from hbtrack.faults import fault_point
@@ -24,10 +30,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """Which of the chosen failures run again, and what stands in the way of the others."""
+    """Which of the chosen failures run again, what stands in the way of the others, and the cost.
 
-    queued: tuple[Failure, ...]
-    refused: tuple[tuple[Failure, str], ...]
+    `larger` are places that need no run, for their configs have a result at a larger budget.
+    """
+
+    queued: tuple[Failure, ...] = ()
+    refused: tuple[tuple[Failure, str], ...] = ()
+    larger: tuple[Place, ...] = ()
+    epochs: int = 0  # to be trained for those that are queued
+    most: int = 0  # and at most, if none goes on that went on before
 
 
 def retry_failures(session: Session, chosen: Callable[[Failure], bool]) -> Retried:
@@ -35,21 +47,32 @@ def retry_failures(session: Session, chosen: Callable[[Failure], bool]) -> Retri
 
     Raises Conflict when scripts of the search are not settled.
     """
-    stored, schedule = session.search, schedule_of(session.search.terms)
+    stored, terms = session.search, session.search.terms
     queued, refused = [], []
     with session.file.transaction() as connection:
-        plan = rebuild(schedule, stored.terms.passes, load_settled(connection, stored))
+        before = rebuild(schedule_of(terms), terms.passes, load_settled(connection, stored))
         found = [Failure(*row) for row in catalogue.failures(connection, stored.pk)]
-        for failure in filter(chosen, found):
+        # The largest budget of a config first: what stands above it decides about a smaller one.
+        for failure in sorted(filter(chosen, found), key=lambda one: -one.epochs):
             evaluation = (failure.config_id, failure.epochs)
-            if problem := plan.withdrawal_problem(*evaluation):
+            if problem := before.withdrawal_problem(*evaluation):
                 refused.append((failure, problem))
             elif withdraw(connection, stored.pk, *evaluation, "asked"):
                 queued.append(failure)
             else:
                 refused.append((failure, "its config has been started for more epochs since"))
-        if queued:
-            rederive(connection, stored.pk, schedule, stored.terms.passes)
-            fault_point("grow.inside")
-            catalogue.reopen(connection, stored.pk)
-    return Retried(tuple(queued), tuple(refused))
+        if not queued:
+            return Retried(refused=tuple(refused))
+        after = rederive(connection, stored.pk, schedule_of(terms), terms.passes)
+        fault_point("grow.inside")
+        catalogue.reopen(connection, stored.pk)
+    epochs = _epochs(after, queued)
+    most = max(epochs, after.epochs_left - before.epochs_left)
+    larger = after.larger({failure.config_id for failure in queued})
+    return Retried(tuple(queued), tuple(refused), tuple(larger), epochs, most)
+
+
+def _epochs(plan: Plan, queued: list[Failure]) -> int:
+    """The epochs that these evaluations train, as far as the script is called for them."""
+    reached = {config_id: epochs for config_id, epochs, _ in plan.recorded()}  # the largest
+    return sum(max(0, one.epochs - reached.get(one.config_id, 0)) for one in queued)

@@ -90,10 +90,13 @@ SQL = {
     "ON own.evaluation_pk = a.evaluation_pk WHERE own.pk = :attempt AND a.retried = 'automatic' "
     "AND a.attempt > coalesce((SELECT max(b.attempt) FROM _attempt b "
     "WHERE b.evaluation_pk = own.evaluation_pk AND b.retried = 'asked'), 0)",
-    # Not where the config has been trained for more since: it is never asked for less.
+    # Not where the config was started for more since, without a result: its checkpoint may have
+    # more epochs than it would be asked for. Where it has a result at more, that is taken.
     "withdraw": f"UPDATE _attempt SET retried = :why WHERE pk = "
     f"(SELECT attempt_pk FROM _evaluation WHERE pk = {EVALUATION}) AND {is_in(FAILURES)} "
-    f"AND NOT EXISTS (SELECT * FROM _evaluation WHERE config_pk = {CONFIG} AND epochs > :epochs)",
+    f"AND coalesce((SELECT max({is_in(RESULTS, 'a.')}) FROM _evaluation e "
+    f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.config_pk = {CONFIG} "
+    "AND e.epochs > :epochs), 1)",
     "fingerprint": f"SELECT a.fingerprint, a.error FROM _evaluation e "
     f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.pk = {EVALUATION}",
     "fence": "SELECT fence FROM _search WHERE pk = :search",

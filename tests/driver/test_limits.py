@@ -1,6 +1,7 @@
 """Timeouts, retries and the limits of a search: what they end, what stays, how one goes on."""
 
 import os
+import re
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -449,16 +450,36 @@ def test_failures_of_different_places_do_not_mean_that_the_script_is_broken(
 # --- hbtrack retry -------------------------------------------------------------------------------
 
 
-def test_a_failure_whose_rung_has_promoted_is_not_queued_and_that_rung_is_named(
-    hbtrack: Hbtrack, script: Callable[[str], Path]
+UNLUCKY_AT_FIRST = keeps("""
+if number < 3 and not os.path.exists("mended"):
+    raise ValueError('unlucky')
+print(number - epochs / 1000)
+""")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_retry_comes_to_what_a_search_that_never_failed_comes_to_below_promotions_too(
+    hbtrack: Hbtrack,
+    script: Callable[[str], Path],
+    another: Callable[[], Hbtrack],
+    workers: int,
 ) -> None:
-    script(keeps("if number == 1:\n    raise ValueError('unlucky')\nprint(number)"))
-    hbtrack("run", "--max-epochs", 3, "script.py")
-    before = hbtrack.dump()
-    refused = hbtrack("retry", "--config", "c:1", code=4).stderr
-    assert "pass 1, bracket 1, rung 0 has promoted configs" in refused
-    assert hbtrack.dump() == before
-    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+    script(UNLUCKY_AT_FIRST)
+    hbtrack("run", "--max-epochs", 9, "--workers", workers, "script.py")
+    assert hbtrack.rows("SELECT promoted FROM rungs WHERE bracket = 2 AND rung = 0") == [(3,)]
+    (hbtrack.folder / "mended").touch()
+    said = hbtrack("retry").stderr
+    assert re.search(r"3 failed evaluations are queued again, 3 epochs to train, up to \d+ ", said)
+    hbtrack("resume", "--workers", workers)
+    whole = another()
+    (whole.folder / "script.py").write_text(UNLUCKY_AT_FIRST)
+    (whole.folder / "mended").touch()
+    whole("run", "--max-epochs", 9, "script.py")
+    of_places = "SELECT pass, bracket, rung, slot, config_id, loss, promoted, reused FROM results"
+    assert sorted(hbtrack.rows(of_places)) == sorted(whole.rows(of_places))
+    assert "sound" in hbtrack("db", "check").stderr
+    # What went on in their place counts for the best of a config, and is marked.
+    assert hbtrack.rows("SELECT count(*) > 0 FROM leaderboard WHERE NOT used") == [(1,)]
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from hbtrack.driver.rederive import grow, rederive
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.script.probe import ScriptProbe, check_given
 from hbtrack.searches.verify import check_database
+from hbtrack.store.ledger import withdraw as take_back
 
 UNTIL_THE_END = 10**6  # steps
 
@@ -269,16 +270,21 @@ def test_fewer_evaluations_than_asked_for_will_never_all_have_failed() -> None:
     assert plan.first_failures(2) is None
 
 
-def test_a_failure_that_nothing_was_decided_with_may_be_taken_back() -> None:
+def test_a_failure_that_counts_somewhere_may_be_taken_back_whatever_was_decided_with_it() -> None:
     plan = small("abcde", ("a", 1, None), ("b", 1, 0.5), ("d", 3, None))
     assert plan.withdrawal_problem("a", 1) is None
     plan.record("c", 1, 0.6)
-    assert plan.withdrawal_problem("a", 1) == "pass 1, bracket 1, rung 0 has promoted configs"
+    assert plan.withdrawal_problem("a", 1) is None  # though its rung has promoted
     assert plan.withdrawal_problem("d", 3) is None
     assert plan.withdrawal_problem("b", 1) == "it is no failure that counts"
     everything = small("aaaaa", ("a", 1, None), ("a", 3, None))
-    assert everything.withdrawal_problem("a", 1) == "it has a result at 3 epochs"
-    assert everything.withdrawal_problem("a", 3) is None
+    assert everything.withdrawal_problem("a", 1) is None
+
+
+def test_a_place_whose_failure_is_taken_back_takes_a_result_of_a_larger_budget() -> None:
+    plan = small("abcae", ("a", 3, 0.1))
+    assert plan.larger({"a", "b"}) == [Place(1, 1, 0, 0)]
+    assert plan.larger({"b"}) == []
 
 
 # --- the file ------------------------------------------------------------------------------------
@@ -478,6 +484,58 @@ def test_a_file_stays_whole_when_failures_are_taken_back(
     withdraw(path, case)
     world.case = replace(case, fail=0.0)
     run_for(path, world, UNTIL_THE_END)
+    shutil.rmtree(path.parent)
+
+
+def retry(path: Path) -> int:
+    """What `hbtrack retry` does; how many evaluations are queued again."""
+    queued: list[tuple[str, int]] = []
+
+    def act(connection: sqlite3.Connection) -> None:
+        plan = plan_now(connection.execute, SEARCH)
+        failed = [(one, epochs) for one, epochs, loss in plan.recorded() if loss is None]
+        for one in sorted(failed, key=lambda evaluation: -evaluation[1]):
+            if plan.withdrawal_problem(*one) is None:
+                queued.extend([one] if take_back(connection, SEARCH, *one, "asked") else [])
+        rederive(connection, SEARCH, plan.schedule, plan.passes)
+
+    change(path, act)
+    return len(queued)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_retried_below_promotions_comes_to_what_never_failed(
+    folder: Folder, seed: int
+) -> None:
+    sizes = [(9, 3, 2), (27, 3, 1), (8, 2, 2)]
+    case = SlotCase(*sizes[seed % 3], space=DISTINCT, fail=0.3, digits=9, seed=seed)
+    path, world = folder.new_search(case), World(case=case)
+    for commits in (5, 20, UNTIL_THE_END):
+        run_for(path, world, commits)
+        retry(path)
+    world.case = replace(case, fail=0.0)
+    run_for(path, world, UNTIL_THE_END)
+    while retry(path):
+        run_for(path, world, UNTIL_THE_END)
+    assert dump(path)["results"] == folder.undisturbed(world.case)["results"]
+
+
+@pytest.mark.slow
+@given(case=cases([DISTINCT, 20, 5], SMALL_SIZES), commits=st.sampled_from([3, 8, 30]))
+@examples(60)
+def test_a_file_stays_whole_when_failures_below_promotions_are_retried(
+    folder: Folder, case: SlotCase, commits: int
+) -> None:
+    path, world = folder.new_search(case), World(case=case)
+    for _ in range(3):
+        run_for(path, world, commits)
+        retry(path)
+    world.case = replace(case, fail=0.0)
+    run_for(path, world, UNTIL_THE_END)
+    while retry(path):
+        run_for(path, world, UNTIL_THE_END)
+    if case.space == DISTINCT:
+        assert dump(path)["results"] == folder.undisturbed(world.case)["results"]
     shutil.rmtree(path.parent)
 
 

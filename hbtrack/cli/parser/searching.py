@@ -104,8 +104,8 @@ def _retry(verbs: "Verbs") -> None:
     parser = verbs.add_parser(
         "retry",
         help="queue failed evaluations again; resume runs them",
-        description="Take failures back, where no rung that uses them has promoted a config yet; "
-        "`hbtrack resume` then runs these evaluations again.",
+        description="Take failures back, whatever was decided with them; `hbtrack resume` then "
+        "runs these evaluations again, and the search comes to what it would have come to.",
         epilog="Example: hbtrack retry --identity model:resnet --error 'loss is nan'",
     )
     identity(parser)
