@@ -66,7 +66,10 @@ def options_of(args: argparse.Namespace) -> Options:
 def typed(record: type[Record], args: argparse.Namespace) -> Record:
     """A record of the options that are called as its fields."""
     names: Iterable[str] = record.__dataclass_fields__  # type: ignore[attr-defined]
-    return record(**{name: getattr(args, name) for name in names})
+    given = {name: getattr(args, name) for name in names}
+    return record(
+        **{name: tuple(one) if isinstance(one, list) else one for name, one in given.items()}
+    )
 
 
 def searches_of(
@@ -162,14 +165,18 @@ def _at_limit(reached: Reached, session: Session, args: argparse.Namespace) -> i
         to_type(args, session.search.run_identity, verb) for verb in ("retry", "resume")
     )
     complain(f"Stopped: {reached.reason}. Everything finished is kept.")
-    if reached.to_go_on:
+    if reached.doubted:
+        complain(f"Where the machine was at fault and is well again: {retry}, then {resume}")
+        complain(f"Where it is the configs: {resume} --max-streak none")
+    elif reached.to_go_on:
         first = f"{retry}, then " if reached.once else ""
         complain(f"To go on: {first}{resume}, and {reached.to_go_on}.")
     else:
         complain(f"When the script is mended: {retry}")
         complain(f"Then, or to go on all the same: {resume}")
     if reached.failure:
-        complain(more(see="stopped-by-failures"))
+        by_doubt, by_number = more(see="failures-in-a-row"), more(see="stopped-by-failures")
+        complain(by_doubt if reached.doubted else by_number)
         return HbtrackError.exit_code
     return os.EX_OK
 

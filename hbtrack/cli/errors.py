@@ -1,7 +1,8 @@
 """`hbtrack errors`: the failures by cause, what they have in common, and what to type."""
 
 import argparse
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from hbtrack.cli import tables
@@ -9,9 +10,10 @@ from hbtrack.cli.advice import to_type
 from hbtrack.cli.explain import sections
 from hbtrack.core.failure_causes import Cause, cause_of
 from hbtrack.core.records import AttemptStatus, Verdict
+from hbtrack.database.location import database_path
 from hbtrack.report.failures import FailureGroup, failure_groups
 from hbtrack.report.snapshot import SEARCH
-from hbtrack.report.state import find_search
+from hbtrack.report.state import find_search, rest_of, rests, state_of
 from hbtrack.store.reading import Row, chosen_names, snapshot
 from hbtrack.text import budget, duration, option, printable
 
@@ -27,6 +29,7 @@ def main(args: argparse.Namespace) -> int:
             (find_search(connection, name, SEARCH), failure_groups(connection, name, args.top))
             for name in chosen
         ]
+        resting = {name: _rest(connection, args, name) for name in chosen}
     if args.format == "json":
         content = [
             {"run_identity": search["run_identity"], "groups": list(map(asdict, groups))}
@@ -34,11 +37,23 @@ def main(args: argparse.Namespace) -> int:
         ]
         tables.write_document("hbtrack.errors/1", searches=content)
     else:
-        tables.write("\n\n".join(_text(search, groups, args) for search, groups in found))
+        tables.write("\n\n".join(_text(search, groups, args, resting) for search, groups in found))
     return 0
 
 
-def _text(search: Row, groups: list[FailureGroup], args: argparse.Namespace) -> str:
+def _rest(connection: sqlite3.Connection, args: argparse.Namespace, name: str) -> str:
+    """That a search rests, as a sentence; nothing if it does not."""
+    owner = state_of(connection, database_path(args.db), name).owner
+    rest = rest_of(connection, name) if owner else None
+    return f"It {rests(rest)}." if rest else ""
+
+
+def _text(
+    search: Row,
+    groups: list[FailureGroup],
+    args: argparse.Namespace,
+    resting: Mapping[str, str],
+) -> str:
     name, failed = search["run_identity"], search["evaluations_failed"]
     if not groups:
         return f"{printable(name)}: no evaluation has failed"
@@ -48,6 +63,8 @@ def _text(search: Row, groups: list[FailureGroup], args: argparse.Namespace) -> 
     if args.top > len(groups) and (reused := failed - sum(group.count for group in groups)) > 0:
         head += f", {reused} of them without a run: a config sampled again fails again"
     head = tables.wrapped(head, "  ")
+    if resting[name]:
+        head += "\n" + tables.wrapped(resting[name], "  ")
     return "\n\n".join([head, *("\n".join(_group(group, search, args)) for group in groups)])
 
 

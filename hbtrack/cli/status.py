@@ -9,7 +9,7 @@ from hbtrack.cli import tables
 from hbtrack.database.location import database_path
 from hbtrack.driver.lock import Owner
 from hbtrack.report.snapshot import Snapshot, read_left
-from hbtrack.report.state import state_of
+from hbtrack.report.state import rest_of, rests, state_of
 from hbtrack.report.width import shortened
 from hbtrack.store.reading import Row, chosen_names, connected, rows
 from hbtrack.text import printable
@@ -61,6 +61,7 @@ class _Now(Snapshot):
     """A search as it is now, and who runs it."""
 
     owner: Owner | None
+    rest: Row | None
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -73,7 +74,8 @@ def _show(args: argparse.Namespace) -> int:
         return 0
     lines = [_line(now) for now in found]
     if args.format == "simple":
-        tables.write(_for_the_eye(lines))
+        resting = [f"{printable(one.identity)} {rests(one.rest)}" for one in found if one.rest]
+        tables.write("\n".join([_for_the_eye(lines), *resting]))
     else:
         tables.write(tables.table(lines, args.format, COLUMNS))
     return 0
@@ -82,7 +84,8 @@ def _show(args: argparse.Namespace) -> int:
 def _look(connection: sqlite3.Connection, search: Row, path: Path) -> _Now:
     name = search["run_identity"]
     state = state_of(connection, path, name)
-    return _Now(search, state.word, read_left(connection, name, state.word), state.owner)
+    rest = rest_of(connection, name) if state.owner else None
+    return _Now(search, state.word, read_left(connection, name, state.word), state.owner, rest)
 
 
 def _as_json(now: _Now) -> Row:
@@ -92,6 +95,7 @@ def _as_json(now: _Now) -> Row:
         "left_low": now.left.low if now.left else None,
         "left_high": now.left.high if now.left else None,
         "driver": asdict(now.owner) if now.owner else None,
+        **(now.rest or {"rests_until": None, "rests_because": None}),
     }
 
 

@@ -2,5 +2,5 @@
 
 Read in this order: times, records, contract, schedule, gc_paused, decisions, plan_state, plan,
 rebuild, simulation, estimate, summary, execution, attempt_states, failure_causes, verdict, gpu,
-gpu_health, limits, derived.
+gpu_health, derived, streak, limits.
 """

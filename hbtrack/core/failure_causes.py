@@ -5,6 +5,7 @@ out, a GPU that has gone. An illegal access or a failed assertion on the GPU is 
 """
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 
 from hbtrack.core.attempt_states import FAILURES, ended
@@ -17,6 +18,7 @@ class Cause(StrEnum):
     GPU_MEMORY = "gpu_memory"
     GPU_LOST = "gpu_lost"
     MEMORY = "memory"  # of the machine
+    MACHINE = "machine"  # a disk, a mount, the network, or what --retry-on names
     TIMEOUT = "timeout"
     CONFIG = "config"  # or the script's: the same would happen again
 
@@ -47,11 +49,33 @@ _MEMORY = re.compile(
     r"|DefaultCPUAllocator",
     re.DOTALL,
 )
+# What the kernel says of disks, mounts, shared memory and the network, and who hands it on.
+_MACHINE = re.compile(
+    r"No space left on device|Disk quota exceeded|Input/output error|Stale (NFS )?file handle"
+    r"|\[Errno (5|28|70|112|113|116|122)\]|Transport endpoint is not connected|Host is down"
+    r"|PytorchStreamWriter failed writing|inline_container.{0,200}file write failed"
+    r"|DataLoader worker .{0,80}(killed by signal|exited unexpectedly)"
+    r"|\bBus error\b|insufficient shared memory|unable to (open|mmap) shared memory"
+    r"|No route to host|Network is (unreachable|down)|Connection (refused|reset|timed out|aborted)"
+    r"|\bConnection(Refused|Reset|Aborted)?Error\b|\bConnect(ion)?Timeout\b|RemoteDisconnected"
+    r"|Max retries exceeded with url|Failed to establish a new connection"
+    r"|name resolution|Name or service not known|nodename nor servname|getaddrinfo failed",
+    re.DOTALL,
+)
+_RAISED = re.compile(r"^[\w.]+(?:: .*)?$", re.MULTILINE)
+"""A line of a traceback that names an exception: the last one, or one that led to it."""
 _SAID = 4000  # characters: the end of what a script without a traceback said
 
 
-def cause_of(verdict: Verdict) -> Cause:
-    """Why an attempt that failed did so."""
+def cause_of(verdict: Verdict, retry_on: Sequence[str] = ()) -> Cause:
+    """Why an attempt that failed did so.
+
+    `retry_on` are texts by which the user knows that the machine is at fault, in the error or in
+    the last that was printed.
+    """
+    printed = (verdict.error or "", verdict.stdout[-_SAID:], verdict.stderr[-_SAID:])
+    if any(text in part for text in retry_on for part in printed):
+        return Cause.MACHINE
     if verdict.status is AttemptStatus.TIMEOUT:
         return Cause.TIMEOUT
     said = f"{verdict.error_type}: {verdict.error_message}"
@@ -61,7 +85,14 @@ def cause_of(verdict: Verdict) -> Cause:
         return Cause.GPU_MEMORY
     if _GPU_LOST.search(said):
         return Cause.GPU_LOST
+    if verdict.signal == "SIGBUS" or _MACHINE.search(said) or _MACHINE.search(_led_to(verdict)):
+        return Cause.MACHINE
     return Cause.MEMORY if _MEMORY.search(said) else Cause.CONFIG
+
+
+def _led_to(verdict: Verdict) -> str:
+    """The exceptions of a traceback with their messages, the causes of the last one too."""
+    return "\n".join(_RAISED.findall(verdict.error or ""))
 
 
 _PLACE = re.compile(r'^ +File "(.*)", line (\d+)', re.MULTILINE)

@@ -1,10 +1,14 @@
 """The limits of a whole search: pure, judged from the plan and the time that drivers lived."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hbtrack.core.contract import exception_of
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import Limits
+from hbtrack.core.streak import Failure
+from hbtrack.core.times import iso
 from hbtrack.text import budget, duration
 
 BROKEN = "the script is plainly broken"
@@ -13,6 +17,7 @@ FIRST = 10
 TOO_SLOW = f"the first {FIRST} evaluations all took longer than --timeout allows"
 
 TOO_MANY = "--max-failures"
+DOUBTED = "failures in a row that chance hardly explains"
 MOST_TEXT = 200
 """So many characters of an error are part of a reason."""
 
@@ -25,10 +30,14 @@ class Reached:
     to_go_on: str
     failure: bool = False  # exit status 1, not 0
     once: bool = False  # it does not stop the search again
+    doubted: bool = False  # the machine may be at fault, or the configs
 
 
-def reached(limits: Limits, plan: Plan, lived: float) -> Reached | None:
-    """The limit that the search has reached, if there is one; `lived` in seconds."""
+def reached(limits: Limits, plan: Plan, lived: float, *, doubted: bool) -> Reached | None:
+    """The limit that the search has reached, if there is one; `lived` in seconds.
+
+    While failures in a row are `doubted` nobody knows yet how many there are.
+    """
     target, most, failed = limits.target_loss, limits.max_time, plan.places_failed
     if target is not None and plan.best and plan.best[0] <= target:
         loss, _, config_id, epochs = plan.best
@@ -43,7 +52,7 @@ def reached(limits: Limits, plan: Plan, lived: float) -> Reached | None:
             "--max-time with a longer total, or none",
         )
     allowed = allowed_failures(limits.max_failures, plan)
-    if allowed is not None and failed > allowed:
+    if allowed is not None and failed > allowed and not doubted:
         return Reached(
             f"{TOO_MANY} {limits.max_failures} is exceeded: {failed} evaluations failed",
             "--max-failures with a larger number, or none",
@@ -54,7 +63,7 @@ def reached(limits: Limits, plan: Plan, lived: float) -> Reached | None:
 
 def failed_by(stop_reason: str) -> bool:
     """Whether a search with this reason was stopped by its failures: exit status 1, not 0."""
-    return stop_reason.startswith((TOO_MANY, BROKEN, TOO_SLOW))
+    return stop_reason.startswith((TOO_MANY, BROKEN, TOO_SLOW, DOUBTED))
 
 
 def at_limit(stop_reason: str) -> bool:
@@ -86,6 +95,20 @@ def broken(fingerprint: str, error: str) -> Reached:
         "",
         failure=True,
         once=True,
+    )
+
+
+def used_up(failures: Sequence[Failure], last_success: float | None, rested: float) -> Reached:
+    """The stop of a search whose failures in a row are still doubted after all its rest."""
+    kinds = Counter(failure.kind for failure in failures).most_common(3)
+    since = f"since a success at {iso(last_success)[:19]}Z" if last_success else "from the start"
+    return Reached(
+        f"{DOUBTED}: {len(failures)} {since} ("
+        + ", ".join(f"{count} {kind}" for kind, count in kinds)
+        + f"), and after {duration(rested)} of rest the last one still fails",
+        "",
+        failure=True,
+        doubted=True,
     )
 
 

@@ -149,6 +149,13 @@ class Plan:
         rung = self.rungs[rung_of(place)]
         return Start(place, rung.members[place.slot], rung.epochs)
 
+    def start_for(self, config_id: str, epochs: int) -> Start | None:
+        """The decision to run the script for this evaluation, if it may be now."""
+        ready = {
+            (start.config_id, start.epochs): start for start in map(self.start_of, self._ready)
+        }
+        return ready.get((config_id, epochs))
+
     def only_one_left(self) -> bool:
         """Whether one place is all there is to run now: ready, nothing running, no pass to open."""
         return len(self._ready) == 1 and not self.running and self.opened == self.passes

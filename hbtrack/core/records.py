@@ -248,6 +248,9 @@ class Limits:
     max_failures: str | None = None  # "5", or "10%" of the evaluations planned
     max_time: float | None = None  # seconds in which a driver lived
     target_loss: float | None = None
+    max_streak: int | None = 10  # failures in a row from which they are doubted; None: never
+    max_rest: float = 1800.0  # seconds of rest in all while they are
+    retry_on: tuple[str, ...] = ()  # texts of errors that are the machine's
 
 
 @dataclass(frozen=True, slots=True)

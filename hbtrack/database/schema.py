@@ -155,6 +155,7 @@ TABLES = (
             Column("isolated", "integer", default="0"),  # CUDA_VISIBLE_DEVICES was set
             Column("rests_until", "text", null=True),
             Column("rests_because", "text", null=True),
+            Column("rests_from", "text", null=True),  # what failed since is doubted; handed on
             Column("boot_id", "text", null=True),  # of the machine: since when it counts seconds
             Column("lived", "double", null=True),  # seconds, when last seen
             Column("looks", "integer", default="0"),  # at the script at each start

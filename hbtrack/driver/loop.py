@@ -11,17 +11,20 @@ from collections.abc import Sequence
 
 from hbtrack.core.contract import attempt_argv
 from hbtrack.core.decisions import Done, OpenPass, Start
+from hbtrack.core.derived import Evaluation
 from hbtrack.core.execution import Job, Seen, Slot, attempt_name
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.limits import FIRST, broken, reached
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Facts, Place, Search, SearchStatus, Verdict, rung_of
+from hbtrack.core.streak import Streak
 from hbtrack.core.times import unix
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.harvest import Harvest
 from hbtrack.driver.interfaces import Edges, Running
 from hbtrack.driver.lifetime import Lifetime
 from hbtrack.driver.recorder import Recorder, Step
+from hbtrack.driver.rest import Rest, streak_of
 from hbtrack.driver.termination import Termination
 from hbtrack.errors import HbtrackError
 from hbtrack.faults import fault_point
@@ -44,6 +47,7 @@ class Driver:
         self.plan = plan
         self.running: dict[int, Running] = {}
         self._ledger = ledger
+        self._edges = edges
         self._executor, self._sampler = edges.executor, edges.sampler
         self._observer, self._stop, self._clock = edges.observer, edges.stop, edges.clock
         self._workers = len(devices)
@@ -54,6 +58,7 @@ class Driver:
         self._admission = Admission(devices, edges)
         self._termination = Termination(self.running, ledger, edges, search.limits.timeout)
         self._harvest = Harvest(self._admission, edges, search.limits)
+        self._rest = Rest(Streak(None), search.limits, edges)
 
     def run(self, facts: Facts) -> SearchStatus:
         """Go on with the search; its status when nothing is running any more.
@@ -80,6 +85,9 @@ class Driver:
         """Watch over what an earlier driver started, and record what has ended meanwhile."""
         self._lifetime = Lifetime(facts.earlier_seconds)
         self._harvest.remember(self._ledger.recent_ends() if self._workers > 1 else [])
+        search, limits = self.search.pk, self.search.limits
+        streak = self._ledger.read(lambda query: streak_of(query, search, limits, facts))
+        self._rest = Rest(streak, limits, self._edges)
         for open_attempt in facts.open_attempts:
             place = self.plan.place_of(open_attempt.config_id, open_attempt.epochs)
             self.plan.start(place)
@@ -102,11 +110,11 @@ class Driver:
         return not (self._stop.at or self._failure or self._finished())
 
     def _finished(self) -> bool:
-        return isinstance(self.plan.next(), Done)
+        return isinstance(self.plan.next(), Done) and not self._rest.doubts
 
     def _timeout(self) -> float | None:
         """Seconds until the loop has something to do by itself."""
-        moments = [self._termination.next_at(), self._admission.not_before]
+        moments = [self._termination.next_at(), self._admission.not_before, self._rest.next_at()]
         moments.append(self._lifetime.heartbeat_at())
         if (limit := self.search.limits.max_time) is not None and self._stop.at is None:
             moments.append(self._lifetime.reaches(limit))
@@ -114,7 +122,8 @@ class Driver:
 
     def _apply_limits(self) -> None:
         """Stop cleanly when a limit of the whole search is reached."""
-        limit = reached(self.search.limits, self.plan, self._lifetime.seconds())
+        lived, doubted = self._lifetime.seconds(), self._rest.doubts
+        limit = reached(self.search.limits, self.plan, lived, doubted=doubted)
         if limit and self._stop.at is None and not self._finished():
             self._stop.reach(limit, self._clock())
         if self._stop.reached:
@@ -143,10 +152,12 @@ class Driver:
                 fault_point("settle.after")
             if watched:
                 self._stop_if_broken(step)
+                if self._rest.turns:
+                    self._rest.turn(step.recorder.writer)
                 starts += self._decide(step)
             self._note_heartbeat(step)
-            if step.begun:
-                step.recorder.finish(self._clock())
+            if step.begun or self._finished():
+                step.recorder.finish(self._clock(), finished=self._finished())
         if not step.begun:
             return
         for running in ended:
@@ -188,12 +199,36 @@ class Driver:
         """Fill the free slots with what the plan says is next; what was recorded as started."""
         starts: list[tuple[Running, Slot]] = []
         while self._stop.at is None and not self._failure and self._admission.is_open(self.running):
+            if self._rest.doubts:
+                return starts + self._ask_again(step)
             decision = self.plan.next()
             if isinstance(decision, Start) and (slot := self._reserve(step)):
                 starts.append((self._record_start(step.recorder, decision, slot), slot))
             elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
                 break
         return starts
+
+    def _ask_again(self, step: Step) -> list[tuple[Running, Slot]]:
+        """When a rest is over and nothing runs: one evaluation, to see if the machine is well."""
+        failed = self._rest.question()
+        if failed is None or self.running:
+            return []
+        if (start := self._question(step, failed)) is None:
+            self._rest.give_up()
+        elif slot := self._reserve(step):
+            self._rest.asking((start.config_id, start.epochs))
+            return [(self._record_start(step.recorder, start, slot), slot)]
+        return []
+
+    def _question(self, step: Step, failed: Evaluation) -> Start | None:
+        """The last that failed, taken back; another one where it can tell more, or if need be."""
+        if not (self._rest.asks_another(failed) and isinstance(self.plan.next(), Start)):
+            step.recorder.take_back([failed], "rest", self.search)
+            self.plan = step.recorder.plan
+            if start := self.plan.start_for(*failed):
+                return start
+        decision = self.plan.next()
+        return decision if isinstance(decision, Start) else None
 
     def _reserve(self, step: Step) -> Slot | None:
         """Where the next attempt may run; all GPUs for the one evaluation that is left."""
@@ -260,26 +295,30 @@ class Driver:
         record = self._executor.record(running.name)
         verdict = self._harvest.judge(recorder.writer, running, record, watched=watched)
         noted = self._harvest.note(recorder.writer, running, verdict)
-        self._take_back(recorder, noted.withdrawn)  # before this end closes the rung of those
+        self._take_back(recorder, noted.withdrawn, "gpu")  # before this closes the rung of those
         evaluation = (running.place, running.config_id, running.epochs)
         recorder.end(running.attempt, *evaluation, verdict, noted.again)
+        counts = verdict.is_result and not noted.again
+        not_theirs = self._rest.note_end(recorder.writer, running, verdict, counts=counts)
+        self._take_back(recorder, not_theirs, "rest")
         if verdict.is_result:
             self._admission.note_result()
         elif failure := self._admission.note_failed_start(record):
             self._fail(failure)
         return verdict
 
-    def _take_back(self, recorder: Recorder, evaluations: Sequence[tuple[str, int]]) -> None:
-        """The failures of a GPU that was found to be at fault are none."""
+    def _take_back(self, recorder: Recorder, evaluations: Sequence[Evaluation], why: str) -> None:
+        """The failures of a GPU, or of the machine, that was at fault are none."""
         busy = {running.config_id for running in self.running.values()}
         idle = [evaluation for evaluation in evaluations if evaluation[0] not in busy]
-        if taken := recorder.take_back(idle, "gpu", self.search):
+        if idle and (taken := recorder.take_back(idle, why, self.search)):
             self.plan = recorder.plan
-            self._observer.event("retry", evaluations=taken, reason="gpu")
+            self._rest.streak.forget(idle)
+            self._observer.event("retry", evaluations=taken, reason=why)
 
     def _stop_if_broken(self, step: Step) -> None:
         """Once: if the first evaluations all failed alike, not the configs are at fault."""
-        if self._broken_script_checked or self._stop.at is not None:
+        if self._broken_script_checked or self._stop.at is not None or self._rest.doubts:
             return
         first = self.plan.first_failures(FIRST)
         if first is not None and len(first) < FIRST:

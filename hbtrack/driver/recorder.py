@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
 
-from hbtrack.core.decisions import Done, Start
+from hbtrack.core.decisions import Start
 from hbtrack.core.derived import Evaluation
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import (
@@ -101,11 +101,11 @@ class Recorder:
             connection.execute("RELEASE take_back")
         return len(taken)
 
-    def finish(self, now: float) -> None:
+    def finish(self, now: float, *, finished: bool) -> None:
         """All of the transaction is recorded: write what views need not count, and the end."""
         if self._touched:
             self.writer.summarise(summarise(self.plan, self._touched))
-        if isinstance(self.plan.next(), Done):
+        if finished:
             self.writer.status(SearchStatus.FINISHED, now)
 
     def _follow(self, consequences: Consequences, now: float, called: Place | None = None) -> None:

@@ -32,6 +32,24 @@ class State:
     owner: Owner | None
 
 
+_REST = """
+SELECT rests_until, rests_because FROM drivers WHERE run_identity = ? ORDER BY driver DESC LIMIT 1
+"""
+
+
+def rest_of(connection: sqlite3.Connection, run_identity: str) -> Row | None:
+    """Until when a search that runs rests, and because of what; None if it does not."""
+    for row in rows(connection, _REST, [run_identity]):
+        return row if row["rests_until"] else None
+    return None
+
+
+def rests(rest: Row) -> str:
+    """A rest as a sentence's end."""
+    until, because = rest["rests_until"][:19], printable(rest["rests_because"])
+    return f"rests until {until}Z, then asks again: {because}"
+
+
 def state_of(connection: sqlite3.Connection, path: Path, run_identity: str) -> State:
     """Look at the locks of a search; nothing is repaired.
 

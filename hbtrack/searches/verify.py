@@ -4,6 +4,7 @@ The plan is rebuilt from the recorded losses as at every start; what the databas
 losses (who was promoted, whose result counts where, every summary row) must be what it arrives at.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from math import isclose
@@ -11,13 +12,15 @@ from math import isclose
 from hbtrack.core.attempt_states import RESULTS
 from hbtrack.core.decisions import Done
 from hbtrack.core.derived import DERIVED_TABLES, derive
+from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
-from hbtrack.core.records import Facts
+from hbtrack.core.records import Facts, Limits
 from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.database.views import RANKED_BY
+from hbtrack.driver.rest import streak_of
 from hbtrack.errors import HbtrackError
 from hbtrack.store.derived import Difference, begun, differences
-from hbtrack.store.facts import load_facts
+from hbtrack.store.facts import Rows, load_facts
 from hbtrack.store.reading import Row, connected, match_identity, rows
 from hbtrack.store.states import is_in
 from hbtrack.text import budget
@@ -84,9 +87,8 @@ def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
     def of(sql: str) -> list[Row]:
         return rows(connection, sql, [search["pk"]])
 
-    finished = isinstance(plan.next(), Done)
-    if (search["status"] == "finished") != finished:
-        yield f"its status is {search['status']}, but it is {'' if finished else 'not '}finished"
+    if problem := _status_problem(cursor.execute, search, plan, facts):
+        yield problem
     follows = derive(plan, begun(cursor.execute, search["pk"]))
     for difference in differences(cursor.execute, search["pk"], follows):
         yield from _told(difference)
@@ -95,6 +97,17 @@ def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
     if search["ranked"] and (misplaced := of(_MISPLACED)):
         yield f"the rank of config {misplaced[0]['config_id']!r} is not that of its loss"
     yield from _check_incumbents(of(_INCUMBENTS), search)
+
+
+def _status_problem(query: Rows, search: Row, plan: Plan, facts: Facts) -> str | None:
+    """Whether it is finished, as it says: with nothing to do, and no failure that is doubted."""
+    says, done = search["status"] == "finished", isinstance(plan.next(), Done)
+    if says and not done:
+        return "its status is finished, but it is not finished"
+    limits = Limits(max_streak=search["max_streak"], retry_on=tuple(json.loads(search["retry_on"])))
+    if done and not says and not streak_of(query, search["pk"], limits, facts).doubted:
+        return f"its status is {search['status']}, but it is finished"
+    return None
 
 
 def _told(one: Difference) -> Iterator[str]:

@@ -51,8 +51,8 @@ SELECT started_at, coalesce(ended_at, seen_at, started_at) FROM _driver
 WHERE search_pk = ? AND workers IS NOT NULL"""
 
 
-Rows = Callable[[str, tuple[int]], Iterable[Sequence[Any]]]
-"""Runs a query with one value, as sqlite3's execute does."""
+Rows = Callable[[str, tuple[Any, ...]], Iterable[Sequence[Any]]]
+"""Runs a query with values, as sqlite3's execute does."""
 
 
 def rung_pks(query: Rows, search_pk: int) -> dict[RungKey, int]:

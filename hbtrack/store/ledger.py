@@ -5,10 +5,10 @@ superseded writes nothing.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 from hbtrack.core.records import (
     AttemptStatus,
@@ -32,8 +32,10 @@ from hbtrack.database.connection import Database
 from hbtrack.errors import HbtrackError, Superseded
 from hbtrack.faults import fault_point
 from hbtrack.store.catalogue import add_configs
-from hbtrack.store.facts import load_facts, rung_pks
+from hbtrack.store.facts import Rows, load_facts, rung_pks
 from hbtrack.store.statements import SQL
+
+Answer = TypeVar("Answer")
 
 
 class Ledger:
@@ -72,6 +74,7 @@ class Ledger:
         """
         facts = facts_of(command) | facts_of(resources) | facts_of(limits)
         facts |= {"search": self.search_pk, "driver_workers": workers, "isolated": isolated}
+        facts["retry_on"] = json.dumps(limits.retry_on)
         facts |= {"script_args": json.dumps(command.script_args), "host": host, "pid": pid}
         facts |= {"command_head": command_text[0], "command_tail": command_text[1], "now": iso(now)}
         self._host = host
@@ -120,6 +123,11 @@ class Ledger:
             )
             for _, *where, status, kind, message, error in ends
         ]
+
+    def read(self, question: Callable[[Rows], Answer]) -> Answer:
+        """What a function that asks the database finds."""
+        with self._database.transaction() as connection:
+            return question(connection.execute)
 
     def wal_bytes(self) -> int:
         """How long the file is that commits go to first; it shrinks when no reader needs it."""
@@ -172,6 +180,16 @@ class Writer:
     def times_lost(self, attempt: int) -> int:
         """How often this attempt's evaluation was lost under a driver's eyes."""
         return int(_one(self.connection, "lost", {"attempt": attempt})[0])
+
+    def times_tried(self, attempt: int) -> int:
+        """After how many rests this attempt's evaluation was tried while others succeeded."""
+        facts = {"search": self._ledger.search_pk, "attempt": attempt}
+        return int(_one(self.connection, "tried", facts)[0])
+
+    def rest(self, until: str | None, because: str | None, since: str | None) -> None:
+        """Nothing starts until then (None: it is over), for what failed since is doubted."""
+        facts = {"until": until, "because": because, "since": since}
+        self.change("rest", {**facts, "driver": self._ledger.driver_pk})
 
     def times_retried(self, attempt: int) -> int:
         """How often this attempt's evaluation was run again by --retries."""

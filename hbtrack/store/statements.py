@@ -5,6 +5,7 @@ from hbtrack.core.derived import DERIVED_TABLES
 from hbtrack.core.records import Limits, Resources
 from hbtrack.database.views import RANKED_BY
 from hbtrack.store.states import is_in, may_become
+from hbtrack.store.streaks import TRIED
 
 CONFIG = "(SELECT pk FROM _config WHERE search_pk = :search AND config_id = :config_id)"
 EVALUATION = f"(SELECT pk FROM _evaluation WHERE config_pk = {CONFIG} AND epochs = :epochs)"
@@ -66,9 +67,11 @@ SQL = {
     "search_summary": f"UPDATE _search SET {assign(*DERIVED_TABLES['search'].columns)} "
     "WHERE pk = :search",
     "driver": "INSERT INTO _driver (search_pk, fence, host, pid, python, script, script_args, "
-    "script_sha256, command_head, command_tail, started_at, workers, isolated) VALUES (:search, "
+    "script_sha256, command_head, command_tail, started_at, workers, isolated, "
+    "rests_from) VALUES (:search, "
     ":fence, :host, :pid, :python, :script, :script_args, :script_sha256, :command_head, "
-    ":command_tail, :now, :driver_workers, :isolated) RETURNING pk",
+    ":command_tail, :now, :driver_workers, :isolated, (SELECT rests_from FROM _driver "
+    "WHERE search_pk = :search ORDER BY fence DESC LIMIT 1)) RETURNING pk",
     "heartbeat": "UPDATE _driver SET seen_at = :now WHERE pk = :driver",
     "judged": "UPDATE _search SET judged = 1 WHERE pk = :search",
     "own": "UPDATE _search SET fence = fence + 1, "
@@ -97,6 +100,9 @@ SQL = {
     f"AND coalesce((SELECT max({is_in(RESULTS, 'a.')}) FROM _evaluation e "
     f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.config_pk = {CONFIG} "
     "AND e.epochs > :epochs), 1)",
+    "tried": f"SELECT {TRIED.format(search=':search')} FROM _attempt a WHERE a.pk = :attempt",
+    "rest": "UPDATE _driver SET rests_until = :until, rests_because = :because, "
+    "rests_from = :since WHERE pk = :driver",
     "fingerprint": f"SELECT a.fingerprint, a.error FROM _evaluation e "
     f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.pk = {EVALUATION}",
     "fence": "SELECT fence FROM _search WHERE pk = :search",

@@ -29,6 +29,7 @@ ADDED = {
     "_driver": (
         sa.Column("rests_until", sa.Text(), nullable=True),
         sa.Column("rests_because", sa.Text(), nullable=True),
+        sa.Column("rests_from", sa.Text(), nullable=True),
         sa.Column("boot_id", sa.Text(), nullable=True),
         sa.Column("lived", sa.Float(), nullable=True),
         sa.Column("looks", sa.Integer(), nullable=False, server_default="0"),

@@ -110,20 +110,31 @@ def plan_with(*losses: float | None) -> Plan:
 
 def test_a_target_is_reached_by_a_loss_that_is_not_larger() -> None:
     plan = plan_with(0.5, 0.25, None)
-    assert reached(Limits(target_loss=0.25), plan, 0.0) is not None
-    assert reached(Limits(target_loss=0.2), plan, 0.0) is None
+    assert reached(Limits(target_loss=0.25), plan, 0.0, doubted=False) is not None
+    assert reached(Limits(target_loss=0.2), plan, 0.0, doubted=False) is None
 
 
 def test_as_many_failures_as_are_allowed_do_not_stop_a_search_but_one_more_does() -> None:
-    assert reached(Limits(max_failures="2"), plan_with(None, None), 0.0) is None
-    assert reached(Limits(max_failures="2"), plan_with(None, None, None), 0.0) is not None
+    assert reached(Limits(max_failures="2"), plan_with(None, None), 0.0, doubted=False) is None
+    assert (
+        reached(Limits(max_failures="2"), plan_with(None, None, None), 0.0, doubted=False)
+        is not None
+    )
+
+
+def test_failures_that_are_doubted_are_not_counted_yet() -> None:
+    plan = plan_with(None, None, None)
+    assert reached(Limits(max_failures="2"), plan, 0.0, doubted=True) is None
 
 
 def test_a_percentage_of_failures_is_of_all_evaluations_of_the_schedule() -> None:
     planned = make_schedule(27, Fraction(3)).evaluations
     share = f"{200 / planned:.6f}%"  # two of them
-    assert reached(Limits(max_failures=share), plan_with(None, None), 0.0) is None
-    assert reached(Limits(max_failures=share), plan_with(None, None, None), 0.0) is not None
+    assert reached(Limits(max_failures=share), plan_with(None, None), 0.0, doubted=False) is None
+    assert (
+        reached(Limits(max_failures=share), plan_with(None, None, None), 0.0, doubted=False)
+        is not None
+    )
 
 
 # --- --timeout -----------------------------------------------------------------------------------

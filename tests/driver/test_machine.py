@@ -209,7 +209,8 @@ class Driver:
                     starts.append(self.record_start(recorder, decision))
                 elif isinstance(decision, OpenPass):
                     recorder.open_pass(self.sampled(decision.pass_), self.world.tick())
-            recorder.finish(self.world.tick())
+            finished = isinstance(self.plan.next(), Done)
+            recorder.finish(self.world.tick(), finished=finished)
         self.commits += watched
         for attempt in starts:
             self.world.step()

@@ -3,7 +3,7 @@
 import argparse
 
 from hbtrack.cli.parser.pieces import format_option, identity, in_seconds, quiet, text_or_json
-from hbtrack.cli.parser.values import failures, finite, gpus, or_none, size, time, whole
+from hbtrack.cli.parser.values import failures, finite, gpus, or_none, size, time, time_or_0, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -237,6 +237,28 @@ def _limit_options(parser: argparse.ArgumentParser) -> None:
         type=or_none(finite),
         metavar="LOSS",
         help="stop when a loss is not larger; or none",
+    )
+    limits.add_argument(
+        "--max-streak",
+        type=or_none(whole(1)),
+        default=10,
+        metavar="N",
+        help="doubt so many failures in a row, if chance hardly makes them: rest, then run the "
+        "last one again; none believes all; default 10",
+    )
+    limits.add_argument(
+        "--max-rest",
+        type=time_or_0,
+        default=1800.0,
+        metavar="TIME",
+        help="rest so long in all, then stop; default 30m",
+    )
+    limits.add_argument(
+        "--retry-on",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="doubt a failure at once if its error or last lines have TEXT; may be repeated",
     )
 
 

@@ -75,6 +75,11 @@ def time(text: str) -> float:
     return seconds
 
 
+def time_or_0(text: str) -> float:
+    """The same, or 0."""
+    return 0.0 if text == "0" else time(text)
+
+
 def failures(text: str) -> str:
     """A number of failures, or a percentage of all evaluations."""
     match = re.fullmatch(r"[0-9]{1,9}|([0-9]{1,3}(?:\.[0-9]{1,6})?)%", text, re.ASCII)

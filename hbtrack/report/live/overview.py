@@ -16,7 +16,7 @@ from hbtrack.report.snapshot import (
     read_attempts,
     tuples,
 )
-from hbtrack.report.state import find_search
+from hbtrack.report.state import find_search, rest_of, rests
 from hbtrack.store.reading import Row
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Overview(Snapshot):
     workers: int  # of the driver, idle ones too
     best_params: Row
     causes: Sequence[Row]  # of failures, as failure_counts gives them
+    rest: str  # until when it rests, and because of what; nothing if it does not
 
     @property
     def busy(self) -> str:
@@ -127,6 +128,7 @@ def read_overview(
             _workers(connection, identity, len(attempts), state),
             named_params(connection, identity, search["best_config_id"]),
             earlier.causes if earlier and known else failure_counts(connection, identity),
+            rests(rest) if state == "running" and (rest := rest_of(connection, identity)) else "",
         )
     finally:
         connection.rollback()

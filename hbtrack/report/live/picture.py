@@ -78,6 +78,8 @@ def _headline(overview: Overview, canvas: Canvas) -> list[Text]:
     lines += flow([*_bar(overview, canvas, progress), *progress], canvas.width)
     if reason := overview.search["stop_reason"]:
         lines.append(Text(f"stopped: {canvas.shown(reason)}", "yellow"))
+    if overview.rest:
+        lines += [Text(line, "yellow") for line in wrap(canvas.shown(overview.rest), canvas.width)]
     return lines
 
 

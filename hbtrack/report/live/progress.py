@@ -41,6 +41,9 @@ _SENTENCES = {  # what is said where there are no lines
     "used again when hbtrack is started the next time.",
     "gpu_cleared": "GPU {gpu} is used again: what failed on it failed elsewhere, too.",
     "timeout": "{config} at {epochs} epochs took longer than --timeout, and is ended.",
+    "rest": "{because}: hardly by chance, so nothing new starts until {until}; then the last one "
+    "runs again.",
+    "rest_over": "It succeeded: the failures before it are taken back, and the search goes on.",
     "long_wal": "{mebibytes} MiB wait in the -wal file beside the database: some program has been "
     "reading it for long. Nothing is lost, but end that program when you can.",
     "script_changed": "The script {script} was changed since the search last ran; "

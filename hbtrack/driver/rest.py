@@ -1,0 +1,160 @@
+"""Rests: nothing starts while failures in a row are doubted, but for one that asks the machine.
+
+There is no state of its own that a driver could leave behind: the streak stands in the attempts,
+and the next driver rests again.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hbtrack.core.derived import Evaluation
+from hbtrack.core.failure_causes import Cause, cause_of
+from hbtrack.core.limits import used_up
+from hbtrack.core.records import AttemptStatus, Facts, Limits, Verdict
+from hbtrack.core.streak import TRIES, Failure, Streak
+from hbtrack.core.times import iso, unix
+from hbtrack.driver.interfaces import Edges, Running
+from hbtrack.store.facts import Rows
+from hbtrack.store.ledger import Writer
+from hbtrack.store.streaks import failed_since, last_success, rests_from
+
+FIRST_SECONDS = 10.0
+"""The first rest, or a tenth of all that is allowed; each further one is twice as long."""
+
+
+def streak_of(query: Rows, search_pk: int, limits: Limits, facts: Facts) -> Streak:
+    """The streak of a search as its attempts tell it."""
+    losses = [loss for *_, loss in facts.results]
+    done, last, since = len(losses) - losses.count(None), last_success(query, search_pk), 0.0
+    if last:
+        since = unix(last.finished_at) - last.seconds
+    if rested_from := rests_from(query, search_pk):
+        since = unix(rested_from)
+    rows = failed_since(query, search_pk, iso(since)) if limits.max_streak is not None else []
+    failures = {failure.evaluation: failure for failure in (_failure(row, limits) for row in rows)}
+    failed = max(0, losses.count(None) - len(failures))
+    streak = Streak(limits.max_streak, done, failed, since)
+    for failure in failures.values():
+        streak.note_failure(failure)
+    if last:
+        streak.last_success = unix(last.finished_at)
+    return streak
+
+
+def _failure(row: Sequence[Any], limits: Limits) -> Failure:
+    config_id, epochs, finished_at, tried, status, *said = row
+    names = ("signal", "error_type", "error_message", "error", "stdout", "stderr")
+    verdict = Verdict(AttemptStatus(status), **dict(zip(names, said, strict=True)))
+    verdict = replace(verdict, finished_at=unix(finished_at))
+    return failure_of((config_id, epochs), verdict, tried, limits)
+
+
+def failure_of(evaluation: Evaluation, verdict: Verdict, tried: int, limits: Limits) -> Failure:
+    """A failure as the streak knows it; `tried` again after so many rests."""
+    blames = cause_of(verdict, limits.retry_on) is Cause.MACHINE and tried < TRIES - 1
+    return Failure(evaluation, verdict.finished_at, verdict.error_type or "failed", blames)
+
+
+class Rest:
+    """What the loop asks before each start, and tells after each end."""
+
+    def __init__(self, streak: Streak, limits: Limits, edges: Edges) -> None:
+        self.streak = streak
+        self._limits = limits
+        self._edges = edges
+        self._forget()
+        self._found = True  # an earlier driver may have said that it rests
+
+    def _forget(self) -> None:
+        self._found = False
+        self._until: float | None = None  # monotonic; when the rest under way is over
+        self._pause = min(FIRST_SECONDS, self._limits.max_rest / 10)
+        self._rested = 0.0
+        self._asked: Evaluation | None = None  # runs again, to ask whether the machine is well
+        self._last_asked: Evaluation | None = None
+
+    # --- what may start ---
+
+    @property
+    def doubts(self) -> bool:
+        """Whether failures are doubted, so that nothing may start but what `question` names."""
+        return bool(self.streak.doubted)
+
+    def question(self) -> Evaluation | None:
+        """What is to be run again now; None while it rests or that runs already."""
+        if self._asked or self._until is None or time.monotonic() < self._until:
+            return None
+        return self.streak.doubted[-1].evaluation
+
+    def asks_another(self, evaluation: Evaluation) -> bool:
+        """Whether another evaluation than this one can tell more: it failed alone, and again."""
+        return evaluation == self._last_asked and len(self.streak.failures) == 1
+
+    def asking(self, evaluation: Evaluation) -> None:
+        """This one was started to ask."""
+        self._asked = self._last_asked = evaluation
+
+    def next_at(self) -> float | None:
+        """When the rest under way is over (monotonic)."""
+        return None if self._asked else self._until
+
+    # --- what has ended ---
+
+    def note_end(
+        self, writer: Writer, running: Running, verdict: Verdict, *, counts: bool
+    ) -> list[Evaluation]:
+        """An attempt is over, with a result if that `counts`; failures that are none, after all."""
+        evaluation = (running.config_id, running.epochs)
+        if asked := self._asked == evaluation:
+            self._asked = None
+        if not counts:
+            return []  # asked, it is asked again at once
+        if verdict.status is AttemptStatus.DONE:
+            begun = verdict.finished_at - (verdict.seconds or 0.0)
+            ended = verdict.finished_at
+            return self.streak.note_success(running.attempt, begun, ended, answers=asked)
+        if asked:
+            self._until = None  # rests again
+        tried = 0
+        if cause_of(verdict, self._limits.retry_on) is Cause.MACHINE:
+            tried = writer.times_tried(running.attempt)
+        self.streak.note_failure(failure_of(evaluation, verdict, tried, self._limits))
+        return []
+
+    @property
+    def turns(self) -> bool:
+        """Whether a rest is to begin or to end now."""
+        if not self.doubts:
+            return self._until is not None or self._found
+        return self._until is None and not self._asked and self._edges.stop.at is None
+
+    def turn(self, writer: Writer) -> None:
+        """Begin a rest, or end it; stop the search when all that is allowed is used up."""
+        if self.doubts:
+            self._begin(writer)
+            return
+        writer.rest(None, None, None)
+        if self._until is not None:
+            self._edges.observer.event("rest_over", rested=f"{self._rested:g}")
+        self._forget()
+
+    def give_up(self) -> None:
+        """Stop the search: the streak is doubted still."""
+        reached = used_up(self.streak.doubted, self.streak.last_success, self._rested)
+        self._edges.stop.reach(reached, self._edges.clock())
+
+    def _begin(self, writer: Writer) -> None:
+        doubted, left = self.streak.doubted, self._limits.max_rest - self._rested
+        if left <= 0:
+            self.give_up()
+            return
+        pause = min(self._pause, left)
+        self._until = time.monotonic() + pause
+        self._rested += pause
+        self._pause *= 2
+        until = iso(self._edges.clock() + pause)
+        because = f"{len(doubted)} failed, the last one with {doubted[-1].kind}"
+        writer.rest(until, because, iso(self.streak.since))
+        self._edges.observer.event("rest", because=because, until=until, seconds=f"{pause:g}")

@@ -1,0 +1,199 @@
+"""Outages: failures in a row are doubted, hbtrack rests and asks again, and nothing is changed."""
+
+import re
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from conftest import Hbtrack, wait_for
+
+# Fails from one call of --outage on to before the other, or until `mended` is there. Saves a
+# checkpoint, which says what it was trained to.
+SCRIPT = """
+import argparse, hashlib, json, os, sys
+
+def get_random_config_id(rng):
+    return f"x:{rng.randint(10**9)}"
+
+def run_identity(argv):
+    return "fragile"
+
+def call():
+    calls = os.open("calls", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(calls, b".")
+    return os.lseek(calls, 0, os.SEEK_CUR)
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config_id")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--gpu")
+    parser.add_argument("--multi_gpu", action="store_true")
+    parser.add_argument("--outage", type=int, nargs=2, default=(0, 0))
+    args = parser.parse_args()
+    number = call()
+    if args.outage[0] <= number < args.outage[1] and not os.path.exists("mended"):
+        ERROR
+    name = args.config_id[2:]
+    done = int(open(name).read()) if os.path.exists(name) else 0
+    assert done <= args.epochs
+    with open(name, "w") as file:
+        file.write(str(args.epochs))
+    digest = hashlib.sha256(f"{name} {args.epochs}".encode()).digest()
+    print(int.from_bytes(digest[:6], "big") / 2**48)
+"""
+GONE = 'raise FileNotFoundError("data")'
+FULL = 'raise OSError(28, "No space left on device")'
+RESULTS = "SELECT pass, bracket, rung, slot, config_id, loss, promoted, reused FROM results"
+RUN = ("run", "--max-epochs", 9, "--max-rest", 4)
+FROM_THE_SIXTH_ON = ("--outage", 6, 10**6)
+
+
+@pytest.fixture
+def script(hbtrack: Hbtrack) -> Callable[[str], None]:
+    def write(error: str) -> None:
+        (hbtrack.folder / "script.py").write_text(SCRIPT.replace("ERROR", error))
+
+    return write
+
+
+@pytest.fixture
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
+    """The results of a search that never failed."""
+    hbtrack = Hbtrack(tmp_path_factory.mktemp("undisturbed"))
+    (hbtrack.folder / "script.py").write_text(SCRIPT.replace("ERROR", GONE))
+    hbtrack("run", "--max-epochs", 9, "script.py")
+    return sorted(hbtrack.rows(RESULTS), key=str)
+
+
+def results(hbtrack: Hbtrack) -> list[tuple[object, ...]]:
+    assert "sound" in hbtrack("db", "check").stderr
+    return sorted(hbtrack.rows(RESULTS), key=str)
+
+
+def rests(hbtrack: Hbtrack) -> bool:
+    with suppress(sqlite3.OperationalError):  # it is just being made
+        return bool(hbtrack.rows("SELECT 1 FROM drivers WHERE rests_until IS NOT NULL"))
+    return False
+
+
+@pytest.mark.parametrize("error", [GONE, FULL], ids=["gone", "full"])
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_fault_121_an_outage_changes_nothing_but_the_time_it_takes(
+    hbtrack: Hbtrack,
+    script: Callable[[str], None],
+    undisturbed: list[tuple[object, ...]],
+    workers: int,
+    error: str,
+) -> None:
+    script(error)
+    driver = hbtrack.start(*RUN, "--workers", workers, "script.py", *FROM_THE_SIXTH_ON)
+    wait_for(lambda: rests(hbtrack))
+    (hbtrack.folder / "mended").touch()
+    said = driver.communicate()[1]
+    assert driver.returncode == 0
+    assert "event=rest " in said
+    assert "event=rest_over" in said
+    assert results(hbtrack) == undisturbed
+    assert hbtrack.rows("SELECT count(*) FROM failures") == [(0,)]
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_fault_122_one_that_is_ended_while_it_rests_is_found_again_by_the_next_driver(
+    hbtrack: Hbtrack,
+    script: Callable[[str], None],
+    undisturbed: list[tuple[object, ...]],
+    end: str,
+) -> None:
+    script(GONE)
+    words = ("run", "--max-epochs", 9, "--workers", 2, "script.py", *FROM_THE_SIXTH_ON)
+    driver = hbtrack.start(*words)
+    wait_for(lambda: rests(hbtrack))
+    shown = hbtrack("status").stdout
+    assert re.search(r"fragile rests until \S+Z, then asks again: 1\d failed, the last", shown)
+    assert "rests until" in hbtrack("errors").stdout
+    if end == "kill":
+        driver.send_signal(signal.SIGKILL)
+    else:
+        hbtrack("stop")
+    assert driver.wait() == (-9 if end == "kill" else 75)
+    assert "rests until" not in hbtrack("status").stdout
+    (hbtrack.folder / "mended").touch()
+    assert "event=rest " in hbtrack("resume", "--max-rest", 4).stderr
+    assert results(hbtrack) == undisturbed
+
+
+def test_fault_123_when_all_rest_is_used_up_it_stops_and_either_way_on_leads_on(
+    hbtrack: Hbtrack, script: Callable[[str], None], undisturbed: list[tuple[object, ...]]
+) -> None:
+    script(GONE)
+    words = ("run", "--max-epochs", 9, "--max-rest", 0.2, "script.py", *FROM_THE_SIXTH_ON)
+    said = hbtrack(*words, code=1).stderr
+    assert re.search(r"failures in a row .*: 1\d since a success at \S+Z \(1\d FileNotFound", said)
+    assert "hbtrack retry --identity fragile, then hbtrack resume" in said
+    assert "hbtrack resume --identity fragile --max-streak none" in said
+    assert hbtrack("resume", "--max-rest", 0, code=1)  # still doubted, and no rest at all
+    (hbtrack.folder / "mended").touch()
+    assert "failed evaluations are queued again" in hbtrack("retry").stderr
+    hbtrack("resume")
+    assert results(hbtrack) == undisturbed
+
+
+def test_failures_that_are_the_configs_are_believed_with_max_streak_none(
+    hbtrack: Hbtrack, script: Callable[[str], None]
+) -> None:
+    script(GONE)
+    words = ("run", "--max-epochs", 9, "--max-rest", 0, "script.py", *FROM_THE_SIXTH_ON)
+    hbtrack(*words, code=1)
+    assert hbtrack.rows("SELECT status FROM searches") == [("stopped",)]
+    hbtrack("resume", "--max-streak", "none")
+    [(status, failed)] = hbtrack.rows("SELECT status, evaluations_failed FROM searches")
+    assert status == "finished"
+    assert int(str(failed)) > 10
+
+
+def test_a_search_does_not_finish_while_its_last_failures_are_doubted(
+    hbtrack: Hbtrack, script: Callable[[str], None], undisturbed: list[tuple[object, ...]]
+) -> None:
+    script(GONE)
+    words = ("run", "--max-epochs", 9, "--max-rest", 0, "script.py")
+    hbtrack(*words, "--outage", 12, 10**6, code=1)
+    assert hbtrack.rows("SELECT count(*) FROM results WHERE status = 'waiting'") == [(0,)]
+    assert hbtrack.rows("SELECT status FROM searches") == [("stopped",)]
+    assert "sound" in hbtrack("db", "check").stderr
+    hbtrack("retry")
+    (hbtrack.folder / "mended").touch()
+    hbtrack("resume")
+    assert results(hbtrack) == undisturbed
+
+
+def test_one_config_that_alone_blames_the_machine_is_failed_at_the_fifth_time(
+    hbtrack: Hbtrack, script: Callable[[str], None]
+) -> None:
+    script('pass\n    if args.config_id == os.environ.get("UNLUCKY"):\n        ' + FULL)
+    plain = Hbtrack(hbtrack.folder / "plain")
+    plain.folder.mkdir()
+    (plain.folder / "script.py").write_text(SCRIPT.replace("ERROR", GONE))
+    plain("run", "--max-epochs", 9, "script.py")
+    [[unlucky]] = plain.rows("SELECT config_id FROM results WHERE rung = 0 AND slot = 3 LIMIT 1")
+    hbtrack(*RUN, "script.py", env={"UNLUCKY": str(unlucky)})
+    failed = "SELECT status, retried FROM attempts WHERE status = 'failed' ORDER BY attempt"
+    rows = hbtrack.rows(failed)
+    assert rows[-1] == ("failed", None)
+    assert {row[1] for row in rows[:-1]} == {"rest"}
+    assert 5 <= len(rows) <= 9
+    assert hbtrack.rows("SELECT config_id FROM failures") == [(unlucky,)]
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+    assert "sound" in hbtrack("db", "check").stderr
+
+
+def test_the_users_own_text_tells_the_machines_failures_at_once(
+    hbtrack: Hbtrack, script: Callable[[str], None], undisturbed: list[tuple[object, ...]]
+) -> None:
+    script('sys.exit("no licence for the solver")')
+    texts = ("--retry-on", "no mount", "--retry-on", "no licence")
+    hbtrack(*RUN, *texts, "script.py", "--outage", 6, 8)
+    assert results(hbtrack) == undisturbed
+    assert hbtrack.rows("SELECT count(*) FROM attempts WHERE retried = 'rest'") == [(2,)]
