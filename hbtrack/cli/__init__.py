@@ -3,8 +3,9 @@
 Each command lives in a module of its own, imported when it is called. None loads numpy; sqlalchemy
 and alembic only to upgrade an older database, rich only to write to a terminal.
 
-Read in this order: parser, tables, advice, driving, run, resume, extend, retry, stop, rm, watch,
-status, page, report, show, explain, errors, logs, sql, export, plan, check, init, db, completion.
+Read in this order: parser, stderr, tables, advice, driving, run, resume, extend, retry, stop, rm,
+watch, status, page, report, show, explain, errors, logs, sql, export, plan, check, init, db,
+completion.
 """
 
 import contextlib
@@ -60,7 +61,13 @@ def _call(arguments: Sequence[str]) -> int:
         args = parse(arguments)
     except SystemExit as end:  # argparse has shown the help or the version
         return int(end.code or 0)
+    if args.verb in _DRIVING:
+        importlib.import_module("hbtrack.cli.stderr").never_held_up()
     return int(importlib.import_module(f"hbtrack.cli.{args.verb}").main(args))
+
+
+_DRIVING = {"run", "resume", "extend", "retry", "stop", "rm"}
+"""Commands that drive a search, or end what runs of it."""
 
 
 def _in_words(error: OSError) -> HbtrackError:

@@ -1,9 +1,11 @@
 """Stopping on purpose: signals, the grace period, what counts and what does not."""
 
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,15 +14,19 @@ from conftest import (
     POLITE,
     STUBBORN,
     TOY,
+    WAITING,
     Hbtrack,
     children,
     go_on,
     is_alive,
+    notes,
     process_state,
     ready,
     state,
     wait_for,
 )
+
+from hbtrack.cli.stderr import MOST_WAITING, Unread
 
 SEARCH = ("run", "--max-epochs", 3, "--seed", 1)
 Script = Callable[[str], Path]
@@ -85,6 +91,84 @@ def test_fault_110_a_terminal_that_goes_away_does_not_stop_the_search(hbtrack: H
     driver.stderr.close()
     assert driver.wait(120) == 0
     assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+
+
+@pytest.fixture
+def unread() -> Iterator[tuple[int, int]]:
+    """A pipe that is full: its end to read from, and the other."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while os.write(writing, b"." * 512):
+            pass
+    os.set_blocking(writing, True)
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+def start_unread(hbtrack: Hbtrack, pipe: tuple[int, int], *words: object) -> subprocess.Popen[str]:
+    """Start a command whose stdout and stderr are that pipe."""
+    environment = hbtrack.environment()
+    process = subprocess.Popen(
+        hbtrack.command(*words),
+        cwd=hbtrack.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe[1],
+        stderr=pipe[1],
+        text=True,
+    )
+    hbtrack.started.append(process)
+    return process
+
+
+def test_fault_110_a_stderr_that_nobody_reads_holds_up_neither_the_search_nor_its_end(
+    hbtrack: Hbtrack, unread: tuple[int, int]
+) -> None:
+    driver = start_unread(hbtrack, unread, *SEARCH, TOY)
+    assert driver.wait(120) == 0
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+    ((done,),) = hbtrack.rows("SELECT evaluations_done FROM searches")
+    log = (hbtrack.folder / "hbtrack.db.d" / "1" / "log").read_text()
+    assert log.count("event=done") == done
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "stop"])
+def test_fault_110_a_stop_is_heard_although_nobody_reads_stderr(
+    hbtrack: Hbtrack, script: Script, unread: tuple[int, int], how: str
+) -> None:
+    driver = start_unread(hbtrack, unread, *SEARCH, script(WAITING))
+    wait_for(lambda: ready(hbtrack))
+    if how == "stop":
+        assert start_unread(hbtrack, unread, "stop").wait(60) == 0
+    else:
+        driver.send_signal(signal.Signals[how])
+    assert driver.wait(60) == 75
+    assert notes(hbtrack) == ["ready", "SIGTERM"]
+    assert hbtrack.rows("SELECT status FROM attempts") == [("interrupted",)]
+
+
+def test_fault_110_a_refusal_keeps_its_exit_status_although_nobody_reads_it(
+    hbtrack: Hbtrack, unread: tuple[int, int]
+) -> None:
+    assert start_unread(hbtrack, unread, "resume").wait(60) == 3
+
+
+def test_fault_110_what_is_read_late_is_there_and_says_what_was_left_out(
+    unread: tuple[int, int],
+) -> None:
+    reading, writing = unread
+    stderr = Unread(writing)
+    for number in range(2 * MOST_WAITING):
+        stderr.write(b"%d\n" % number)
+    with os.fdopen(os.dup(reading), "rb") as reader:
+        assert reader.readline().lstrip(b".") == b"0\n"
+        for number in range(1, MOST_WAITING):
+            assert reader.readline() == b"%d\n" % number
+        stderr.write(b"again\n")
+        later = iter(reader.readline, b"again\n")
+        assert re.match(rb"\(\d+ lines are left out here", [*later][-1])
 
 
 def test_status_tells_the_truth_by_looking(hbtrack: Hbtrack, script: Script) -> None:
