@@ -209,7 +209,7 @@ def settle_dead(file: DatabaseFile, search: Search) -> None:
     with file.database() as database:
         open_attempts = rows(database.connection, _OPEN, [search.run_identity])
     if open_attempts:
-        stop = StopRequest(time.time(), "settling")
+        stop = StopRequest(time.time(), "settling", time.monotonic())
         with own(file, search) as session, _stop_signals(stop) as on_wake:
             session.drive(lambda folder: Progress(folder, search.run_identity), stop, on_wake)
 
@@ -289,8 +289,12 @@ def _stop_signals(stop: StopRequest) -> Iterator[Callable[[int], None]]:
     """Turn the stop signals into a request; gives what takes the descriptor to wake."""
 
     def ask(number: int, _frame: object) -> None:
-        at = time.time() - STOP_MARGIN
-        stop.ask(signal.Signals(number).name, at, hurry=number == signal.SIGINT)
+        stop.ask(
+            signal.Signals(number).name,
+            time.time() - STOP_MARGIN,
+            hurry=number == signal.SIGINT,
+            since_boot=time.monotonic() - STOP_MARGIN,
+        )
 
     def on_wake(descriptor: int) -> None:
         signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)

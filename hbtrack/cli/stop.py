@@ -79,4 +79,5 @@ def _await_end(path: Path, searches: list[Search], seconds: float) -> None:
 def _settle(file: DatabaseFile, search: Search, args: argparse.Namespace) -> int:
     """End what the last driver of a search has left running, as its driver; the exit status."""
     with own(file, search) as session:
-        return drive(session, args, StopRequest(time.time(), "hbtrack stop", for_good=True))
+        stop = StopRequest(time.time(), "hbtrack stop", time.monotonic(), for_good=True)
+        return drive(session, args, stop)

@@ -62,6 +62,7 @@ class Record:
     exit_status: int | None = None  # as in subprocess: negative is a signal
     finished_at: float | None = None
     seconds: float | None = None
+    since_boot: float | None = None  # seconds, at its end; 0 before this boot; None: nobody knows
 
     @property
     def ended(self) -> bool:

@@ -291,6 +291,8 @@ class OpenAttempt:
     gpu: str
     host: str
     started_at: str
+    since_boot: float | None = None  # when it started: seconds since the boot
+    boot_id: str | None = None  # of its driver's machine; None where nobody can tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ class Harvest:
         self._admission.note_parent(record, died=parent_died)
         finished_at = record.finished_at or self._edges.clock()
         # What is not recorded when a stop signal is heard may be an answer to it.
-        stop = self._edges.stop.at
-        too_late = stop is not None and (watched or finished_at > stop)
+        stop = self._edges.stop
+        too_late = stop.at is not None and (watched or stop.is_before(record, finished_at))
         wiped = not (record.asked or running.adopted)  # it emptied or removed its lock file
         properly = record.exit_status == 0 and not (record.signalled or record.full)
         ending = Ending(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hbtrack.core.execution import Executor
+from hbtrack.core.execution import Executor, Record
 from hbtrack.core.limits import Reached
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Closed, Place, Sampled, Verdict
@@ -67,15 +67,24 @@ class StopRequest:
 
     at: float | None = None  # Unix time from which on what ends does not count
     name: str = ""
+    since_boot: float | None = None  # the same as the machine counts; None where nobody can tell
     at_once: bool = False
     for_good: bool = False  # the search is recorded as stopped, by `name`
     reached: Reached | None = None  # the limit that asks for it
 
-    def ask(self, name: str, at: float, *, hurry: bool) -> None:
+    def ask(self, name: str, at: float, *, hurry: bool, since_boot: float | None = None) -> None:
         """A signal came; a second one that hurries means: at once."""
         self.at_once = self.at_once or (self.at is not None and hurry)
         if self.at is None:
-            self.at, self.name = at, name
+            self.at, self.name, self.since_boot = at, name, since_boot
+
+    def is_before(self, record: Record, finished_at: float) -> bool:
+        """Whether it was asked for before an attempt with that record ended."""
+        if self.at is None:
+            return False
+        if self.since_boot is None or record.since_boot is None:
+            return finished_at > self.at
+        return record.since_boot > self.since_boot
 
     def reach(self, reached: Reached, at: float) -> None:
         """The search has come to a limit."""

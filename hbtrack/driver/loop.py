@@ -18,11 +18,10 @@ from hbtrack.core.limits import FIRST, broken, reached
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Facts, Place, Search, SearchStatus, Verdict, rung_of
 from hbtrack.core.streak import Streak
-from hbtrack.core.times import unix
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.harvest import Harvest
 from hbtrack.driver.interfaces import Edges, Running
-from hbtrack.driver.lifetime import Lifetime
+from hbtrack.driver.lifetime import Lifetime, begun_at
 from hbtrack.driver.recorder import Recorder, Step
 from hbtrack.driver.rest import Rest, streak_of
 from hbtrack.driver.termination import Termination
@@ -91,9 +90,9 @@ class Driver:
         for open_attempt in facts.open_attempts:
             place = self.plan.place_of(open_attempt.config_id, open_attempt.epochs)
             self.plan.start(place)
-            age = max(0.0, self._clock() - unix(open_attempt.started_at))
-            running = self._watch(open_attempt.pk, place, open_attempt.gpu)
-            running.adopted, running.since = True, running.since - age
+            since = begun_at(open_attempt, self._ledger.boot_id)
+            running = self._watch(open_attempt.pk, place, open_attempt.gpu, since)
+            running.adopted = True
             if open_attempt.status is not AttemptStatus.RUNNING:
                 running.ending = open_attempt.status
         if self.running:
@@ -102,6 +101,10 @@ class Driver:
             self._step(self._ended(), watched=False)
         for running in self.running.values():
             self._observer.started(running)
+
+    def seconds_lived(self) -> float:
+        """How long this driver has lived."""
+        return self._lifetime.own_seconds()
 
     # --- the loop ---
 
@@ -191,7 +194,7 @@ class Driver:
     def _note_heartbeat(self, step: Step) -> None:
         if time.monotonic() >= self._lifetime.heartbeat_at(on_the_way=step.begun):
             self._lifetime.noted()
-            step.recorder.writer.heartbeat(self._clock())
+            step.recorder.writer.heartbeat(self._clock(), self.seconds_lived())
 
     # --- starts ---
 
@@ -236,12 +239,13 @@ class Driver:
         return self._admission.reserve(every_gpu=together, idle=not (self.running or step.begun))
 
     def _record_start(self, recorder: Recorder, start: Start, slot: Slot) -> Running:
-        attempt = recorder.start(start, worker=slot.worker, gpu=slot.gpu, now=self._clock())
-        running = self._watch(attempt, start.place, slot.gpu)
+        now, since = self._clock(), time.monotonic()
+        attempt = recorder.start(start, worker=slot.worker, gpu=slot.gpu, now=now, since_boot=since)
+        running = self._watch(attempt, start.place, slot.gpu, since)
         running.alone = self._admission.one_at_a_time
         return running
 
-    def _watch(self, attempt: int, place: Place, gpu: str) -> Running:
+    def _watch(self, attempt: int, place: Place, gpu: str, since: float) -> Running:
         """From now on this attempt is under way."""
         rung, name = self.plan.rungs[rung_of(place)], attempt_name(self.search.token, attempt)
         self.running[attempt] = running = Running(
@@ -252,7 +256,7 @@ class Driver:
             rung.epochs,
             rung.increment,
             gpu,
-            since=time.monotonic(),
+            since,
         )
         return running
 

@@ -41,10 +41,18 @@ class Recorder:
         self.writer.open_pass(sampled)
         self._follow(consequences, now)
 
-    def start(self, start: Start, *, worker: int, gpu: str, now: float) -> int:
+    def start(
+        self, start: Start, *, worker: int, gpu: str, now: float, since_boot: float | None = None
+    ) -> int:
         """An attempt is about to start for the place that the plan said; its number."""
         attempt = self.writer.start(
-            start.place, start.config_id, start.epochs, worker=worker, gpu=gpu, now=now
+            start.place,
+            start.config_id,
+            start.epochs,
+            worker=worker,
+            gpu=gpu,
+            now=now,
+            since_boot=since_boot,
         )
         self.plan.start(start.place)
         self._touched.add(rung_of(start.place))

@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from threading import Thread
@@ -196,7 +196,7 @@ class LocalExecutor:
 
     def record(self, name: str) -> Record:
         """What the lock file says of an ended attempt."""
-        return self._ended[name][1]
+        return _by_this_boot(self._ended[name][1])
 
     def output(self, name: str) -> Output:
         """What an ended attempt printed; until its worker starts another one."""
@@ -320,6 +320,16 @@ class LocalExecutor:
 
         with contextlib.suppress(RuntimeError):  # no more threads: then it is only looked at
             Thread(target=watch, name="lock", daemon=True).start()
+
+
+def _by_this_boot(record: Record) -> Record:
+    """What a warden of another boot says of seconds was before this boot."""
+    if record.since_boot is None or record.where == HERE:
+        return record
+    boot, _, _ = (record.where or "-").partition("/")
+    here, _, _ = HERE.partition("/")
+    known = "-" not in (boot, here)
+    return record if boot == here else replace(record, since_boot=0.0 if known else None)
 
 
 def _close(fds: Iterable[int]) -> None:

@@ -16,6 +16,7 @@ lock file is the truth, the answers only wake the driver:
     overflow             it printed more than its request allowed
     full                 the disk of its output was full when it ended
     oom                  it died by SIGKILL and the kernel had run out of memory
+    since_boot SECONDS   when it ended, which no change of the time of day moves
     exit STATUS TIME SECONDS    STATUS as in subprocess: -9 is signal 9; TIME is Unix time
 
 A line without its newline does not exist. The script inherits the lock (a flock on the open file),
@@ -237,6 +238,7 @@ class Warden:
                 notes = self.circumstances(child, code)
                 for stream in child.streams:
                     os.close(stream)
+                notes += f"since_boot {monotonic:.6f}\n"
                 record = f"{notes}exit {code} {now:.6f} {seconds:.6f}\n"
                 # Without a driver nobody else knows whether this was an answer to a signal that is
                 # on its way to all processes of a job.

@@ -93,6 +93,7 @@ class WorkerFiles:
 # Scripts inherit the file: whatever else they write into it says nothing.
 _RECORD_LINE = re.compile(
     rb"(pid) ([0-9]{1,10}) ([!-~]{1,100})|(failed) ([0-9]{1,5})|(signalled)|(overflow)|(full)|(oom)"
+    rb"|(since_boot) ([0-9]{1,12}(?:\.[0-9]+)?)"
     rb"|(exit) (-?[0-9]{1,5}) ([0-9]{1,12}(?:\.[0-9]+)?) (-?[0-9]{1,12}(?:\.[0-9]+)?)"
 )
 
@@ -103,6 +104,8 @@ def _facts(match: re.Match[bytes]) -> dict[str, Any]:
         return {word.decode(): True}
     if word == b"pid":
         return {"pid": int(values[0]), "where": values[1].decode()}
+    if word == b"since_boot":
+        return {"since_boot": float(values[0])}
     if word == b"failed":
         return {"failed": int(values[0])}
     status, finished_at, seconds = values

@@ -18,6 +18,7 @@ from hbtrack.core.schedule import schedule_of
 from hbtrack.database.filesystem import is_shared, kind_of
 from hbtrack.database.location import make_search_folder, search_folder
 from hbtrack.driver.interfaces import Edges, Observer, StopRequest
+from hbtrack.driver.lifetime import boot_id
 from hbtrack.driver.lock import DriverLock, owned, owner_of
 from hbtrack.driver.loop import Driver
 from hbtrack.errors import HbtrackError, NotFound, Unavailable
@@ -217,7 +218,7 @@ class _Driving:
             driver = Driver(search, plan, ledger, edges, devices)
             status = driver.run(facts)
             fault_point("release.before")
-            self._release(ledger, status)
+            self._release(ledger, status, driver.seconds_lived())
             return status
 
     def _executor(self, devices: list[Gpu], facts: Facts) -> LocalExecutor:
@@ -236,13 +237,14 @@ class _Driving:
             say=lambda message: self.observer.event("wait", message=message),
         )
 
-    def _release(self, ledger: Ledger, status: SearchStatus) -> None:
+    def _release(self, ledger: Ledger, status: SearchStatus, lived: float) -> None:
         """Say in the database why nobody drives the search any more."""
         stopped = status is SearchStatus.UNFINISHED and self.stop.for_good
         reached = self.stop.reached
         ledger.release(
             time.time(),
             stopped_by=self.stop.name if stopped else None,
+            lived=lived,
             judged=bool(stopped and reached and reached.once),
         )
 
@@ -259,6 +261,7 @@ class _Driving:
             isolated=any(device.isolated for device in devices),
             command_text=command_around(search.command),
             now=time.time(),
+            boot_id=boot_id(),
         )
         self.fence = ledger.fence
         return facts

@@ -37,7 +37,8 @@ WHERE c.search_pk = ? AND a.status = 'done' AND a.seconds IS NOT NULL
 ORDER BY a.pk DESC"""
 
 _OPEN_ATTEMPTS = """
-SELECT a.pk, c.config_id, e.epochs, a.status, a.worker, a.gpu, d.host, a.started_at
+SELECT a.pk, c.config_id, e.epochs, a.status, a.worker, a.gpu, d.host, a.started_at,
+    a.since_boot, d.boot_id
 FROM _attempt a
     JOIN _evaluation e ON e.pk = a.evaluation_pk
     JOIN _config c ON c.pk = e.config_pk
@@ -45,9 +46,10 @@ FROM _attempt a
 WHERE a.finished_at IS NULL AND c.search_pk = ?
 ORDER BY a.pk"""
 
-# A driver that died without a word lived until it was last seen.
+# A driver that died without a word lived until it was last seen. Those of an earlier hbtrack have
+# not noted for how long: there the time of day has to do.
 _LIVES = """
-SELECT started_at, coalesce(ended_at, seen_at, started_at) FROM _driver
+SELECT lived, started_at, coalesce(ended_at, seen_at, started_at) FROM _driver
 WHERE search_pk = ? AND workers IS NOT NULL"""
 
 
@@ -79,7 +81,9 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
     def rows(sql: str) -> Iterable[Sequence[Any]]:
         return query(sql, (search_pk,))
 
-    lives = [unix(end) - unix(start) for start, end in rows(_LIVES)]
+    lives = [
+        unix(end) - unix(start) if lived is None else lived for lived, start, end in rows(_LIVES)
+    ]
     with gc_paused():
         # A row that names its config by a number costs half of one with the text.
         ids: dict[int, str] = {row[0]: row[1] for row in rows(_CONFIGS)}

@@ -47,6 +47,7 @@ class Ledger:
         self.driver_pk = -1
         self.rung_pks: dict[RungKey, int] = {}
         self._database = database
+        self.boot_id: str | None = None  # of this machine
         self._host = ""
         self._order: dict[int, int] = {}  # a bracket's first budget -> its number in the pass
 
@@ -63,6 +64,7 @@ class Ledger:
         isolated: bool,
         command_text: tuple[str, str],
         now: float,
+        boot_id: str | None = None,
     ) -> Facts:
         """Become the search's driver: older ones write nothing from here on. Its facts.
 
@@ -70,14 +72,15 @@ class Ledger:
         search from a newer one.
         `workers` is how many it has, None if it only ends what runs; `isolated` if attempts get
         their GPUs by CUDA_VISIBLE_DEVICES; `command_text` is the shell-quoted text before and
-        after CONFIG_ID --epochs N --gpu G.
+        after CONFIG_ID --epochs N --gpu G. `boot_id` is since when this machine counts seconds.
         """
         facts = facts_of(command) | facts_of(resources) | facts_of(limits)
         facts |= {"search": self.search_pk, "driver_workers": workers, "isolated": isolated}
         facts["retry_on"] = json.dumps(limits.retry_on)
         facts |= {"script_args": json.dumps(command.script_args), "host": host, "pid": pid}
         facts |= {"command_head": command_text[0], "command_tail": command_text[1], "now": iso(now)}
-        self._host = host
+        facts["boot_id"] = boot_id
+        self._host, self.boot_id = host, boot_id
         with self._database.transaction() as connection:
             if before is not None:
                 self._require(connection, before)
@@ -133,10 +136,18 @@ class Ledger:
         """How long the file is that commits go to first; it shrinks when no reader needs it."""
         return self._database.wal_bytes
 
-    def release(self, now: float, stopped_by: str | None = None, *, judged: bool = False) -> None:
+    def release(
+        self,
+        now: float,
+        stopped_by: str | None = None,
+        *,
+        lived: float | None = None,
+        judged: bool = False,
+    ) -> None:
         """This driver has come to its end; its attempts too, or the next one adopts them.
 
-        `judged` if the search was found to be broken, which is said once.
+        It has `lived` for so many seconds; `judged` if the search was found to be broken, which is
+        said once.
         """
         with self.transaction() as writer:
             if judged:
@@ -144,7 +155,7 @@ class Ledger:
             if stopped_by:
                 writer.status(SearchStatus.STOPPED, now, stopped_by)
             writer.rank()
-            writer.change("release", {"driver": self.driver_pk, "now": iso(now)})
+            writer.change("release", {"driver": self.driver_pk, "now": iso(now), "lived": lived})
 
     def position(self, place: Place) -> int:
         """A place as one number that sorts in canonical order."""
@@ -159,14 +170,22 @@ class Writer:
         self._ledger = ledger
 
     def start(
-        self, place: Place, config_id: str, epochs: int, *, worker: int, gpu: str, now: float
+        self,
+        place: Place,
+        config_id: str,
+        epochs: int,
+        *,
+        worker: int,
+        gpu: str,
+        now: float,
+        since_boot: float | None = None,
     ) -> int:
-        """An attempt is about to start; its private key."""
+        """An attempt is about to start, so many seconds after the boot; its private key."""
         where = self._place(place, config_id=config_id, epochs=epochs)
         evaluation, number = _one(self.connection, "evaluation", where)
         facts = {"evaluation": evaluation, "attempt": number, "worker": worker, "gpu": gpu}
         facts |= {"driver": self._ledger.driver_pk, "now": iso(now)}
-        facts["microseconds"] = int(now * 1e6)
+        facts |= {"microseconds": int(now * 1e6), "since_boot": since_boot}
         attempt = _one(self.connection, "attempt", facts)[0]
         self.change("last_attempt", {"attempt": attempt, "evaluation": evaluation})
         self.change("settle", where)
@@ -282,9 +301,10 @@ class Writer:
         if _run(self.connection, "ranked", search).rowcount:
             _run(self.connection, "rank", search)
 
-    def heartbeat(self, now: float) -> None:
-        """This driver lives."""
-        self.change("heartbeat", {"driver": self._ledger.driver_pk, "now": iso(now)})
+    def heartbeat(self, now: float, lived: float) -> None:
+        """This driver lives, for so many seconds by now."""
+        facts = {"driver": self._ledger.driver_pk, "now": iso(now), "lived": lived}
+        self.change("heartbeat", facts)
 
     def change(self, name: str, facts: dict[str, Any]) -> None:
         """Run a statement that must change exactly one row."""

@@ -29,9 +29,9 @@ SQL = {
     # The key is the time, not the next number: an older copy of the file that is put back shall not
     # use a number again whose lock file, or script, is still there.
     "attempt": "INSERT INTO _attempt "
-    "(pk, evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at) "
+    "(pk, evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at, since_boot) "
     "VALUES (max(:microseconds, (SELECT coalesce(max(pk), 0) + 1 FROM _attempt)), "
-    ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now) RETURNING pk",
+    ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now, :since_boot) RETURNING pk",
     "last_attempt": "UPDATE _evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
     "ending": f"UPDATE _attempt SET status = :status WHERE pk = :attempt AND {may_become(OPEN)}",
     "end": "UPDATE _attempt SET "
@@ -67,19 +67,20 @@ SQL = {
     "search_summary": f"UPDATE _search SET {assign(*DERIVED_TABLES['search'].columns)} "
     "WHERE pk = :search",
     "driver": "INSERT INTO _driver (search_pk, fence, host, pid, python, script, script_args, "
-    "script_sha256, command_head, command_tail, started_at, workers, isolated, "
-    "rests_from) VALUES (:search, "
-    ":fence, :host, :pid, :python, :script, :script_args, :script_sha256, :command_head, "
-    ":command_tail, :now, :driver_workers, :isolated, (SELECT rests_from FROM _driver "
-    "WHERE search_pk = :search ORDER BY fence DESC LIMIT 1)) RETURNING pk",
-    "heartbeat": "UPDATE _driver SET seen_at = :now WHERE pk = :driver",
+    "script_sha256, command_head, command_tail, started_at, workers, isolated, boot_id, "
+    "rests_from) VALUES (:search, :fence, :host, :pid, :python, :script, :script_args, :script_sha256, "
+    ":command_head, :command_tail, :now, :driver_workers, :isolated, :boot_id, "
+    "(SELECT rests_from FROM _driver WHERE search_pk = :search ORDER BY fence DESC LIMIT 1)) "
+    "RETURNING pk",
+    "heartbeat": "UPDATE _driver SET seen_at = :now, lived = :lived WHERE pk = :driver",
     "judged": "UPDATE _search SET judged = 1 WHERE pk = :search",
     "own": "UPDATE _search SET fence = fence + 1, "
     + assign("script", "script_sha256", "python", "cwd", *_RESOURCES)
     + ", "
     + "status = CASE status WHEN 'stopped' THEN 'unfinished' ELSE status END, stop_reason = NULL "
     "WHERE pk = :search RETURNING fence",
-    "release": "UPDATE _driver SET ended_at = :now WHERE pk = :driver",
+    "release": "UPDATE _driver SET ended_at = :now, lived = coalesce(:lived, lived) "
+    "WHERE pk = :driver",
     "ranked": "UPDATE _search SET ranked = 1 WHERE pk = :search AND NOT ranked",
     "rank": "UPDATE _config SET rank = r.rank FROM (SELECT c.pk, row_number() "
     f"OVER (ORDER BY {RANKED_BY}) AS rank FROM _config c WHERE c.search_pk = :search "

@@ -207,8 +207,8 @@ def test_an_adopted_script_has_only_what_is_left_of_its_time(
     driver.communicate()
     with closing(sqlite3.connect(hbtrack.database)) as connection, connection:
         connection.execute(  # ten minutes ago, but for a second
-            "UPDATE _attempt "
-            "SET started_at = strftime('%Y-%m-%dT%H:%M:%fZ', started_at, '-599 seconds')"
+            "UPDATE _attempt SET since_boot = since_boot - 599, "
+            "started_at = strftime('%Y-%m-%dT%H:%M:%fZ', started_at, '-599 seconds')"
         )
     [(started,)] = hbtrack.rows("SELECT julianday(started_at) * 86400 FROM attempts")
     hbtrack("resume")
@@ -217,6 +217,71 @@ def test_an_adopted_script_has_only_what_is_left_of_its_time(
     )
     assert (status, number) == ("timeout", 1)
     assert 599.9 < float(str(ended)) - float(str(started)) < 900
+
+
+WAITS = keeps("""
+while not os.path.exists("gate"):
+    time.sleep(0.01)
+print(number)
+""")
+
+AN_HOUR_AGO = "started_at = strftime('%Y-%m-%dT%H:%M:%f', substr(started_at, 1, 23), '-1 hour')"
+"""The clock was set forward by an hour since."""
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        f"UPDATE _attempt SET {AN_HOUR_AGO} || '000Z'",
+        "UPDATE _attempt SET since_boot = since_boot - 3600; UPDATE _driver SET boot_id = 'other'",
+        "UPDATE _attempt SET since_boot = since_boot - 3600; UPDATE _driver SET boot_id = NULL",
+        f"UPDATE _attempt SET since_boot = NULL, {AN_HOUR_AGO} || '000Z'",
+    ],
+    ids=["the clock was set", "another boot", "an unknown boot", "an older hbtrack"],
+)
+def test_fault_103_an_adopted_script_is_not_judged_by_a_clock_that_may_have_been_set(
+    hbtrack: Hbtrack, script: Callable[[str], Path], since: str
+) -> None:
+    script(WAITS)
+    driver = hbtrack.start("run", "--max-epochs", 1, "--timeout", "30m", "script.py")
+    wait_for((hbtrack.folder / "calls").exists)
+    driver.kill()
+    driver.communicate()
+    with closing(sqlite3.connect(hbtrack.database)) as connection:
+        connection.executescript(since)
+    resumed = hbtrack.start("resume", "--progress", "lines")
+    assert resumed.stderr
+    assert any("event=adopt" in line for line in resumed.stderr)
+    (hbtrack.folder / "gate").touch()
+    resumed.communicate()
+    assert hbtrack.rows("SELECT status, attempt FROM attempts") == [("done", 1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "other"),
+    [
+        (r"^exit 0 ", "exit 0 9"),  # centuries ahead
+        (r"^pid (\d+) .*((?:\n.*)*)^exit 0 ", r"pid \1 another-boot/1\2exit 0 9"),
+        (r"^since_boot .*\n", ""),
+    ],
+    ids=["the clock was set", "another boot", "a warden of an older hbtrack"],
+)
+def test_fault_103_what_ended_before_a_stop_counts_whatever_the_clock_said(
+    hbtrack: Hbtrack, script: Callable[[str], Path], line: str, other: str
+) -> None:
+    script(WAITS)
+    driver = hbtrack.start("run", "--max-epochs", 1, "script.py")
+    wait_for((hbtrack.folder / "calls").exists)
+    driver.kill()
+    driver.communicate()
+    (hbtrack.folder / "gate").touch()
+    record = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"
+    wait_for(lambda: "\nexit 0 " in record.read_text())
+    text, changed = re.subn(line, other, record.read_text(), count=1, flags=re.MULTILINE)
+    assert changed
+    record.write_text(text)
+    hbtrack("stop")
+    assert hbtrack.rows("SELECT status FROM attempts") == [("done",)]
 
 
 def test_a_timeout_that_was_being_carried_out_is_still_one_after_the_driver_died(
@@ -331,16 +396,26 @@ def test_max_time_counts_the_lives_of_all_drivers_and_a_larger_one_goes_on(
     assert hbtrack.dump() == undisturbed.dump()
 
 
-def test_the_life_of_a_killed_driver_counts_as_far_as_it_was_seen(hbtrack: Hbtrack) -> None:
+@pytest.mark.parametrize(
+    "seen",
+    [
+        "started_at = '2026-01-01T00:00:00.000000Z', seen_at = '2026-01-01T08:00:00.000000Z', "
+        "lived = NULL",
+        "seen_at = started_at, lived = 28800.0",
+        "started_at = '2030-01-01T00:00:00.000000Z', seen_at = '2020-01-01T08:00:00.000000Z', "
+        "ended_at = seen_at, lived = 28800.0",
+    ],
+    ids=["by an older hbtrack", "by seconds", "under a clock that was set back"],
+)
+def test_the_life_of_a_killed_driver_counts_as_far_as_it_was_seen(
+    hbtrack: Hbtrack, seen: str
+) -> None:
     driver = hbtrack.start("run", "--max-epochs", 3, TOY, "--epoch_seconds", 600)
     wait_for((hbtrack.folder / "toy" / "diary.txt").exists)
     driver.kill()
     driver.communicate()
     with closing(sqlite3.connect(hbtrack.database)) as connection, connection:
-        connection.execute(
-            "UPDATE _driver SET started_at = '2026-01-01T00:00:00.000000Z', "
-            "seen_at = '2026-01-01T08:00:00.000000Z'"
-        )
+        connection.execute(f"UPDATE _driver SET {seen}")
     assert "--max-time 8:00:00 is used up" in hbtrack("resume", "--max-time", "8h").stderr
     assert hbtrack.rows("SELECT status FROM attempts") == [("interrupted",)]
 

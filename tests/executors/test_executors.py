@@ -85,6 +85,10 @@ def test_fault_37_of_an_endless_line_only_a_part_is_read(tmp_path: Path) -> None
             b"attempt a-1\npid 5 x\nexit -9 1.5 2.5\n",
             Record(True, 5, "x", exit_status=-9, finished_at=1.5, seconds=2.5),
         ),
+        (
+            b"attempt a-1\nsince_boot 4.5\nexit 0 1.5 2.5\n",
+            Record(True, exit_status=0, finished_at=1.5, seconds=2.5, since_boot=4.5),
+        ),
         (b"attempt a-1\nfailed 2\n", Record(asked=True, failed=2)),
         (
             b"attempt a-1\nsignalled\noverflow\nfull\noom\n",

@@ -11,7 +11,7 @@ WHERE run_identity GLOB coalesce(:identity, '*')
     AND (status IN ('interrupted', 'lost') OR retried IS NOT NULL)
 UNION ALL
 SELECT run_identity, started_at, coalesce(seen_at, started_at), 'hbtrack not heard of since', NULL, NULL, NULL, NULL,
-    round(86400 * (julianday(seen_at) - julianday(started_at)), 3), host
+    round(86400 * max(0, julianday(seen_at) - julianday(started_at)), 3), host
 FROM drivers
 WHERE run_identity GLOB coalesce(:identity, '*') AND ended_at IS NULL
 ORDER BY run_identity, until, started_at

@@ -4,7 +4,8 @@
 -- ones at the end of a search are usual: its last rungs have fewer configs than there are workers.
 WITH worked AS (
     SELECT run_identity,
-        sum(86400 * (julianday(coalesce(ended_at, seen_at)) - julianday(started_at))) AS seconds
+        sum(86400 * max(0, julianday(coalesce(ended_at, seen_at)) - julianday(started_at)))
+            AS seconds
     FROM drivers
     WHERE run_identity GLOB coalesce(:identity, '*') AND workers IS NOT NULL
     GROUP BY run_identity
