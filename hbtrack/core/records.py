@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from hbtrack.core.streams import stream_of
+
 Loss = float | None
 """What an evaluation came to; None is a failure."""
 
@@ -268,6 +270,12 @@ class Search:
     fence: int
     limits: Limits = field(default_factory=Limits)
     broken_script_checked: bool = False  # stopped as plainly broken before: not again
+    streams: str = "seed"  # the rule by which its slots draw
+
+    @property
+    def stream(self) -> tuple[int, ...]:
+        """What keys its draws beside the seed."""
+        return stream_of(self.streams, self.run_identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,20 +113,25 @@ def identity(module: Any, args: "list[str]") -> str:
 
 
 def sample(
-    module: Any, seed: int, pass_: int, brackets: "list[list[int]]", used: "list[str]"
+    module: Any,
+    seed: int,
+    pass_: int,
+    brackets: "list[list[int]]",
+    used: "list[str]",
+    stream: "list[int]",
 ) -> "list[str]":
     """The ids of a pass: one for each slot of each bracket, in canonical order.
 
     A bracket is (its first budget, the first slot to draw, the slot to end before).
     A slot draws from a generator of its own, keyed by (seed, pass, the bracket's first budget,
-    slot, try). An id that was used before is drawn again, up to TRIES times; then the first draw
-    stays.
+    slot, try) and the numbers of the search's stream. An id that was used before is drawn again, up
+    to TRIES times; then the first draw stays.
     """
     seen, ids = set(used), []
     for first_epochs, first_slot, configs in brackets:
         for slot in range(first_slot, configs):
             for number in range(TRIES):
-                drawn = draw(module, generator(seed, pass_, first_epochs, slot, number))
+                drawn = draw(module, generator(seed, pass_, first_epochs, slot, number, *stream))
                 if number == 0:
                     config_id = drawn
                 if drawn not in seen:

@@ -26,6 +26,9 @@ from hbtrack.errors import ScriptError, UsageError
 TICK = 0.1  # seconds between two looks at whether the process still lives
 PRINTED = 64 * 1024  # bytes of what the script printed that are shown
 
+Stream = Sequence[int]
+"""What keys the draws of a search beside its seed: see core/streams.py."""
+
 _Slots = tuple[int, int, int]  # of a bracket: its first budget, from this slot, to before this one
 
 _NEEDED = {
@@ -135,16 +138,18 @@ class ScriptProbe:
             )
         return identity
 
-    def sample(self, terms: Terms, pass_: int, used: Iterable[str]) -> Sampled:
+    def sample(self, terms: Terms, pass_: int, used: Iterable[str], stream: Stream = ()) -> Sampled:
         """The configs of a pass, and the parameters of those not in `used`. Raises ScriptError.
 
         The first slots of the first pass take the configs of the user's own.
         """
         known = set(used)
-        ids = self._whole_pass(terms, pass_, known)
+        ids = self._whole_pass(terms, pass_, known, stream)
         return Sampled(pass_, tuple(ids), self.params(ids, known))
 
-    def grow(self, terms: Terms, stored: Sequence[Sequence[str]], old: Terms) -> Grown:
+    def grow(
+        self, terms: Terms, stored: Sequence[Sequence[str]], old: Terms, stream: Stream = ()
+    ) -> Grown:
         """What `terms` add to the passes that were `stored` under the old ones.
 
         New slots avoid every stored id. Raises ScriptError.
@@ -160,10 +165,10 @@ class ScriptProbe:
         kept: dict[Place, str] = {}
         for pass_, ids in enumerate(stored, 1):
             kept |= zip(_first_places(pass_, before), ids, strict=True)
-            drawn = self._draw(terms.seed, pass_, added, used)
+            drawn = self._draw(terms.seed, pass_, added, used, stream)
             slots |= zip(_first_places(pass_, added), drawn, strict=True)
             used.update(drawn)
-        fresh = self._fresh(terms, len(stored))
+        fresh = self._fresh(terms, len(stored), stream)
         differing = (place for place, found in (kept | slots).items() if found != fresh[place])
         return Grown(slots, self.params(slots.values(), known), tuple(sorted(differing)))
 
@@ -204,25 +209,28 @@ class ScriptProbe:
 
     # --- inside ---
 
-    def _fresh(self, terms: Terms, passes: int) -> dict[Place, str]:
+    def _fresh(self, terms: Terms, passes: int, stream: Stream) -> dict[Place, str]:
         """What a search that began with these terms would have drawn."""
         used: set[str] = set()
         fresh: dict[Place, str] = {}
         for pass_ in range(1, passes + 1):
-            ids = self._whole_pass(terms, pass_, used)
+            ids = self._whole_pass(terms, pass_, used, stream)
             fresh |= zip(_first_places(pass_, _all_slots(terms)), ids, strict=True)
             used.update(ids)
         return fresh
 
-    def _whole_pass(self, terms: Terms, pass_: int, used: set[str]) -> list[str]:
+    def _whole_pass(self, terms: Terms, pass_: int, used: set[str], stream: Stream) -> list[str]:
         check_given(terms)
         given = terms.configs if pass_ == 1 else ()
         (first_epochs, _, configs), *others = _all_slots(terms)
         brackets = [(first_epochs, len(given), configs), *others]
-        return [*given, *self._draw(terms.seed, pass_, brackets, used | set(given))]
+        return [*given, *self._draw(terms.seed, pass_, brackets, used | set(given), stream)]
 
-    def _draw(self, seed: int, pass_: int, brackets: list[_Slots], used: set[str]) -> list[str]:
+    def _draw(
+        self, seed: int, pass_: int, brackets: list[_Slots], used: set[str], stream: Stream
+    ) -> list[str]:
         request = {"seed": seed, "pass_": pass_, "brackets": brackets, "used": sorted(used)}
+        request["stream"] = list(stream)
         ids = [str(config_id) for config_id in self._ask("ids", sample=request)]
         for config_id in ids:
             if problem := contract.config_id_problem(config_id):

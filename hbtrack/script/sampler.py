@@ -50,7 +50,7 @@ class PassSampler:
             self._probe = ScriptProbe(command, self._time_limit, still_holds=_STILL_HOLDS)
             with self._probe:
                 self._probe.require_identity(self._search.run_identity)
-                self._answers[pass_] = self._probe.sample(terms, pass_, used)
+                self._answers[pass_] = self._probe.sample(terms, pass_, used, self._search.stream)
         except HbtrackError as error:
             self._answers[pass_] = error
         wake()

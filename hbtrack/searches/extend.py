@@ -48,7 +48,7 @@ def _grow(session: Session, terms: Terms, probe: ScriptProbe) -> None:
     stored, schedule = session.search, schedule_of(terms)
     with session.file.transaction() as connection:
         facts = load_settled(connection, stored)
-    more = probe.grow(terms, facts.passes, stored.terms)
+    more = probe.grow(terms, facts.passes, stored.terms, stored.stream)
     with session.file.transaction() as connection:
         grow(connection, stored.pk, schedule, terms.passes, more)
         fault_point("grow.inside")

@@ -17,6 +17,7 @@ from hbtrack.core.derived import derive
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import Command, Facts, Sampled, Search, SearchStatus, Terms
 from hbtrack.core.schedule import schedule_of
+from hbtrack.core.streams import NEW, stream_of
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.faults import fault_point
 from hbtrack.script.command import sha256_of
@@ -47,7 +48,7 @@ def start_search(
                 session = None
             stored = session.search if session else _find(file, identity)
             if stored is None:
-                sampled = probe.sample(terms, 1, ())
+                sampled = probe.sample(terms, 1, (), stream_of(NEW, identity))
                 stored = _create(file, identity, command, terms, options)
                 given = frozenset(Terms.__dataclass_fields__)  # another may have been first
             require_same(stored, command, terms, given)
@@ -157,7 +158,9 @@ def to_drive(
 def _next_pass(file: DatabaseFile, search: Search, probe: ScriptProbe) -> Sampled | None:
     with file.transaction() as connection:
         opened, used = sampled_so_far(connection.execute, search.pk)
-    return probe.sample(search.terms, opened + 1, used) if opened < search.terms.passes else None
+    if opened == search.terms.passes:
+        return None
+    return probe.sample(search.terms, opened + 1, used, search.stream)
 
 
 def load_settled(connection: Connection, stored: Search) -> Facts:

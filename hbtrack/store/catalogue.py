@@ -17,6 +17,7 @@ from hbtrack.core.records import (
     Terms,
     facts_of,
 )
+from hbtrack.core.streams import NEW
 from hbtrack.core.times import iso
 from hbtrack.errors import HbtrackError
 from hbtrack.store.derived import write
@@ -67,6 +68,7 @@ def create_search(
         "configs": json.dumps(terms.configs),
         "retry_on": json.dumps(limits.retry_on),
         "script_args": json.dumps(command.script_args),
+        "streams": NEW,
         "status": SearchStatus.UNFINISHED,
         "fence": 0,
         "created_at": iso(now),
@@ -153,6 +155,7 @@ def _search(row: Row) -> Search:
         stop_reason=row["stop_reason"],
         fence=row["fence"],
         broken_script_checked=bool(row["judged"]),
+        streams=row["streams"],
     )
 
 

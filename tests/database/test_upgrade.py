@@ -25,6 +25,8 @@ from conftest import REFUSAL, ROOT, Hbtrack
 from hbtrack.database.revision import REVISION
 from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.script.command import sha256_of
+from hbtrack.script.probe import ScriptProbe
+from hbtrack.store.catalogue import load_search
 
 DATABASES = sorted((ROOT / "tests" / "databases").glob("*.db"))
 RELEASED = [file.stem for file in DATABASES]
@@ -152,6 +154,25 @@ def test_fault_93_a_stored_search_goes_on_to_the_end_it_would_have_had(
     hbtrack(*stored(release))
     golden = json.loads((ROOT / "tests" / "databases" / f"{release}.json").read_text())
     assert golden_dump(hbtrack) == golden
+
+
+@pytest.mark.parametrize("release", RELEASED)
+def test_a_stored_search_that_is_extended_draws_by_the_rule_that_it_began_with(
+    hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
+) -> None:
+    hbtrack(*stored(release))
+    used = [str(config_id) for [config_id] in hbtrack.rows("SELECT config_id FROM leaderboard")]
+    used += [str(config_id) for [config_id] in hbtrack.rows("SELECT config_id FROM failures")]
+    hbtrack("extend", "--identity", "toy", "--passes", 3)
+    first = "SELECT config_id FROM results WHERE pass = 3 AND rung = 0 ORDER BY bracket DESC, slot"
+    drawn = tuple(config_id for [config_id] in hbtrack.rows(first))
+    with closing(sqlite3.connect(hbtrack.database)) as connection:
+        search = load_search(connection, "toy")
+    assert search is not None
+    assert search.streams == "seed"
+    with ScriptProbe(search.command, 60) as probe:
+        probe.identity()
+        assert probe.sample(search.terms, 3, used).config_ids == drawn
 
 
 @pytest.mark.parametrize("release", RELEASED)

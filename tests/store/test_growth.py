@@ -24,6 +24,7 @@ from hbtrack.core.plan_state import NOWHERE
 from hbtrack.core.rebuild import rebuild, recompute
 from hbtrack.core.records import Command, Consequences, Grown, Place, Settled, Terms
 from hbtrack.core.schedule import Schedule, grown, make_schedule, schedule_of
+from hbtrack.core.streams import stream_of
 from hbtrack.database.connection import Database
 from hbtrack.driver.rederive import grow, rederive
 from hbtrack.errors import Conflict, UsageError
@@ -580,6 +581,34 @@ def by_place(terms: Terms, pass_: int, ids: tuple[str, ...]) -> dict[Place, str]
 
 
 NINE, EIGHTY_ONE = (Terms(max_epochs, "3", 7, 2, 100.0) for max_epochs in (9, 81))
+
+
+FIRST_THREE = {
+    # Searches that began before identities were mixed in go on with what they drew.
+    ("seed", "model:resnet"): ("x:200293729", "x:489737170", "x:753057058"),
+    ("seed", "model:Ä"): ("x:200293729", "x:489737170", "x:753057058"),
+    ("seed+identity", "model:resnet"): ("x:964595401", "x:481777777", "x:614452155"),
+    ("seed+identity", "model:Ä"): ("x:316270818", "x:959134312", "x:111933967"),
+}
+
+
+@pytest.mark.parametrize(("rule", "identity"), FIRST_THREE)
+def test_what_a_search_draws_is_the_same_for_ever(
+    probe: Callable[[int], ScriptProbe], rule: str, identity: str
+) -> None:
+    sampled = probe(10**9).sample(NINE, 2, (), stream_of(rule, identity))
+    assert sampled.config_ids[:3] == FIRST_THREE[rule, identity]
+
+
+def test_a_larger_schedule_draws_from_the_stream_of_the_search(
+    probe: Callable[[int], ScriptProbe],
+) -> None:
+    script, stream = probe(10**9), stream_of("seed+identity", "model:resnet")
+    stored = script.sample(NINE, 1, (), stream).config_ids
+    added = script.grow(EIGHTY_ONE, [stored], NINE, stream)
+    fresh = script.sample(EIGHTY_ONE, 1, (), stream).config_ids
+    assert by_place(NINE, 1, stored) | added.slots == by_place(EIGHTY_ONE, 1, fresh)
+    assert added.differing == ()
 
 
 @pytest.mark.parametrize("given", [(), ("mine:1", "mine:2")])
