@@ -41,7 +41,6 @@ def make_parser():
     parser.add_argument("--model", default="resnet")
     parser.add_argument("--epoch_seconds", type=float, default=0.0, help="to slow it down")
     parser.add_argument("--fail", type=float, default=0.05, help="share of configs that raise")
-    parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints"))
     return parser
 
 
@@ -57,7 +56,8 @@ def main():
     """Train one configuration up to --epochs, going on from its checkpoint."""
     args = make_parser().parse_args()
     config = get_config(args.config_id)
-    checkpoint = args.checkpoints / f"{args.model}-{args.config_id}.json"
+    own = Path("checkpoints", f"{args.model}-{args.config_id}")  # when it is run by hand
+    checkpoint = Path(os.environ.get("HBTRACK_CHECKPOINT", own), "state.json")
     state = (
         json.loads(checkpoint.read_text()) if checkpoint.exists() else {"epoch": 0, "loss": None}
     )

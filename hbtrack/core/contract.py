@@ -4,6 +4,7 @@ The contract itself is in docs/contract.md. Here: how an attempt is called, whic
 identities are refused, what counts as a loss, and which parameters an id speaks of.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -38,6 +39,30 @@ def attempt_argv(
     multi = ["--multi_gpu"] if len(gpus) > 1 else []
     call = ["--epochs", str(epochs), "--gpu", gpus[0]]
     return [python, script, config_id, *call, *multi, *script_args]
+
+
+def attempt_environment(
+    name: str, run_identity: str, checkpoint: str, *, max_epochs: int, epochs_done: int
+) -> dict[str, str]:
+    """What is added to the environment of the attempt of that name.
+
+    `checkpoint` is the folder of its config, in which `epochs_done` are known to lie.
+    """
+    return {
+        "HBTRACK_ATTEMPT": name,
+        "HBTRACK_IDENTITY": run_identity,
+        "HBTRACK_CHECKPOINT": checkpoint,
+        "HBTRACK_MAX_EPOCHS": str(max_epochs),
+        "HBTRACK_EPOCHS_DONE": str(epochs_done),
+    }
+
+
+def checkpoint_name(config_id: str) -> str:
+    """The name of the folder of a config's checkpoints: short, and safe on every file system.
+
+    The id itself may hold slashes, be too long, or differ from another one only in case.
+    """
+    return hashlib.sha256(config_id.encode()).hexdigest()[:20]
 
 
 def name_problem(value: str) -> str | None:

@@ -166,6 +166,10 @@ class Plan:
         """Every config_id of the search so far."""
         return list(self._configs)
 
+    def has_loss(self, config_id: str) -> bool:
+        """Whether the config has a loss at any budget."""
+        return any(loss is not None for loss in self._configs[config_id].losses)
+
     def places(self) -> Iterator[tuple[Place, str]]:
         """Every place that exists with its config_id, in canonical order."""
         for key, rung in self.rungs.items():

@@ -238,6 +238,7 @@ class Resources:
     per_gpu: int = 1  # evaluations at once
     isolate_gpus: bool = False  # by CUDA_VISIBLE_DEVICES
     multi_gpu: str = "auto"  # or never
+    checkpoints: str | None = None  # an absolute path: where the folders of checkpoints are put
 
 
 @dataclass(frozen=True, slots=True)

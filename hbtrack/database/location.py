@@ -1,14 +1,15 @@
 """Where the database and the files beside it lie. Standard library only.
 
 Beside `NAME` lies the folder `NAME.d` with a folder per search, named by its private key: its log,
-its driver's lock and the files of its workers. Everything is private to the user.
+its driver's lock and the files of its workers; and a folder `checkpoints` with one per search and
+in it one per config, unless these were put on another disk. Everything is private to the user.
 """
 
 import os
 import stat
 from pathlib import Path
 
-from hbtrack.errors import HbtrackError, NotFound
+from hbtrack.errors import HbtrackError, NotFound, UsageError
 
 DEFAULT = "hbtrack.db"
 VARIABLE = "HBTRACK_DB"
@@ -63,10 +64,45 @@ def search_folder(database: Path, search_pk: int) -> Path:
     return database.with_name(database.name + ".d") / str(search_pk)
 
 
+def checkpoints_folder(database: Path, token: str, elsewhere: str | None) -> Path:
+    """The folder of a search's checkpoints, whether it exists or not: in NAME.d, or `elsewhere`.
+
+    Its name is the search's token, which no other ever gets, also when this one is removed.
+    """
+    return Path(elsewhere or database.with_name(database.name + ".d") / "checkpoints") / token
+
+
+def require_there(elsewhere: str | None) -> None:
+    """Raise UsageError unless the folder that the user named for checkpoints is there.
+
+    A disk that is not mounted would else be taken for one on which nothing was saved yet.
+    """
+    if elsewhere and not Path(elsewhere).is_dir():
+        raise UsageError(
+            f"The folder for checkpoints, {elsewhere}, is not there. Nothing was started: mount "
+            "its disk or make the folder, or name another one with --checkpoints DIR.",
+            see="no-checkpoints-folder",
+        )
+
+
+def make_checkpoints_folder(database: Path, token: str, elsewhere: str | None) -> Path:
+    """Create the folder of a search's checkpoints; refuses one that others can write to."""
+    require_there(elsewhere)
+    folder = checkpoints_folder(database, token, elsewhere)
+    above = [] if elsewhere else [folder.parent.parent, folder.parent]
+    _make_private(*above, folder)
+    return folder
+
+
 def make_search_folder(database: Path, search_pk: int) -> Path:
     """Create the folder of a search; refuses one that somebody else can write to."""
     folder = search_folder(database, search_pk)
-    for level in (folder.parent, folder):
+    _make_private(folder.parent, folder)
+    return folder
+
+
+def _make_private(*levels: Path) -> None:
+    for level in levels:
         try:
             level.mkdir(mode=0o700, exist_ok=True)
             state = level.lstat()
@@ -81,4 +117,3 @@ def make_search_folder(database: Path, search_pk: int) -> Path:
                 f"into it. Move it away, or type: chmod go-w {level}",
                 see="unsafe-folder",
             )
-    return folder

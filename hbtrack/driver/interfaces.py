@@ -5,10 +5,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from hbtrack.core.decisions import Decision
 from hbtrack.core.execution import Executor, Record
 from hbtrack.core.limits import Reached
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Closed, Place, Sampled, Verdict
+
+
+class Checkpoints:
+    """Where scripts save, and what they are told of it: here nothing, for made-up scripts."""
+
+    def make(self, config_id: str) -> None:
+        """Make the folder of a config, if it is not there. Raises OSError."""
+
+    def make_ahead(self, coming: Decision) -> None:
+        """Make the folder of the config that is likely to be next."""
+
+    def found(self, config_id: str) -> bool:  # noqa: ARG002 - those who have folders look
+        """Whether anything lies in the folder of a config."""
+        return False
+
+    def environment(self, running: "Running") -> dict[str, str]:
+        """What a script's environment gets for an attempt."""
+        return {"HBTRACK_ATTEMPT": running.name}
 
 
 class Sampler(Protocol):
@@ -54,6 +73,7 @@ class Running:
     increment: int  # epochs beyond the rung below
     gpu: str  # as the database names it; several are separated by commas
     since: float  # monotonic; when its start was recorded
+    epochs_before: int = 0  # that are known to lie in its checkpoint
     adopted: bool = False
     alone: bool = False  # nothing else ran under the same warden
     ending: AttemptStatus | None = None  # stopping or timeout: hbtrack wants it to end
@@ -111,3 +131,4 @@ class Edges:
     stop: StopRequest
     tolerances: Tolerances
     clock: Callable[[], float] = time.time  # Unix time; what is recorded
+    checkpoints: Checkpoints = Checkpoints()  # noqa: RUF009 - it has no state

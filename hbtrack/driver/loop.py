@@ -49,6 +49,7 @@ class Driver:
         self._edges = edges
         self._executor, self._sampler = edges.executor, edges.sampler
         self._observer, self._stop, self._clock = edges.observer, edges.stop, edges.clock
+        self._checkpoints = edges.checkpoints
         self._workers = len(devices)
         self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
         self._long_wal = LONG_WAL
@@ -172,6 +173,7 @@ class Driver:
                 begun.append(running)
         finally:
             self._report(verdicts, step.recorder, begun)
+        self._checkpoints.make_ahead(self.plan.next())
 
     def _report(
         self,
@@ -239,11 +241,27 @@ class Driver:
         return self._admission.reserve(every_gpu=together, idle=not (self.running or step.begun))
 
     def _record_start(self, recorder: Recorder, start: Start, slot: Slot) -> Running:
+        before = self._epochs_before(recorder, start.config_id)
         now, since = self._clock(), time.monotonic()
-        attempt = recorder.start(start, worker=slot.worker, gpu=slot.gpu, now=now, since_boot=since)
+        attempt = recorder.start(
+            start,
+            worker=slot.worker,
+            gpu=slot.gpu,
+            now=now,
+            since_boot=since,
+            epochs_before=before,
+        )
         running = self._watch(attempt, start.place, slot.gpu, since)
+        running.epochs_before = before
         running.alone = self._admission.one_at_a_time
         return running
+
+    def _epochs_before(self, recorder: Recorder, config_id: str) -> int:
+        """The epochs that are known to lie in the folder of the config, which is there now."""
+        self._checkpoints.make(config_id)
+        if self.plan.has_loss(config_id) and self._checkpoints.found(config_id):
+            return recorder.writer.epochs_saved(config_id)
+        return 0
 
     def _watch(self, attempt: int, place: Place, gpu: str, since: float) -> Running:
         """From now on this attempt is under way."""
@@ -271,7 +289,7 @@ class Driver:
             script_args=command.script_args,
         )
         fault_point("spawn.before")
-        job = Job(running.name, argv, {**slot.env, "HBTRACK_ATTEMPT": running.name})
+        job = Job(running.name, argv, {**slot.env, **self._checkpoints.environment(running)})
         self._executor.start(job, slot)
         fault_point("spawn.after")
 

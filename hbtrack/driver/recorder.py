@@ -42,9 +42,19 @@ class Recorder:
         self._follow(consequences, now)
 
     def start(
-        self, start: Start, *, worker: int, gpu: str, now: float, since_boot: float | None = None
+        self,
+        start: Start,
+        *,
+        worker: int,
+        gpu: str,
+        now: float,
+        since_boot: float | None = None,
+        epochs_before: int = 0,
     ) -> int:
-        """An attempt is about to start for the place that the plan said; its number."""
+        """An attempt is about to start for the place that the plan said; its number.
+
+        It is told that `epochs_before` lie in its checkpoint.
+        """
         attempt = self.writer.start(
             start.place,
             start.config_id,
@@ -53,6 +63,8 @@ class Recorder:
             gpu=gpu,
             now=now,
             since_boot=since_boot,
+            max_epochs=self.plan.schedule.max_epochs,
+            epochs_before=epochs_before,
         )
         self.plan.start(start.place)
         self._touched.add(rung_of(start.place))

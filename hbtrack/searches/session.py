@@ -16,8 +16,13 @@ from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Facts, Sampled, Search, SearchStatus
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.filesystem import is_shared, kind_of
-from hbtrack.database.location import make_search_folder, search_folder
-from hbtrack.driver.interfaces import Edges, Observer, StopRequest
+from hbtrack.database.location import (
+    make_checkpoints_folder,
+    make_search_folder,
+    search_folder,
+)
+from hbtrack.driver.checkpoints import Folders
+from hbtrack.driver.interfaces import Checkpoints, Edges, Observer, StopRequest
 from hbtrack.driver.lifetime import boot_id
 from hbtrack.driver.lock import DriverLock, owned, owner_of
 from hbtrack.driver.loop import Driver
@@ -200,6 +205,7 @@ class _Driving:
         """From the facts until the search is finished, stopped or in trouble."""
         session, search = self.session, self.session.search
         busy_seconds = min(BUSY_SECONDS, session.settings.patience)
+        checkpoints = self._checkpoints() if devices else Checkpoints()
         with session.file.database(busy_seconds) as database, ExitStack() as stack:
             ledger = Ledger(database, search.pk)
             facts = self._own(ledger, devices)
@@ -214,12 +220,21 @@ class _Driving:
             executor.end_unknown(search.token)
             on_wake(executor.wake_fd())
             stack.callback(on_wake, -1)
-            edges = Edges(executor, sampler, self.observer, self.stop, session.settings.tolerances)
+            tolerances = session.settings.tolerances
+            edges = Edges(
+                *(executor, sampler, self.observer, self.stop, tolerances), checkpoints=checkpoints
+            )
             driver = Driver(search, plan, ledger, edges, devices)
             status = driver.run(facts)
             fault_point("release.before")
             self._release(ledger, status, driver.seconds_lived())
             return status
+
+    def _checkpoints(self) -> Checkpoints:
+        """Where scripts save. Raises HbtrackError before anything is written if that is nowhere."""
+        search, path = self.session.search, self.session.file.path
+        folder = make_checkpoints_folder(path, search.token, search.resources.checkpoints)
+        return Folders(folder, search)
 
     def _executor(self, devices: list[Gpu], facts: Facts) -> LocalExecutor:
         search = self.session.search

@@ -18,6 +18,7 @@ from hbtrack.core.plan import Plan
 from hbtrack.core.records import Command, Facts, Sampled, Search, SearchStatus, Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.core.streams import NEW, stream_of
+from hbtrack.database.location import require_there
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.faults import fault_point
 from hbtrack.script.command import sha256_of
@@ -115,6 +116,7 @@ def as_stored(session: Session, options: Options) -> Iterator[tuple[Search, Scri
     Raises UsageError when a part of how it is run is gone, ScriptError when it has another name.
     """
     search = replace(with_given(session.search, options), command=_command_now(session))
+    require_there(search.resources.checkpoints)
     with ScriptProbe(search.command, session.settings.import_timeout) as probe:
         probe.require_identity(search.run_identity)
         yield search, probe

@@ -178,14 +178,17 @@ class Writer:
         worker: int,
         gpu: str,
         now: float,
-        since_boot: float | None = None,
+        **facts: Any,
     ) -> int:
-        """An attempt is about to start, so many seconds after the boot; its private key."""
+        """An attempt is about to start; its private key.
+
+        `facts` are since_boot, max_epochs and epochs_before, as they are stored.
+        """
         where = self._place(place, config_id=config_id, epochs=epochs)
         evaluation, number = _one(self.connection, "evaluation", where)
-        facts = {"evaluation": evaluation, "attempt": number, "worker": worker, "gpu": gpu}
-        facts |= {"driver": self._ledger.driver_pk, "now": iso(now)}
-        facts |= {"microseconds": int(now * 1e6), "since_boot": since_boot}
+        started = {"evaluation": evaluation, "attempt": number, "worker": worker, "gpu": gpu}
+        started |= {"driver": self._ledger.driver_pk, "now": iso(now)}
+        facts = {**facts, **started, "microseconds": int(now * 1e6)}
         attempt = _one(self.connection, "attempt", facts)[0]
         self.change("last_attempt", {"attempt": attempt, "evaluation": evaluation})
         self.change("settle", where)
@@ -195,6 +198,11 @@ class Writer:
         """Nothing that these attempts print or return counts from here on."""
         for attempt in attempts:
             self.change("ending", {"attempt": attempt, "status": status, "retried": None})
+
+    def epochs_saved(self, config_id: str) -> int:
+        """The largest budget with a loss since the config was last trained from nothing."""
+        facts = {"search": self._ledger.search_pk, "config_id": config_id}
+        return int(_one(self.connection, "epochs_saved", facts)[0])
 
     def times_lost(self, attempt: int) -> int:
         """How often this attempt's evaluation was lost under a driver's eyes."""

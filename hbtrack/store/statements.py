@@ -29,9 +29,17 @@ SQL = {
     # The key is the time, not the next number: an older copy of the file that is put back shall not
     # use a number again whose lock file, or script, is still there.
     "attempt": "INSERT INTO _attempt "
-    "(pk, evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at, since_boot) "
+    "(pk, evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at, since_boot, "
+    "max_epochs, epochs_before) "
     "VALUES (max(:microseconds, (SELECT coalesce(max(pk), 0) + 1 FROM _attempt)), "
-    ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now, :since_boot) RETURNING pk",
+    ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now, :since_boot, :max_epochs, "
+    ":epochs_before) RETURNING pk",
+    # An attempt that was told 0 found nothing: what was measured before is not in its checkpoint.
+    "epochs_saved": "SELECT coalesce(max(e.epochs), 0) FROM _evaluation e "
+    f"JOIN _attempt a ON a.evaluation_pk = e.pk WHERE e.config_pk = {CONFIG} "
+    "AND a.status = 'done' AND a.pk >= (SELECT max(b.pk) FROM _evaluation f "
+    f"JOIN _attempt b ON b.evaluation_pk = f.pk WHERE f.config_pk = {CONFIG} "
+    "AND b.epochs_before = 0)",
     "last_attempt": "UPDATE _evaluation SET attempt_pk = :attempt WHERE pk = :evaluation",
     "ending": f"UPDATE _attempt SET status = :status WHERE pk = :attempt AND {may_become(OPEN)}",
     "end": "UPDATE _attempt SET "
@@ -68,8 +76,8 @@ SQL = {
     "WHERE pk = :search",
     "driver": "INSERT INTO _driver (search_pk, fence, host, pid, python, script, script_args, "
     "script_sha256, command_head, command_tail, started_at, workers, isolated, boot_id, "
-    "rests_from) VALUES (:search, :fence, :host, :pid, :python, :script, :script_args, :script_sha256, "
-    ":command_head, :command_tail, :now, :driver_workers, :isolated, :boot_id, "
+    "rests_from) VALUES (:search, :fence, :host, :pid, :python, :script, :script_args, "
+    ":script_sha256, :command_head, :command_tail, :now, :driver_workers, :isolated, :boot_id, "
     "(SELECT rests_from FROM _driver WHERE search_pk = :search ORDER BY fence DESC LIMIT 1)) "
     "RETURNING pk",
     "heartbeat": "UPDATE _driver SET seen_at = :now, lived = :lived WHERE pk = :driver",

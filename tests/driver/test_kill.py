@@ -73,7 +73,7 @@ def test_fault_95_with_a_rollback_journal_kills_change_nothing_either(
 def test_a_script_that_kills_its_parent_fails_alone(hbtrack: Hbtrack, workers: int) -> None:
     script = TOY.with_name("kills_its_parent.py")
     env = {"HBTRACK_MAX_LOST": "2"}
-    hbtrack("run", "--max-epochs", 3, "--workers", workers, script, env=env)
+    hbtrack("run", "--seed", 3, "--max-epochs", 3, "--workers", workers, script, env=env)
     failed = hbtrack.rows("SELECT DISTINCT config_id FROM failures WHERE error_type = 'killed'")
     sampled = hbtrack.rows("SELECT config_id FROM results WHERE rung = 0")
     guilty = [row for row in sampled if int(str(row[0])[2:]) % 5 == 0]

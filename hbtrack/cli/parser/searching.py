@@ -3,7 +3,17 @@
 import argparse
 
 from hbtrack.cli.parser.pieces import format_option, identity, in_seconds, quiet, text_or_json
-from hbtrack.cli.parser.values import failures, finite, gpus, or_none, size, time, time_or_0, whole
+from hbtrack.cli.parser.values import (
+    failures,
+    finite,
+    folder,
+    gpus,
+    or_none,
+    size,
+    time,
+    time_or_0,
+    whole,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,6 +192,13 @@ def _running_options(parser: "Group") -> None:
         choices=("auto", "never"),
         default="auto",
         help="auto: the last evaluation that is left gets all GPUs; default auto",
+    )
+    parser.add_argument(
+        "--checkpoints",
+        type=or_none(folder),
+        metavar="DIR",
+        help="put the folders of HBTRACK_CHECKPOINT there, such as on another disk; none: beside "
+        "the database, the default",
     )
     _grace(parser)
     parser.add_argument(

@@ -1,6 +1,7 @@
 """What an option's text means; each raises argparse's complaint where it means nothing."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 
@@ -23,6 +24,18 @@ def gpus(text: str) -> str:
     if not re.fullmatch(r"all|none|[0-9]+(,[0-9]+)*", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"must be all, none, or numbers as 0,2; not {text!r}")
     return text
+
+
+def folder(text: str) -> str:
+    """The absolute path of a folder that is there."""
+    path = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 - no pathlib here
+    if not os.path.isdir(path):  # noqa: PTH112
+        raise argparse.ArgumentTypeError(f"must be a folder that is there, not {text!a}")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"must have a name in UTF-8, not {text!a}") from None
+    return path
 
 
 def finite(text: str) -> float:

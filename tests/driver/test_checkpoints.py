@@ -1,0 +1,201 @@
+"""Each config has a folder for its checkpoints, and its script is told what is known of it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Hbtrack
+
+from hbtrack.core.contract import checkpoint_name
+from hbtrack.core.decisions import Start
+from hbtrack.core.records import Place
+from hbtrack.driver.checkpoints import Folders
+
+Script = Callable[[str], Path]
+
+SAVES = """
+import json, os, sys
+def run_identity(argv): return "Größe: " + " ".join(argv)
+def get_random_config_id(rng): return f"x:{rng.randint(10**9)}"
+if __name__ == "__main__":
+    folder, epochs = os.environ["HBTRACK_CHECKPOINT"], int(sys.argv[3])
+    told = {name: value for name, value in os.environ.items() if name.startswith("HBTRACK_")}
+    told |= {"config_id": sys.argv[1], "epochs": epochs, "found": os.listdir(folder)}
+    told |= {"mode": oct(os.stat(folder).st_mode & 0o7777)}
+    with open("told", "a") as file:
+        file.write(json.dumps(told) + "\\n")
+    if os.path.exists(f"fails at {epochs}"):
+        open(os.path.join(folder, "half"), "w").close()
+        raise RuntimeError
+    if "--no" not in sys.argv:
+        open(os.path.join(folder, "model"), "w").close()
+    print(int(sys.argv[1][2:]) / epochs)
+"""
+
+
+def told(hbtrack: Hbtrack) -> list[dict[str, object]]:
+    """What each call of the script found, in their order; forgotten afterwards."""
+    file = hbtrack.folder / "told"
+    lines = file.read_text().splitlines()
+    file.unlink()
+    return [json.loads(line) for line in lines]
+
+
+def saved(hbtrack: Hbtrack) -> Path:
+    """The folder of the first search's checkpoints."""
+    (found,) = (hbtrack.folder / "hbtrack.db.d" / "checkpoints").iterdir()
+    return found
+
+
+def test_each_attempt_has_a_private_folder_of_its_search_and_config(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    path = script(SAVES)
+    hbtrack("run", "--max-epochs", 3, path, "a")
+    hbtrack("run", "--max-epochs", 3, path, "b")
+    calls = told(hbtrack)
+    folders = {
+        (one["HBTRACK_IDENTITY"], one["config_id"]): one["HBTRACK_CHECKPOINT"] for one in calls
+    }
+    assert len(set(folders.values())) == len(folders) == 10
+    for one in calls:
+        assert one["HBTRACK_CHECKPOINT"] == folders[one["HBTRACK_IDENTITY"], one["config_id"]]
+        assert one["mode"] == "0o700"
+        assert one["HBTRACK_MAX_EPOCHS"] == "3"
+        assert one["HBTRACK_ATTEMPT"]
+    assert {one["HBTRACK_IDENTITY"] for one in calls} == {"Größe: a", "Größe: b"}
+
+
+def test_scripts_are_told_the_epochs_that_were_saved_and_it_is_recorded(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    hbtrack("run", "--max-epochs", 9, script(SAVES))
+    calls = told(hbtrack)
+    before: dict[object, object] = {}
+    for one in calls:
+        assert one["HBTRACK_EPOCHS_DONE"] == str(before.get(one["config_id"], 0))
+        assert one["found"] == (["model"] if one["config_id"] in before else [])
+        before[one["config_id"]] = one["epochs"]
+    assert any(one["HBTRACK_EPOCHS_DONE"] == "3" for one in calls)
+    stored = hbtrack.rows("SELECT max_epochs, epochs_before FROM _attempt ORDER BY pk")
+    assert stored == [(9, int(str(one["HBTRACK_EPOCHS_DONE"]))) for one in calls]
+
+
+def test_a_script_that_saves_nothing_there_is_told_that_nothing_is_there(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    hbtrack("run", "--max-epochs", 9, script(SAVES), "--no")
+    assert {one["HBTRACK_EPOCHS_DONE"] for one in told(hbtrack)} == {"0"}
+
+
+def test_a_copy_of_the_file_without_the_folders_begins_with_none(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    hbtrack("run", "--max-epochs", 3, script(SAVES))
+    hbtrack("db", "backup", "copy.db")
+    told(hbtrack)
+    hbtrack("extend", "--db", "copy.db", "--identity", "Größe: ", "--max-epochs", 9)
+    calls = told(hbtrack)
+    first = {one["config_id"]: one for one in reversed(calls)}
+    assert {one["HBTRACK_EPOCHS_DONE"] for one in first.values()} == {"0"}
+    assert {one["HBTRACK_MAX_EPOCHS"] for one in calls} == {"9"}
+
+
+def test_half_of_what_is_trained_again_does_not_count_as_what_was_there_before(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    hbtrack("run", "--max-epochs", 3, script(SAVES))
+    for folder in saved(hbtrack).iterdir():
+        shutil.rmtree(folder)
+    (hbtrack.folder / "fails at 9").touch()
+    hbtrack("extend", "--identity", "Größe: ", "--max-epochs", 9)
+    (hbtrack.folder / "fails at 9").unlink()
+    told(hbtrack)
+    hbtrack("retry")
+    hbtrack("resume")
+    again = [one for one in told(hbtrack) if "half" in one["found"]]  # type: ignore[operator]
+    assert [one["HBTRACK_EPOCHS_DONE"] for one in again if one["found"] == ["half"]]
+    for one in again:
+        if one["found"] == ["half"]:
+            assert one["HBTRACK_EPOCHS_DONE"] == "0"
+
+
+def test_names_of_folders_are_safe_where_case_does_not_count_and_for_every_id() -> None:
+    ids = ["a", "A", "../../x", "con", "n" * 4096, "lr:0.1 ", "Ä"]
+    names = [checkpoint_name(config_id) for config_id in ids]
+    assert len({name.casefold() for name in names}) == len(ids)
+    assert all(name.isascii() and name.isalnum() and len(name) == 20 for name in names)
+    assert names[0] == "ca978112ca1bbdcafac2"  # what was saved yesterday is found tomorrow
+
+
+def test_a_folder_is_made_ahead_and_only_told_of_when_it_is_next(tmp_path: Path) -> None:
+    coming = Start(Place(1, 1, 0, 0), "x:1", 1)
+    folders = Folders(tmp_path, None)  # type: ignore[arg-type]
+    folders.make_ahead(coming)
+    assert [one.name for one in tmp_path.iterdir()] == [checkpoint_name("x:1")]
+    folders.make("x:1")
+    nowhere = Folders(tmp_path / "gone", None)  # type: ignore[arg-type]
+    nowhere.make_ahead(coming)
+    with pytest.raises(FileNotFoundError):
+        nowhere.make("x:1")
+
+
+# --- on another disk -----------------------------------------------------------------------------
+
+
+def test_another_folder_for_checkpoints_is_stored_and_used_on(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    elsewhere = hbtrack.folder / "big"
+    elsewhere.mkdir()
+    path = script(SAVES)
+    stop = {"HBTRACK_FAULT": "commit.after:4:stop"}
+    hbtrack("run", "--max-epochs", 9, "--checkpoints", "big", path, env=stop, code=75)
+    hbtrack("resume", env={})
+    assert {Path(str(one["HBTRACK_CHECKPOINT"])).parent.parent for one in told(hbtrack)} == {
+        elsewhere
+    }
+    assert not (hbtrack.folder / "hbtrack.db.d" / "checkpoints").exists()
+    assert hbtrack.rows("SELECT checkpoints FROM searches") == [(str(elsewhere),)]
+    hbtrack("run", "--max-epochs", 3, "--checkpoints", "big", path, "b")
+    assert len(list(elsewhere.iterdir())) == 2, "one for each search"
+    told(hbtrack)
+    hbtrack("extend", "--identity", "Größe: b", "--passes", 2, "--checkpoints", "none")
+    assert saved(hbtrack).is_dir()
+
+
+def test_a_folder_for_checkpoints_that_is_not_there_is_refused_and_nothing_written(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    path = script(SAVES)
+    said = hbtrack("run", "--checkpoints", "gone", path, code=2).stderr
+    assert "must be a folder that is there, not 'gone'" in said
+    assert not hbtrack.database.exists()
+
+
+def test_a_disk_for_checkpoints_that_is_not_mounted_any_more_is_refused(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    elsewhere = hbtrack.folder / "big"
+    elsewhere.mkdir()
+    hbtrack("run", "--max-epochs", 3, "--checkpoints", "big", script(SAVES))
+    shutil.rmtree(elsewhere)
+    before = hbtrack.everything()
+    said = hbtrack("extend", "--identity", "Größe: ", "--passes", 2, code=2).stderr
+    assert f"The folder for checkpoints, {elsewhere}, is not there" in said
+    assert hbtrack.everything() == before
+    assert not elsewhere.exists()
+
+
+def test_a_folder_of_the_search_that_is_a_link_to_elsewhere_is_refused(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    path = script(SAVES)
+    hbtrack("run", "--max-epochs", 3, path)
+    folder, other = saved(hbtrack), hbtrack.folder / "other"
+    shutil.move(folder, other)
+    folder.symlink_to(other)
+    said = hbtrack("extend", "--identity", "Größe: ", "--passes", 2, code=1).stderr
+    assert f"{folder} is not a folder of yours" in said
