@@ -53,7 +53,7 @@ def hold(hbtrack: Hbtrack) -> Path:
 def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hbtrack]:
     """A search with four workers that has results and failures, and now stands still."""
     hbtrack = Hbtrack(tmp_path_factory.mktemp("held"))
-    words = ("run", "--max-epochs", 9, "--workers", 4, "--grace", 0, TOY)
+    words = ("run", "--seed", 6, "--max-epochs", 9, "--workers", 4, "--grace", 0, TOY)
     (hbtrack.folder / "toy").mkdir()
     (hbtrack.folder / "toy" / "hold_after").write_text("8")
     driver = hbtrack.start(*words, "--fail", "0.2", "--epoch_seconds", "0.03")
