@@ -37,6 +37,7 @@ POINTS = (
     "settle.after",
     "promote.inside",  # a rung is closed, but nobody promoted yet
     "grow.inside",  # a search was extended or failures taken back, not yet committed
+    "clean.inside",  # checkpoints are put aside, not yet committed
     "remove.inside",  # a search is deleted, not yet committed
     "remove.after",  # its folder is still there
     "backup.copied",  # the copy is whole, but not yet under its name

@@ -48,6 +48,14 @@ def budget(epochs: int) -> str:
     return f"{epochs} epoch" + ("" if epochs == 1 else "s")
 
 
+def data_size(size: int) -> str:
+    """Bytes as 17 bytes, 2.0 KiB, 1.3 GiB."""
+    if size < 1024:
+        return f"{size} byte" + ("" if size == 1 else "s")
+    power = min(4, (size.bit_length() - 1) // 10)
+    return f"{size / 1024**power:.1f} {' KMGT'[power]}iB"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as 0:00:07, 26:14:00, or - where they are not known."""
     if seconds is None or not math.isfinite(seconds):

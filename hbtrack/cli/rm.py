@@ -2,18 +2,18 @@
 
 import argparse
 import os
-import sys
 
 from hbtrack.cli import complain
+from hbtrack.cli.confirm import confirm, require_answer
 from hbtrack.cli.driving import file_to_end, require_dead, search_of, stoppable
 from hbtrack.core.records import Search
-from hbtrack.database.location import search_folder
-from hbtrack.errors import HbtrackError, UsageError
+from hbtrack.database.location import require_there, search_folder
 from hbtrack.searches.file import DatabaseFile
 from hbtrack.searches.remove import remove_search
+from hbtrack.searches.saved import Saved
 from hbtrack.searches.session import own
 from hbtrack.store.reading import rows
-from hbtrack.text import printable
+from hbtrack.text import data_size, printable
 
 _COUNTS = """
 SELECT count(*) AS attempts, count(DISTINCT config_id || ' ' || epochs) AS evaluations
@@ -25,14 +25,16 @@ def main(args: argparse.Namespace) -> int:
     with stoppable(), file_to_end(args) as file:
         search = search_of(file, args)
         require_dead(file, search)
-        if not args.yes:
-            _require_terminal()
+        require_answer(args)
+        if args.checkpoints:
+            require_there(search.resources.checkpoints)
+        saved = Saved.of(file.path, search)
         complain(_what_goes(file, search))
-        if not (args.yes or _ask(search)):
-            raise HbtrackError("Nothing was removed.", see="not-removed")
+        complain(_what_stays(search, saved, args))
+        confirm(args, search.run_identity)
         require_dead(file, search)  # the answer may have taken long
         with own(file, search) as session:
-            remove_search(session)
+            remove_search(session, saved, checkpoints=args.checkpoints)
         complain(f"Removed {printable(search.run_identity)}.")
     return os.EX_OK
 
@@ -43,22 +45,19 @@ def _what_goes(file: DatabaseFile, search: Search) -> str:
     folder = search_folder(file.path, search.pk)
     return (
         f"This removes {search.run_identity} for good: {count['evaluations']} evaluations, "
-        f"{count['attempts']} attempts with their output, and {folder}\n"
-        f"What its script {search.command.script} has saved itself stays, checkpoints too; it ran "
-        f"in {search.command.cwd}"
+        f"{count['attempts']} attempts with their output, and {folder}"
     )
 
 
-def _require_terminal() -> None:
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError(
-            "There is no terminal to ask on, so nothing was removed. With --yes it is not asked.",
-            see="not-removed",
-        )
-
-
-def _ask(search: Search) -> bool:
-    """Ask the user; whether the answer is that the search shall go."""
-    sys.stderr.write("Type y to remove it: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip() in ("y", "yes", search.run_identity)
+def _what_stays(search: Search, saved: Saved, args: argparse.Namespace) -> str:
+    """What becomes of the checkpoints, wherever they lie."""
+    elsewhere = (
+        f"What its script {search.command.script} has saved itself in other places stays, "
+        f"checkpoints too; it ran in {search.command.cwd}"
+    )
+    if not (size := saved.size()):
+        return elsewhere
+    checkpoints = f"Its checkpoints, {data_size(size)} in {saved.folder}"
+    if args.checkpoints:
+        return f"{checkpoints}, are removed, too.\n{elsewhere}"
+    return f"{checkpoints}, stay; with --checkpoints they are removed, too.\n{elsewhere}"

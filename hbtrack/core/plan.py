@@ -166,6 +166,19 @@ class Plan:
         """Every config_id of the search so far."""
         return list(self._configs)
 
+    def ended_configs(self) -> list[str]:
+        """The configs that no place can ask for again, but after the search has changed.
+
+        While a pass is still to be opened it may draw the id again, unless that has all epochs.
+        """
+        last = self.opened == self.passes
+        return [
+            config_id
+            for config_id, config in self._configs.items()
+            if config.live == len(config.slots)
+            and (last or config.has_result_for(self.schedule.max_epochs))
+        ]
+
     def has_loss(self, config_id: str) -> bool:
         """Whether the config has a loss at any budget."""
         return any(loss is not None for loss in self._configs[config_id].losses)

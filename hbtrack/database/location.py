@@ -79,7 +79,7 @@ def require_there(elsewhere: str | None) -> None:
     """
     if elsewhere and not Path(elsewhere).is_dir():
         raise UsageError(
-            f"The folder for checkpoints, {elsewhere}, is not there. Nothing was started: mount "
+            f"The folder for checkpoints, {elsewhere}, is not there. Nothing was changed: mount "
             "its disk or make the folder, or name another one with --checkpoints DIR.",
             see="no-checkpoints-folder",
         )
@@ -94,6 +94,18 @@ def make_checkpoints_folder(database: Path, token: str, elsewhere: str | None) -
     return folder
 
 
+def require_private(level: Path) -> None:
+    """Raise HbtrackError unless it is a folder, no link, that only the user can write to."""
+    state = level.lstat()
+    private = not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not (stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and private):
+        raise HbtrackError(
+            f"{level} is not a folder of yours that only you can write to, so nothing is put "
+            f"into it. Move it away, or type: chmod go-w {level}",
+            see="unsafe-folder",
+        )
+
+
 def make_search_folder(database: Path, search_pk: int) -> Path:
     """Create the folder of a search; refuses one that somebody else can write to."""
     folder = search_folder(database, search_pk)
@@ -105,15 +117,8 @@ def _make_private(*levels: Path) -> None:
     for level in levels:
         try:
             level.mkdir(mode=0o700, exist_ok=True)
-            state = level.lstat()
         except OSError as error:
             raise HbtrackError(
                 f"The folder {level} cannot be made: {error.strerror}.", see="cannot-write"
             ) from error
-        private = not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if not (stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and private):
-            raise HbtrackError(
-                f"{level} is not a folder of yours that only you can write to, so nothing is put "
-                f"into it. Move it away, or type: chmod go-w {level}",
-                see="unsafe-folder",
-            )
+        require_private(level)

@@ -1,4 +1,5 @@
 """What people do to a search, one verb per file.
 
-Read in this order: file, session, terms, start, places, extend, retry, remove, verify.
+Read in this order: file, session, terms, start, places, extend, retry, saved, clean, remove,
+verify.
 """

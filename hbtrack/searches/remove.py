@@ -6,18 +6,26 @@ from contextlib import suppress
 
 from hbtrack.database.location import search_folder
 from hbtrack.faults import fault_point
+from hbtrack.searches.saved import Saved
 from hbtrack.searches.session import Session
 from hbtrack.store.catalogue import delete_search, token_of
 
 
-def remove_search(session: Session) -> None:
-    """Remove a search of which no script runs. It is gone whole, or nothing has changed."""
+def remove_search(session: Session, saved: Saved, *, checkpoints: bool) -> None:
+    """Remove a search of which no script runs. It is gone whole, or nothing has changed.
+
+    What its scripts have `saved` stays, unless the checkpoints shall go, too.
+    """
     with session.file.database() as database:
         with database.without_foreign_keys() as connection:
             delete_search(connection, session.search.pk)
             fault_point("remove.inside")
         fault_point("remove.after")
     _remove_folder(session)
+    if checkpoints:
+        saved.remove_all()
+    else:
+        saved.remove_empty()
 
 
 def _remove_folder(session: Session) -> None:

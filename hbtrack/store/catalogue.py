@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Iterable
 from sqlite3 import Connection
 from typing import Any
 
@@ -86,6 +87,16 @@ def reopen(connection: Connection, search_pk: int) -> None:
         "UPDATE _search SET status = 'unfinished', finished_at = NULL, stop_reason = NULL "
         "WHERE pk = ?",
         (search_pk,),
+    )
+
+
+def note_cleaned(
+    connection: Connection, search_pk: int, config_ids: Iterable[str], now: float
+) -> None:
+    """The checkpoints of these configs are removed."""
+    connection.executemany(
+        "UPDATE _config SET cleaned_at = ? WHERE search_pk = ? AND config_id = ?",
+        [(iso(now), search_pk, config_id) for config_id in config_ids],
     )
 
 

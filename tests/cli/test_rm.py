@@ -65,7 +65,9 @@ def test_its_folder_goes_and_what_the_scripts_saved_stays(
     removed: tuple[Hbtrack, str, Hbtrack],
 ) -> None:
     folder = removed[0].folder
-    assert sorted(path.name for path in (folder / "hbtrack.db.d").iterdir()) == ["2"]
+    found = sorted(path.name for path in (folder / "hbtrack.db.d").iterdir())
+    assert found == ["2", "checkpoints"]
+    assert len(list((folder / "hbtrack.db.d" / "checkpoints").iterdir())) == 1, "of the other one"
     assert (folder / "hbtrack.db.d" / "2" / "log").exists()
     assert (folder / "toy" / "diary.txt").exists()
 
@@ -78,7 +80,7 @@ def test_it_says_what_goes_and_what_stays(
     said = removed[1]
     assert f" {attempts} attempts" in said
     assert f"{removed[0].folder / 'hbtrack.db.d' / '1'}\n" in said
-    assert f"{searched.folder / 'toy.py'} has saved itself stays, checkpoints too" in said
+    assert f"{searched.folder / 'toy.py'} has saved itself in other places stays" in said
 
 
 @pytest.mark.parametrize("words", [("--identity", "toy"), ("--identity", "*")], ids=" ".join)

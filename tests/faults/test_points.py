@@ -16,7 +16,7 @@ from hbtrack.faults import POINTS
 from hbtrack.searches.verify import check_database
 
 SEARCH = ("run", "--max-epochs", 3, "--passes", 2, "--workers", 2, TOY, "--space", 9)
-ELSEWHERE = {"remove.inside", "remove.after"}  # a search that is removed: tests/cli/test_rm.py
+ELSEWHERE = {"clean.inside", "remove.inside", "remove.after"}  # tests/cli/test_clean.py, test_rm.py
 ENDS = {0, 1, 75, -9, -15}  # of a command: finished, failed, stopped, killed, ended by SIGTERM
 
 

@@ -119,8 +119,26 @@ def _rm(verbs: "Verbs") -> None:
         "rm",
         help="remove a search from the database",
         description="Remove a search: all that the database has of it, and its folder of logs. "
-        "The script's own checkpoints stay. It asks first.",
+        "Checkpoints stay unless they are named. It asks first.",
         epilog="Example: hbtrack rm --identity model:resnet --yes",
+    )
+    identity(parser, several=False)
+    parser.add_argument(
+        "--checkpoints",
+        action="store_true",
+        help="also what its scripts have saved in HBTRACK_CHECKPOINT",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _clean(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "clean",
+        help="free the checkpoints that a search needs no more",
+        description="Remove what scripts have saved in HBTRACK_CHECKPOINT for configs that no "
+        "place of the search can need any more; results stay. It says how much that is, and "
+        "what would be trained again if the search became larger. It asks first.",
+        epilog="Example: hbtrack clean --identity model:resnet --yes",
     )
     identity(parser, several=False)
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -218,5 +236,5 @@ def _completion(verbs: "Verbs") -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
 
 
-COMMANDS = (_status, _report, _show, _errors, _logs, _sql, _export, _rm, _db, _completion)
+COMMANDS = (_status, _report, _show, _errors, _logs, _sql, _export, _rm, _clean, _db, _completion)
 """What adds each of them, in the order of the help."""
