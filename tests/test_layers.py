@@ -74,7 +74,7 @@ LATE = [
 ]
 
 # Run in processes of their own, outside the package: in the user's interpreter, with -S -I.
-ALONE = ["hbtrack.script.inside", "hbtrack.executors.warden"]
+ALONE = ["hbtrack.script.inside", "hbtrack.script.compiles", "hbtrack.executors.warden"]
 
 HEAVY = {"sqlalchemy", "alembic", "jinja2", "numpy", "rich"}
 HEAVY |= {"psutil"} if sys.platform == "linux" else set()

@@ -231,7 +231,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Where attempts run: what was typed, None for the default."""
+    """Where attempts run, and of which script: what was typed, None for the default."""
 
     workers: int | None
     gpus: str  # all, none, or 0,2
@@ -239,6 +239,7 @@ class Resources:
     isolate_gpus: bool = False  # by CUDA_VISIBLE_DEVICES
     multi_gpu: str = "auto"  # or never
     checkpoints: str | None = None  # an absolute path: where the folders of checkpoints are put
+    script_changes: str = "go-on"  # or stop: what an edit of the script does
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +303,7 @@ class OpenAttempt:
     started_at: str
     since_boot: float | None = None  # when it started: seconds since the boot
     boot_id: str | None = None  # of its driver's machine; None where nobody can tell
+    script_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +345,7 @@ class Verdict:
     stdout: str = ""
     stderr: str = ""
     log: str | None = None
+    one_script: bool = True  # the script at its start was that at its end
 
     @property
     def is_result(self) -> bool:

@@ -38,7 +38,8 @@ class Ending:
 
     `asked_to_stop` if hbtrack wanted it to end, `timed_out` if because it took longer than
     --timeout allows; `times_lost` is how often its evaluation was lost before, under a driver's
-    eyes, and `watched` if a driver had its eyes on this end.
+    eyes, and `watched` if a driver had its eyes on this end. `script_written` if a file of the
+    script was written while it ran, `one_script` unless that gave it another text.
     """
 
     record: Record
@@ -48,6 +49,8 @@ class Ending:
     timed_out: bool = False
     watched: bool = True
     times_lost: int = 0
+    script_written: bool = False
+    one_script: bool = True
 
 
 def judge(ending: Ending, max_lost: int) -> Verdict:
@@ -55,11 +58,14 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
     status = ending.record.exit_status
     by_signal = status is not None and status < 0
     verdict = _status(ending, max_lost)
+    # It may not have been able to print, or not have read a whole script.
     no_fault_of_its_own = (
-        ending.record.full and not ending.record.overflow and not _too_often(ending, max_lost)
+        (ending.record.full or ending.script_written)
+        and not ending.record.overflow
+        and not _too_often(ending, max_lost)
     )
     if no_fault_of_its_own and verdict.status is AttemptStatus.FAILED:
-        verdict = Verdict(AttemptStatus.LOST)  # it may not even have been able to print
+        verdict = Verdict(AttemptStatus.LOST)
     verdict = replace(
         verdict,
         finished_at=ending.finished_at,
@@ -71,6 +77,7 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
         stdout=ending.output.stdout,
         stderr=ending.output.stderr,
         log=ending.output.log,
+        one_script=ending.one_script,
     )
     return replace(verdict, fingerprint=fingerprint_of(verdict)) if verdict.error_type else verdict
 

@@ -10,6 +10,7 @@ from hbtrack.core.records import AttemptStatus, Limits, Verdict
 from hbtrack.core.verdict import Ending, judge
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.interfaces import Edges, Running
+from hbtrack.driver.versions import Looks
 from hbtrack.store.ledger import Writer
 
 
@@ -28,8 +29,10 @@ class Harvest:
         self._edges = edges
         self._limits = limits
 
-    def judge(self, writer: Writer, running: Running, record: Record, *, watched: bool) -> Verdict:
-        """What an attempt came to."""
+    def judge(
+        self, writer: Writer, running: Running, record: Record, looks: Looks, *, watched: bool
+    ) -> Verdict:
+        """What an attempt came to; `looks` are those at its script."""
         ran = record.pid is not None or record.exit_status is not None
         output = (
             self._edges.executor.output(running.name) if ran else Output()
@@ -50,7 +53,9 @@ class Harvest:
             timed_out=running.ending is AttemptStatus.TIMEOUT,
             watched=watched and (record.exit_status is not None or running.alone or wiped),
             # Not asked on the hot path: what ended properly was not lost.
-            times_lost=0 if properly else writer.times_lost(running.attempt),
+            times_lost=0 if properly and not looks.written else writer.times_lost(running.attempt),
+            script_written=looks.written,
+            one_script=looks.one_script,
         )
         return judge(ending, self._edges.tolerances.max_lost)
 

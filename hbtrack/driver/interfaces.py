@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hbtrack.core.decisions import Decision
@@ -10,6 +10,7 @@ from hbtrack.core.execution import Executor, Record
 from hbtrack.core.limits import Reached
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Closed, Place, Sampled, Verdict
+from hbtrack.core.script_text import Look
 
 
 class Checkpoints:
@@ -37,6 +38,38 @@ class Sampler(Protocol):
         self, pass_: int, used: Callable[[], list[str]], wake: Callable[[], None]
     ) -> Sampled | None:
         """The ids of a pass, or None while they are being sampled."""
+
+
+class Script(Protocol):
+    """The script's files: the script itself and the user's own modules."""
+
+    def look(self) -> Look:
+        """What they are now; the same object as last time where nothing was written."""
+
+    def problem(self, look: Look) -> str | None:
+        """Why they cannot be run as they were found last; None if they compile."""
+
+    def text(self, sha256: str) -> str | None:
+        """The text with this hash that was found last; None if it is not to be kept."""
+
+
+class Unseen:
+    """A script that has no files here."""
+
+    def look(self) -> Look:
+        """Nothing, and always the same."""
+        return _NO_FILES
+
+    def problem(self, _look: Look) -> str | None:
+        """None is known."""
+        return None
+
+    def text(self, _sha256: str) -> str | None:
+        """There is none."""
+        return None
+
+
+_NO_FILES = Look({})
 
 
 class Observer(Protocol):
@@ -79,6 +112,7 @@ class Running:
     ending: AttemptStatus | None = None  # stopping or timeout: hbtrack wants it to end
     kill_at: float = 0.0  # monotonic; when the grace period of one that is ending is over
     killed_since: float | None = None  # monotonic
+    look: Look | None = None  # at the script as it was started; None if nobody looked
 
 
 @dataclass(slots=True)
@@ -132,3 +166,4 @@ class Edges:
     tolerances: Tolerances
     clock: Callable[[], float] = time.time  # Unix time; what is recorded
     checkpoints: Checkpoints = Checkpoints()  # noqa: RUF009 - it has no state
+    script: Script = field(default_factory=Unseen)

@@ -25,6 +25,7 @@ from hbtrack.driver.lifetime import Lifetime, begun_at
 from hbtrack.driver.recorder import Recorder, Step
 from hbtrack.driver.rest import Rest, streak_of
 from hbtrack.driver.termination import Termination
+from hbtrack.driver.versions import Versions
 from hbtrack.errors import HbtrackError
 from hbtrack.faults import fault_point
 from hbtrack.store.ledger import Ledger
@@ -59,6 +60,7 @@ class Driver:
         self._termination = Termination(self.running, ledger, edges, search.limits.timeout)
         self._harvest = Harvest(self._admission, edges, search.limits)
         self._rest = Rest(Streak(None), search.limits, edges)
+        self._versions = Versions(edges, search)
 
     def run(self, facts: Facts) -> SearchStatus:
         """Go on with the search; its status when nothing is running any more.
@@ -88,12 +90,13 @@ class Driver:
         search, limits = self.search.pk, self.search.limits
         streak = self._ledger.read(lambda query: streak_of(query, search, limits, facts))
         self._rest = Rest(streak, limits, self._edges)
+        self._versions.remember(*self._ledger.script_versions())
         for open_attempt in facts.open_attempts:
             place = self.plan.place_of(open_attempt.config_id, open_attempt.epochs)
             self.plan.start(place)
             since = begun_at(open_attempt, self._ledger.boot_id)
             running = self._watch(open_attempt.pk, place, open_attempt.gpu, since)
-            running.adopted = True
+            running.adopted, running.look = True, self._versions.taken_over(open_attempt)
             if open_attempt.status is not AttemptStatus.RUNNING:
                 running.ending = open_attempt.status
         if self.running:
@@ -119,7 +122,7 @@ class Driver:
     def _timeout(self) -> float | None:
         """Seconds until the loop has something to do by itself."""
         moments = [self._termination.next_at(), self._admission.not_before, self._rest.next_at()]
-        moments.append(self._lifetime.heartbeat_at())
+        moments += [self._versions.look_at, self._lifetime.heartbeat_at()]
         if (limit := self.search.limits.max_time) is not None and self._stop.at is None:
             moments.append(self._lifetime.reaches(limit))
         return max(0.0, min(at for at in moments if at is not None) - time.monotonic())
@@ -148,6 +151,7 @@ class Driver:
         """Record what has ended, what follows, and what starts next: one transaction at most."""
         self._termination.raise_if_unkillable(except_for={running.attempt for running in ended})
         self._admission.look_at_the_clock()
+        self._versions.look_again()
         starts: list[tuple[Running, Slot]] = []
         verdicts: list[tuple[Running, Verdict]] = []
         with Step(self._ledger, self.plan) as step:
@@ -207,6 +211,8 @@ class Driver:
             if self._rest.doubts:
                 return starts + self._ask_again(step)
             decision = self.plan.next()
+            if not (isinstance(decision, Start | OpenPass) and self._script_may_start()):
+                break
             if isinstance(decision, Start) and (slot := self._reserve(step)):
                 starts.append((self._record_start(step.recorder, decision, slot), slot))
             elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
@@ -216,7 +222,7 @@ class Driver:
     def _ask_again(self, step: Step) -> list[tuple[Running, Slot]]:
         """When a rest is over and nothing runs: one evaluation, to see if the machine is well."""
         failed = self._rest.question()
-        if failed is None or self.running:
+        if failed is None or self.running or not self._script_may_start():
             return []
         if (start := self._question(step, failed)) is None:
             self._rest.give_up()
@@ -235,6 +241,14 @@ class Driver:
         decision = self.plan.next()
         return decision if isinstance(decision, Start) else None
 
+    def _script_may_start(self) -> bool:
+        """Whether the script can be run just now; if never again, the search ends."""
+        try:
+            return self._versions.may_start()
+        except HbtrackError as error:
+            self._fail(error)
+            return False
+
     def _reserve(self, step: Step) -> Slot | None:
         """Where the next attempt may run; all GPUs for the one evaluation that is left."""
         together = self.search.resources.multi_gpu == "auto" and self.plan.only_one_left()
@@ -250,9 +264,10 @@ class Driver:
             now=now,
             since_boot=since,
             epochs_before=before,
+            script_version=self._versions.number(start, recorder.writer, now),
         )
         running = self._watch(attempt, start.place, slot.gpu, since)
-        running.epochs_before = before
+        running.epochs_before, running.look = before, self._versions.now()
         running.alone = self._admission.one_at_a_time
         return running
 
@@ -315,7 +330,8 @@ class Driver:
         fault_point("settle.before")
         del self.running[running.attempt]
         record = self._executor.record(running.name)
-        verdict = self._harvest.judge(recorder.writer, running, record, watched=watched)
+        looks = self._versions.looks(running.look)
+        verdict = self._harvest.judge(recorder.writer, running, record, looks, watched=watched)
         noted = self._harvest.note(recorder.writer, running, verdict)
         self._take_back(recorder, noted.withdrawn, "gpu")  # before this closes the rung of those
         evaluation = (running.place, running.config_id, running.epochs)
@@ -323,6 +339,9 @@ class Driver:
         counts = verdict.is_result and not noted.again
         not_theirs = self._rest.note_end(recorder.writer, running, verdict, counts=counts)
         self._take_back(recorder, not_theirs, "rest")
+        if not looks.one_script:
+            facts = {"config": running.config_id, "epochs": running.epochs}
+            self._observer.event("script_unknown", **facts)
         if verdict.is_result:
             self._admission.note_result()
         elif failure := self._admission.note_failed_start(record):

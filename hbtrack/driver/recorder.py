@@ -50,6 +50,7 @@ class Recorder:
         now: float,
         since_boot: float | None = None,
         epochs_before: int = 0,
+        script_version: int | None = None,
     ) -> int:
         """An attempt is about to start for the place that the plan said; its number.
 
@@ -65,6 +66,7 @@ class Recorder:
             since_boot=since_boot,
             max_epochs=self.plan.schedule.max_epochs,
             epochs_before=epochs_before,
+            script_version=script_version,
         )
         self.plan.start(start.place)
         self._touched.add(rung_of(start.place))

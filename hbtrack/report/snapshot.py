@@ -101,7 +101,7 @@ class Attempt:
     config_id: str
     epochs: int
     status: str
-    script: str  # its sha256
+    script: str  # its sha256; empty if not known
     start: float
     end: float
 
@@ -161,7 +161,8 @@ def read_attempts(
     ):
         start = unix(started_at)
         end = max(start, unix(finished_at)) if finished_at else inf
-        yield Attempt(worker, gpu, intern(config_id), epochs, status, intern(script), start, end)
+        sha256 = intern(script or "")
+        yield Attempt(worker, gpu, intern(config_id), epochs, status, sha256, start, end)
 
 
 def tuples(connection: sqlite3.Connection, sql: str, **values: object) -> Iterator[tuple[Any, ...]]:

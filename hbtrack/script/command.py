@@ -15,7 +15,7 @@ from hbtrack.errors import UsageError
 def make_command(script: str, script_args: Sequence[str], python: str | None, cwd: str) -> Command:
     """How the script is run. Raises UsageError when it or the interpreter is not there."""
     for what, text in (("script", script), ("interpreter", python or ""), ("folder", cwd)):
-        if not _is_text(text):
+        if not is_text(text):
             raise UsageError(
                 f"The name of the {what}, {text!a}, is not UTF-8; give it another one.",
                 see="not-utf8",
@@ -30,7 +30,8 @@ def make_command(script: str, script_args: Sequence[str], python: str | None, cw
     )
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a name is one that a database can hold: UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import sys
+import sysconfig
 import traceback
 from typing import Any, Callable
 
@@ -59,6 +60,38 @@ def load(script: str, args: "list[str]") -> Any:
         if importlib.util.find_spec("numpy") is None:
             raise Refused(step="numpy", problem="missing")
     return module
+
+
+def own_modules(script: str) -> "list[str]":
+    """The files of the modules that the import loaded and that are the user's own.
+
+    They lie beside the script, below it, or below the working directory; what is installed does
+    not count, wherever that is.
+    """
+    folders = {os.path.dirname(os.path.realpath(script)), os.getcwd()}
+    installed = {
+        sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    }
+    if sys.prefix != sys.base_prefix:  # a virtual environment
+        installed.add(sys.prefix)
+    # By vars: to ask some for an attribute would load what they stand for.
+    known = (
+        vars(one).get("__file__") for one in list(sys.modules.values()) if hasattr(one, "__dict__")
+    )
+    found = {path for path in known if isinstance(path, str)} - {__file__, script}
+    return sorted(path for path in found if is_own(path, folders, installed))
+
+
+def is_own(path: str, folders: "set[str]", installed: "set[str]") -> bool:
+    """Whether a module's file is source text below these folders that nobody installed there."""
+    path = os.path.realpath(path)
+
+    def below(folder: str) -> bool:
+        return path.startswith(os.path.join(os.path.realpath(folder), ""))
+
+    if not path.endswith(".py") or "site-packages" in path or "dist-packages" in path:
+        return False
+    return any(map(below, folders)) and not any(map(below, installed))
 
 
 def function_of(module: Any, name: str) -> "Callable[..., Any]":
@@ -273,7 +306,7 @@ def main() -> None:
     try:
         say(step="import")
         module = load(script, args)
-        say(imported=True)
+        say(imported=True, modules=own_modules(script))
     except Refused as refused:
         say(refused=refused.facts)
         os._exit(0)

@@ -22,6 +22,7 @@ from hbtrack.core.records import Command, Grown, Place, Sampled, Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.core.verdict import signal_name
 from hbtrack.errors import ScriptError, UsageError
+from hbtrack.script.command import is_text
 
 TICK = 0.1  # seconds between two looks at whether the process still lives
 PRINTED = 64 * 1024  # bytes of what the script printed that are shown
@@ -76,6 +77,7 @@ class ScriptProbe:
         self._command = command
         self._still_holds = still_holds  # the last words of every refusal
         self._time_limit = time_limit
+        self.modules: tuple[str, ...] = ()  # files of the user's own, once it is imported
         self._step = "import"
         self._buffer = b""
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
@@ -250,6 +252,7 @@ class ScriptProbe:
         while True:
             message = json.loads(self._line(deadline))
             self._step = message.get("step", self._step)
+            self.modules = tuple(filter(is_text, message.get("modules", self.modules)))
             if refused := message.get("refused"):
                 self._step = refused["step"]
                 raise self._refusal(**refused)

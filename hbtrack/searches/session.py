@@ -8,10 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hbtrack.core.decisions import Start
 from hbtrack.core.execution import Slot, attempt_name
 from hbtrack.core.gpu import NO_GPU, Gpu
-from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Facts, Sampled, Search, SearchStatus
 from hbtrack.core.schedule import schedule_of
@@ -33,6 +31,7 @@ from hbtrack.executors.gpus import find_gpus
 from hbtrack.executors.local import LocalExecutor
 from hbtrack.faults import fault_point
 from hbtrack.script.command import command_around
+from hbtrack.script.files import ScriptFiles
 from hbtrack.script.sampler import PassSampler
 from hbtrack.searches.file import DatabaseFile, Settings
 from hbtrack.store.catalogue import load_search
@@ -70,15 +69,15 @@ def own(file: DatabaseFile, stored: Search) -> "Iterator[Session]":
 class Session:
     """A search that this process owns.
 
-    `sampled` is the pass that opens next, if there is one; `script_changed` since the search last
-    ran.
+    `sampled` is the pass that opens next, if there is one; `modules` are the files of the user's
+    own that the script's import loaded, None if it was not imported.
     """
 
     file: DatabaseFile
     search: Search
     lock: DriverLock
     sampled: Sampled | None = None
-    script_changed: bool = False
+    modules: tuple[str, ...] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -213,8 +212,6 @@ class _Driving:
             gc.freeze()  # what was loaded stays: nobody need look for garbage in it
             sampler = PassSampler(search, session.settings.import_timeout, session.sampled)
             stack.callback(sampler.cancel)
-            if session.script_changed:
-                _say_changed(self.observer, search, plan)
             executor = self._executor(devices, facts)
             stack.callback(executor.close)
             executor.end_unknown(search.token)
@@ -222,7 +219,9 @@ class _Driving:
             stack.callback(on_wake, -1)
             tolerances = session.settings.tolerances
             edges = Edges(
-                *(executor, sampler, self.observer, self.stop, tolerances), checkpoints=checkpoints
+                *(executor, sampler, self.observer, self.stop, tolerances),
+                checkpoints=checkpoints,
+                script=self._script(ledger),
             )
             driver = Driver(search, plan, ledger, edges, devices)
             status = driver.run(facts)
@@ -235,6 +234,15 @@ class _Driving:
         search, path = self.session.search, self.session.file.path
         folder = make_checkpoints_folder(path, search.token, search.resources.checkpoints)
         return Folders(folder, search)
+
+    def _script(self, ledger: Ledger) -> ScriptFiles:
+        """The files of the script; those of its last start where it was not imported now."""
+        versions, last = ledger.script_versions()
+        command, modules = self.session.search.command, self.session.modules
+        known = {sha256 for _, files in versions for sha256 in files.values()}
+        others = [path for path in last if path != command.script] if modules is None else modules
+        compiled = known | {command.script_sha256}
+        return ScriptFiles(command.python, [command.script, *others], compiled)
 
     def _executor(self, devices: list[Gpu], facts: Facts) -> LocalExecutor:
         search = self.session.search
@@ -297,11 +305,3 @@ def _raise_if_hopeless(error: Exception, folder: Path) -> None:
             "type `hbtrack resume`.",
             see="file-replaced",
         ) from error
-
-
-def _say_changed(observer: Observer, search: Search, plan: Plan) -> None:
-    """Name the evaluation from which the edited script counts."""
-    facts: dict[str, object] = {"script": search.command.script}
-    if isinstance(start := plan.next(), Start):
-        facts |= {"from_config": start.config_id, "epochs": start.epochs}
-    observer.event("script_changed", **facts)

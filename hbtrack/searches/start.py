@@ -153,8 +153,7 @@ def to_drive(
         sampled = sampled or _next_pass(session.file, search, probe)
         if printed := probe.printed().strip():  # not lost, nor among hbtrack's results
             session.settings.say(printed)
-    changed = session.search.command.script_sha256 != search.command.script_sha256
-    return replace(session, search=search, sampled=sampled, script_changed=changed)
+    return replace(session, search=search, sampled=sampled, modules=probe.modules)
 
 
 def _next_pass(file: DatabaseFile, search: Search, probe: ScriptProbe) -> Sampled | None:

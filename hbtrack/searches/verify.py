@@ -4,6 +4,7 @@ The plan is rebuilt from the recorded losses as at every start; what the databas
 losses (who was promoted, whose result counts where, every summary row) must be what it arrives at.
 """
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -54,6 +55,13 @@ FROM _incumbent i LEFT JOIN _evaluation e ON e.pk = i.evaluation_pk
 WHERE i.search_pk = ? ORDER BY i.pk"""
 
 
+_VERSIONS = "SELECT number, files FROM _script_version WHERE search_pk = ? ORDER BY number"
+
+_RAN = """
+SELECT DISTINCT a.script_version AS number FROM _attempt a JOIN _driver d ON d.pk = a.driver_pk
+WHERE d.search_pk = ? AND a.script_version IS NOT NULL"""
+
+
 def check_database(option: str | None, identity: str | None) -> list[str]:
     """What is wrong with the file or with the searches that match, a sentence each."""
     with connected(option) as connection:
@@ -64,6 +72,7 @@ def check_database(option: str | None, identity: str | None) -> list[str]:
         ]
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         problems += [f"A row of {row[0]} refers to a {row[2]} that is not there." for row in broken]
+        problems += _check_texts(connection)
         connection.execute("BEGIN")  # one moment of a search that may be running
         searches = {row["run_identity"]: row for row in rows(connection, "SELECT * FROM _search")}
         for name in match_identity(list(searches), identity) if searches else []:
@@ -97,6 +106,7 @@ def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
     if search["ranked"] and (misplaced := of(_MISPLACED)):
         yield f"the rank of config {misplaced[0]['config_id']!r} is not that of its loss"
     yield from _check_incumbents(of(_INCUMBENTS), search)
+    yield from _check_versions([row["number"] for row in of(_VERSIONS)], of(_RAN))
 
 
 def _status_problem(query: Rows, search: Row, plan: Plan, facts: Facts) -> str | None:
@@ -139,6 +149,22 @@ def _check_seconds(configs: list[Row]) -> Iterator[str]:
     for row in configs:
         if not isclose(row["seconds"], row["spent"], abs_tol=1e-6):
             yield f"the seconds of config {row['config_id']!r} are not those of its attempts"
+
+
+def _check_versions(numbers: list[int], ran: list[Row]) -> Iterator[str]:
+    """Every version that ran is there, and their numbers have no gaps."""
+    if numbers != list(range(1, len(numbers) + 1)):
+        yield f"the versions of its script are numbered {numbers}"
+    for row in ran:
+        if row["number"] not in numbers:
+            yield f"version {row['number']} of its script ran, but is not there"
+
+
+def _check_texts(connection: sqlite3.Connection) -> Iterator[str]:
+    """Each text of a script is that of its hash."""
+    for row in rows(connection, "SELECT sha256, text FROM _script_text", []):
+        if hashlib.sha256(row["text"].encode()).hexdigest() != row["sha256"]:
+            yield f"The text of the script with the hash {row['sha256']} is another one."
 
 
 def _check_incumbents(incumbents: list[Row], search: Row) -> Iterator[str]:

@@ -199,12 +199,22 @@ def delete_search(connection: Connection, search_pk: int) -> None:
     """
     for table, of in reversed(_OF.items()):
         connection.execute(f"DELETE FROM {table} WHERE {of}", (search_pk,))
+    _forget_texts(connection)
     if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
         raise HbtrackError(
             f"The table {broken[0]} would refer to rows that are gone. Nothing was removed; "
             "`hbtrack db check` says what is wrong with the file.",
             see="inconsistent",
         )
+
+
+def _forget_texts(connection: Connection) -> None:
+    """Delete the texts that no version of a script has any more."""
+    versions = connection.execute("SELECT files FROM _script_version")
+    used = {sha256 for (files,) in versions for sha256 in json.loads(files).values()}
+    kept = [row[0] for row in connection.execute("SELECT sha256 FROM _script_text")]
+    unused = [(sha256,) for sha256 in kept if sha256 not in used]
+    connection.executemany("DELETE FROM _script_text WHERE sha256 = ?", unused)
 
 
 def token_of(connection: Connection, search_pk: int) -> str | None:

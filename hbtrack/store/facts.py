@@ -38,7 +38,7 @@ ORDER BY a.pk DESC"""
 
 _OPEN_ATTEMPTS = """
 SELECT a.pk, c.config_id, e.epochs, a.status, a.worker, a.gpu, d.host, a.started_at,
-    a.since_boot, d.boot_id
+    a.since_boot, d.boot_id, a.script_version
 FROM _attempt a
     JOIN _evaluation e ON e.pk = a.evaluation_pk
     JOIN _config c ON c.pk = e.config_pk

@@ -5,7 +5,7 @@ superseded writes nothing.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from hbtrack.core.records import (
     position,
     rung_of,
 )
+from hbtrack.core.script_text import Hashes
 from hbtrack.core.times import iso
 from hbtrack.database.connection import Database
 from hbtrack.errors import HbtrackError, Superseded
@@ -136,6 +137,16 @@ class Ledger:
         """How long the file is that commits go to first; it shrinks when no reader needs it."""
         return self._database.wal_bytes
 
+    def script_versions(self) -> tuple[list[tuple[int, Hashes]], Hashes]:
+        """The versions of the script that were started, by number; what was started last."""
+        facts = {"search": self.search_pk}
+        with self._database.transaction() as connection:
+            rows = _run(connection, "script_versions", facts)
+            found = {number: json.loads(files) for number, files in rows}
+            for number, script, sha256 in _run(connection, "last_script", facts):
+                return list(found.items()), found.get(number, {script: sha256})
+        return list(found.items()), found.get(len(found), {})
+
     def release(
         self,
         now: float,
@@ -182,7 +193,7 @@ class Writer:
     ) -> int:
         """An attempt is about to start; its private key.
 
-        `facts` are since_boot, max_epochs and epochs_before, as they are stored.
+        `facts` are since_boot, max_epochs, epochs_before and script_version, as they are stored.
         """
         where = self._place(place, config_id=config_id, epochs=epochs)
         evaluation, number = _one(self.connection, "evaluation", where)
@@ -193,6 +204,16 @@ class Writer:
         self.change("last_attempt", {"attempt": attempt, "evaluation": evaluation})
         self.change("settle", where)
         return int(attempt)
+
+    def script_version(
+        self, number: int, files: Hashes, texts: Mapping[str, str | None], now: float
+    ) -> None:
+        """A version of the script that is started for the first time, and its texts by hash."""
+        facts = {"search": self._ledger.search_pk, "number": number, "now": iso(now)}
+        facts |= {"script_sha256": next(iter(files.values())), "files": json.dumps(dict(files))}
+        self.change("script_version", facts)
+        kept = [{"sha256": sha256, "text": text} for sha256, text in texts.items() if text]
+        self._many("script_text", kept)
 
     def ending(self, attempts: Iterable[int], status: AttemptStatus) -> None:
         """Nothing that these attempts print or return counts from here on."""

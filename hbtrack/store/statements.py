@@ -30,10 +30,10 @@ SQL = {
     # use a number again whose lock file, or script, is still there.
     "attempt": "INSERT INTO _attempt "
     "(pk, evaluation_pk, attempt, driver_pk, worker, gpu, status, watched, started_at, since_boot, "
-    "max_epochs, epochs_before) "
+    "max_epochs, epochs_before, script_version) "
     "VALUES (max(:microseconds, (SELECT coalesce(max(pk), 0) + 1 FROM _attempt)), "
     ":evaluation, :attempt, :driver, :worker, :gpu, 'running', 0, :now, :since_boot, :max_epochs, "
-    ":epochs_before) RETURNING pk",
+    ":epochs_before, :script_version) RETURNING pk",
     # An attempt that was told 0 found nothing: what was measured before is not in its checkpoint.
     "epochs_saved": "SELECT coalesce(max(e.epochs), 0) FROM _evaluation e "
     f"JOIN _attempt a ON a.evaluation_pk = e.pk WHERE e.config_pk = {CONFIG} "
@@ -46,6 +46,7 @@ SQL = {
     + assign("status", "watched", "pid", "exit_code", "signal", "loss", "error_type")
     + ", "
     + assign("error_message", "error", "fingerprint", "retried", "finished_at", "seconds")
+    + ", script_version = iif(:one_script, script_version, NULL)"
     + f" WHERE pk = :attempt AND {may_become(RESULTS | RUN_AGAIN)}",
     "output": "INSERT INTO _output (attempt_pk, stdout, stderr, log) "
     "VALUES (:attempt, :stdout, :stderr, :log)",
@@ -75,11 +76,22 @@ SQL = {
     "search_summary": f"UPDATE _search SET {assign(*DERIVED_TABLES['search'].columns)} "
     "WHERE pk = :search",
     "driver": "INSERT INTO _driver (search_pk, fence, host, pid, python, script, script_args, "
-    "script_sha256, command_head, command_tail, started_at, workers, isolated, boot_id, "
+    "script_sha256, command_head, command_tail, started_at, workers, isolated, boot_id, looks, "
     "rests_from) VALUES (:search, :fence, :host, :pid, :python, :script, :script_args, "
-    ":script_sha256, :command_head, :command_tail, :now, :driver_workers, :isolated, :boot_id, "
+    ":script_sha256, :command_head, :command_tail, :now, :driver_workers, :isolated, :boot_id, 1, "
     "(SELECT rests_from FROM _driver WHERE search_pk = :search ORDER BY fence DESC LIMIT 1)) "
     "RETURNING pk",
+    "script_version": "INSERT INTO _script_version "
+    "(search_pk, number, script_sha256, files, seen_at) "
+    "VALUES (:search, :number, :script_sha256, :files, :now)",
+    "script_text": "INSERT INTO _script_text (sha256, text) VALUES (:sha256, :text) "
+    "ON CONFLICT (sha256) DO NOTHING",
+    "script_versions": "SELECT number, files FROM _script_version WHERE search_pk = :search "
+    "ORDER BY number",
+    # Drivers of before this was looked at had one version each.
+    "last_script": "SELECT a.script_version, d.script, d.script_sha256 "
+    "FROM _attempt a CROSS JOIN _driver d ON d.pk = a.driver_pk WHERE d.search_pk = :search "
+    "AND (NOT d.looks OR a.script_version IS NOT NULL) ORDER BY a.pk DESC LIMIT 1",
     "heartbeat": "UPDATE _driver SET seen_at = :now, lived = :lived WHERE pk = :driver",
     "judged": "UPDATE _search SET judged = 1 WHERE pk = :search",
     "own": "UPDATE _search SET fence = fence + 1, "

@@ -277,6 +277,13 @@ def _limit_options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="doubt a failure at once if its error or last lines have TEXT; may be repeated",
     )
+    limits.add_argument(
+        "--script-changes",
+        choices=("go-on", "stop"),
+        default="go-on",
+        help="what an edit of the script, or of a module of yours that it imports, does; "
+        "default go-on",
+    )
 
 
 def _grace(parser: "Group") -> None:

@@ -99,7 +99,7 @@ class PageFacts(Snapshot):
     def scripts(self) -> dict[str, float]:
         """When each version of the script, known by its sha256, was first run; oldest first."""
         first: dict[str, float] = {}
-        for one in self.attempts:
+        for one in (one for one in self.attempts if one.script):
             first[one.script] = min(one.start, first.get(one.script, one.start))
         return dict(sorted(first.items(), key=lambda item: item[1]))
 
