@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 from hbtrack.cli import tables
@@ -16,6 +17,7 @@ from hbtrack.errors import UsageError
 from hbtrack.report.agreement import GOOD, Agreement, agreement
 from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
+from hbtrack.report.script_changes import ScriptChange, script_changes
 from hbtrack.report.snapshot import RUNNING, Snapshot, read_now
 from hbtrack.report.width import shortened, width_of
 from hbtrack.store.reading import Row, chosen_names, rows, snapshot
@@ -23,6 +25,9 @@ from hbtrack.text import budget, duration, printable
 
 FAILURES = 5
 """So many causes of failures are shown; `hbtrack errors` has all."""
+
+EDITS = 5
+"""So many edits of the script are shown."""
 
 FEWEST = 5
 """So many of the best are shown on the lowest terminal."""
@@ -48,6 +53,7 @@ class Report(Snapshot):
     ranked: list[Row]
     failures: list[Row]
     agreement: Agreement | None
+    edits: list[ScriptChange]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -87,6 +93,7 @@ def _read(
         ranking(connection, name, args.sort, limit),
         failure_counts(connection, name),
         agreement(connection, name),
+        script_changes(connection, name),
     )
 
 
@@ -106,6 +113,7 @@ def _as_json(report: Report, limit: int | None) -> dict[str, Any]:
         "leaderboard": report.ranked,
         "failures": failures,
         "agreement": asdict(report.agreement) if report.agreement else None,
+        "script_changes": [asdict(edit) for edit in report.edits],
     }
 
 
@@ -216,6 +224,9 @@ def _below(report: Report, args: argparse.Namespace) -> list[str]:
     lines += [_failure(row) for row in report.failures[:FAILURES]]
     if (rest := len(report.failures) - FAILURES) > 0:
         lines.append(f"and {rest} more causes")
+    lines += [_edit(edit) for edit in report.edits[:EDITS]]
+    if (rest := len(report.edits) - EDITS) > 0:
+        lines.append(f"and {rest} more edits")
     if report.agreement:
         lines.append(tables.wrapped(f"was stopping early right? {report.agreement}", "  "))
     more = [
@@ -245,6 +256,12 @@ def _attempt(row: Row) -> str:
     took = duration(max(0.0, time.time() - unix(row["started_at"])))
     text = f"running for {took}, to {budget(row['epochs'])}: {printable(row['config_id'])}"
     return tables.clipped(text)
+
+
+def _edit(edit: ScriptChange) -> str:
+    names = ", ".join(PurePath(path).name for path in edit.files)
+    text = f"{names} was edited: other text from {edit.config_id} at {budget(edit.epochs)} on"
+    return tables.clipped(printable(text))
 
 
 def _failure(row: Row) -> str:

@@ -6,7 +6,9 @@ from dataclasses import asdict
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
+from hbtrack.errors import NotFound
 from hbtrack.report.config import Config, find_config, read_config
+from hbtrack.report.script_changes import Ran, since_then, what_ran
 from hbtrack.report.width import width_of
 from hbtrack.store.reading import chosen_names, snapshot
 from hbtrack.text import budget, printable
@@ -22,11 +24,32 @@ def main(args: argparse.Namespace) -> int:
     """Show a config; exit 3 when none, or more than one, may be meant."""
     with snapshot(args.db) as connection:
         chosen = chosen_names(connection, args.identity, some=True)
-        config = read_config(connection, *find_config(connection, chosen, args.config))
+        found = find_config(connection, chosen, args.config)
+        if args.script:
+            return _script(args, what_ran(connection, *found), *found)
+        config = read_config(connection, *found)
     if args.format == "json":
         tables.write_document("hbtrack.show/1", **asdict(config), command=config.command)
     else:
         tables.write("\n\n".join(_parts(config, args)))
+    return 0
+
+
+def _script(args: argparse.Namespace, ran: Ran | None, identity: str, config_id: str) -> int:
+    """What ran for a config beside what would run now; all of its text as json."""
+    if ran is None:
+        raise NotFound(
+            f"Which script ran for {config_id} is not known: nothing was started for it, or the "
+            "script was edited while it ran. `hbtrack report` names the edits.",
+            see="no-script-version",
+        )
+    if args.format == "json":
+        names = {"run_identity": identity, "config_id": config_id}
+        tables.write_document("hbtrack.show.script/1", **names, **asdict(ran))
+        return 0
+    lines = [printable(line.replace("\t", "    ")) for line in since_then(ran)]
+    when = f"{budget(ran.epochs)}, {ran.started_at[:19]}Z"
+    tables.write("\n".join(lines or [f"Nothing was edited since it ran ({when})."]))
     return 0
 
 

@@ -1,5 +1,5 @@
 """What was found, read from the public views.
 
 Read in this order: width, state, time_left, snapshot, ranking, agreement, traits, failures,
-config, logs, queries, live, page.
+script_changes, config, logs, queries, live, page.
 """

@@ -205,6 +205,53 @@ def test_an_edit_that_is_undone_brings_the_old_version_back(hbtrack: Hbtrack) ->
     assert "event=script_changed" not in log(hbtrack)
 
 
+def test_the_report_and_the_page_say_from_which_evaluation_on_an_edit_counts(
+    hbtrack: Hbtrack,
+) -> None:
+    begin(hbtrack, script=SCALED)
+    hbtrack(*SEARCH)
+    _, (config_id, epochs), *_ = hbtrack.rows(
+        "SELECT config_id, epochs FROM attempts ORDER BY started_at"
+    )
+    from_it = f"script.py was edited: other text from {config_id} at {epochs} epoch on"
+    assert from_it in hbtrack("report").stdout
+    [edit] = hbtrack.json("report")["searches"][0]["script_changes"]  # type: ignore[index]
+    assert edit["config_id"] == config_id
+    assert edit["files"] == [str(hbtrack.folder / "script.py")]
+    hbtrack("report", "--html", "page.html")
+    page = (hbtrack.folder / "page.html").read_text()
+    assert from_it in page
+    assert "lossy.edit()" not in page
+
+
+def test_a_search_whose_script_was_not_edited_says_nothing_of_it(hbtrack: Hbtrack) -> None:
+    begin(hbtrack)
+    hbtrack(*SEARCH)
+    assert "edited:" not in hbtrack("report").stdout.replace("edited: finished", "")
+    assert "Nothing was edited" in hbtrack("show", "best", "--script").stdout
+
+
+def test_what_was_edited_since_a_config_ran_is_shown(hbtrack: Hbtrack) -> None:
+    begin(hbtrack)
+    hbtrack(*SEARCH)
+    (hbtrack.folder / "script.py").write_text(SCALED + "# \33[2J\n")
+    (hbtrack.folder / "lossy.py").unlink()
+    shown = hbtrack("show", "best", "--script").stdout
+    assert "-SCALE = 1.0\n+SCALE = 0.5\n" in shown
+    assert "\33" not in shown
+    assert "lossy.py: cannot be read now" in shown
+    files = hbtrack.json("show", "best", "--script")["files"]
+    assert files[str(hbtrack.folder / "script.py")]["text"] == TEXT  # type: ignore[index]
+
+
+def test_of_a_config_that_ran_over_an_edit_nobody_says_which_script_it_was(
+    hbtrack: Hbtrack,
+) -> None:
+    begin(hbtrack, script=SCALED)
+    hbtrack("run", "--max-epochs", 1, "script.py")
+    assert "is not known" in hbtrack("show", "best", "--script", code=3).stderr
+
+
 def test_texts_are_kept_once_and_go_with_the_last_search_that_ran_them(hbtrack: Hbtrack) -> None:
     begin(hbtrack, script=SCALED)
     hbtrack(*SEARCH)

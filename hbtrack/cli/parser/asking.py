@@ -76,6 +76,12 @@ def _show(verbs: "Verbs") -> None:
     )
     _config(parser)
     identity(parser)
+    parser.add_argument(
+        "--script",
+        action="store_true",
+        help="instead: what was edited in the script, and in the modules of yours that it imports, "
+        "since it ran for this config",
+    )
     text_or_json(parser)
 
 

@@ -3,16 +3,21 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from hbtrack.report.page.facts import CAUSES, PageFacts, numeric
 from hbtrack.report.page.svg.scales import number
-from hbtrack.report.page.wording import are, count, listed, moment, percent, short, span, stamp
+from hbtrack.report.page.wording import are, count, listed, percent, short, span, stamp
+from hbtrack.report.script_changes import ScriptChange
 from hbtrack.text import printable
 
 FAILURES = """
 SELECT fingerprint, error_type, count(*) AS failed, min(config_id) AS for_example
 FROM failures WHERE run_identity = :identity GROUP BY fingerprint, error_type
 ORDER BY failed DESC"""
+
+EDITS = 5
+"""So many edits of the script are shown."""
 
 EDGE_SHARE = 0.02
 """A value is at the edge when less than that share of the sampled ones lies beyond it."""
@@ -79,15 +84,21 @@ def _interruptions(facts: PageFacts) -> Iterator[Item]:
 
 
 def _changed(facts: PageFacts) -> Iterator[Item]:
-    if len(facts.scripts) > 1:
-        since = [moment(first_at) for first_at in facts.scripts.values()][1:]
+    if facts.edits:
         yield Item(
             "The script changed during the search",
             (
-                f"{count(len(facts.scripts), 'version')} of it ran; new ones since "
-                f"{listed(since[:5])}. Losses of different versions may not be comparable.",
+                *(_edit(edit) for edit in facts.edits[:EDITS]),
+                *([f"And {len(facts.edits) - EDITS:,} more."] if len(facts.edits) > EDITS else []),
+                "Losses of different texts may not be comparable.",
             ),
         )
+
+
+def _edit(edit: ScriptChange) -> str:
+    names = listed([short(PurePath(path).name, 80) for path in edit.files])
+    where = f"{short(edit.config_id, 80)} at {count(edit.epochs, 'epoch')}"
+    return f"{names} was edited: other text from {where} on ({stamp(edit.started_at)})."
 
 
 def _edges(facts: PageFacts) -> Iterator[Item]:

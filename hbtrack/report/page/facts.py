@@ -9,6 +9,7 @@ from typing import TypeGuard
 
 from hbtrack.report.failures import FailureGroup
 from hbtrack.report.ranking import in_order_of
+from hbtrack.report.script_changes import ScriptChange
 from hbtrack.report.snapshot import Attempt, Result, Snapshot
 from hbtrack.store.reading import Row
 
@@ -48,6 +49,7 @@ class PageFacts(Snapshot):
     attempts: Sequence[Attempt]
     drivers: Sequence[DriverRun]
     failures: Sequence[FailureGroup]  # one more than CAUSES where there are more
+    edits: Sequence[ScriptChange]
     best_attempt: Row | None
 
     @property

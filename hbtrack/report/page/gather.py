@@ -12,6 +12,7 @@ from hbtrack.report.config import working_directory
 from hbtrack.report.failures import failure_groups
 from hbtrack.report.page.facts import CAUSES, DriverRun, PageFacts
 from hbtrack.report.ranking import params_of
+from hbtrack.report.script_changes import script_changes
 from hbtrack.report.snapshot import Attempt, read_attempts, read_now, read_results
 from hbtrack.store.reading import Row, rows
 from hbtrack.text import printable
@@ -78,6 +79,7 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         attempts=[_closed(one, until, state) for one in attempts],
         drivers=_driver_runs(drivers, seen, state),
         failures=failure_groups(connection, identity, CAUSES + 1),
+        edits=script_changes(connection, identity),
         best_attempt=next(reversed(read(BEST)), None),
     )
 
