@@ -1,5 +1,6 @@
 """Lets hbtrack search what train.pl needs, a program in another language."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ def run_identity(argv):
 if __name__ == "__main__":
     config_id, epochs = sys.argv[1], sys.argv[sys.argv.index("--epochs") + 1]
     lr, momentum = config_id.removeprefix("lr:").split(".momentum:")
-    state = f"{config_id}.state"  # these ids are short and have no /
+    folder = Path(os.environ.get("HBTRACK_CHECKPOINT", "."))  # run by hand it saves here
+    state = folder / f"{config_id}.state"  # these ids are short and have no /
     program = Path(__file__).with_name("train.pl")
     command = ["perl", program, lr, momentum, epochs, state, f"{state}.new"]
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)

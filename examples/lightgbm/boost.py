@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def main():
     params["bagging_freq"] = 1 if args.boosting == "gbdt" else 0  # goss samples by itself
     x_train, y_train, x_test, y_test = load_data()
     name = hashlib.sha256(f"{identity(args)} {args.config_id}".encode()).hexdigest()[:32]
-    checkpoint = Path("checkpoints", f"{name}.json")
+    by_hand = Path("checkpoints", name)  # a hash: an id may be too long for a name
+    checkpoint = Path(os.environ.get("HBTRACK_CHECKPOINT", by_hand), "checkpoint.json")
     state = {"trees": None, "losses": []}
     if checkpoint.exists():
         state = json.loads(checkpoint.read_text())
@@ -81,7 +83,7 @@ def main():
         losses.append(float(log_loss(y_test, booster.predict(x_test))))
         state["trees"] = booster.model_to_string()
         print(f"epoch {len(losses)}: {losses[-1]:.4f}", flush=True)
-        checkpoint.parent.mkdir(exist_ok=True)
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = checkpoint.with_suffix(".partial")
         partial.write_text(json.dumps(state))
         partial.replace(checkpoint)

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import os
 import pickle
 import re
 import warnings
@@ -78,7 +79,8 @@ def main():
     config = get_config(args.config_id)
     x_train, y_train, x_test, y_test = load_data()
     name = hashlib.sha256(f"{identity(args)} {args.config_id}".encode()).hexdigest()[:32]
-    checkpoint = Path("checkpoints", f"{name}.pickle")
+    by_hand = Path("checkpoints", name)  # a hash: an id may be too long for a name
+    checkpoint = Path(os.environ.get("HBTRACK_CHECKPOINT", by_hand), "checkpoint.pickle")
     model, losses = new_model(args.model, **config), []
     if checkpoint.exists():
         model, losses = pickle.loads(checkpoint.read_bytes())
@@ -86,7 +88,7 @@ def main():
         train_one_epoch(model, x_train, y_train, len(losses) + 1)
         losses.append(float(log_loss(y_test, model.predict_proba(x_test))))
         print(f"epoch {len(losses)}: {losses[-1]:.4f}", flush=True)
-        checkpoint.parent.mkdir(exist_ok=True)
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = checkpoint.with_suffix(".partial")
         partial.write_bytes(pickle.dumps((model, losses)))
         partial.replace(checkpoint)

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -113,7 +114,8 @@ def main():
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)  # knows no last epoch
     parts, losses = {"model": model, "optimizer": optimizer, "scheduler": scheduler}, []
     name = hashlib.sha256(f"{identity(args)} {args.config_id}".encode()).hexdigest()[:32]
-    checkpoint = Path("checkpoints", f"{name}.pt")
+    by_hand = Path("checkpoints", name)  # a hash: an id may be too long for a name
+    checkpoint = Path(os.environ.get("HBTRACK_CHECKPOINT", by_hand), "checkpoint.pt")
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         losses = state.pop("losses")
@@ -128,7 +130,7 @@ def main():
         scheduler.step()
         losses.append(loss_of(model, validation, device))
         print(f"epoch {len(losses)}: {losses[-1]:.4f}", flush=True)
-        checkpoint.parent.mkdir(exist_ok=True)
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = checkpoint.with_suffix(".partial")
         states = {part: of.state_dict() for part, of in parts.items()}
         torch.save({**states, "losses": losses}, partial)

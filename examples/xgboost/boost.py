@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def main():
     params = {"booster": args.booster, "nthread": 1, **get_config(args.config_id)}
     training, validation = load_data()
     name = hashlib.sha256(f"{identity(args)} {args.config_id}".encode()).hexdigest()[:32]
-    checkpoint = Path("checkpoints", f"{name}.ubj")
+    by_hand = Path("checkpoints", name)  # a hash: an id may be too long for a name
+    checkpoint = Path(os.environ.get("HBTRACK_CHECKPOINT", by_hand), "checkpoint.ubj")
     booster, losses = None, []
     if checkpoint.exists():
         booster = xgboost.Booster(model_file=checkpoint)
@@ -80,7 +82,7 @@ def main():
         losses.append(loss)
         print(f"epoch {len(losses)}: {loss:.4f}", flush=True)
         booster.set_attr(losses=json.dumps(losses))
-        checkpoint.parent.mkdir(exist_ok=True)
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = checkpoint.with_suffix(".partial")
         partial.write_bytes(booster.save_raw("ubj"))
         partial.replace(checkpoint)

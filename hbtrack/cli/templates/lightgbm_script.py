@@ -7,6 +7,7 @@ in brackets are the points of the contract: `hbtrack check myexp.py` tests them.
 import argparse
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -56,14 +57,15 @@ def identity(args):
 
 
 def checkpoint_path(args):
-    """(7) A file of this config's own. A hash, since an id may hold / or be too long for a name."""
-    name = f"{identity(args)} {args.config_id}"
-    return Path("checkpoints", hashlib.sha256(name.encode()).hexdigest()[:32] + ".json")
+    """(7) In the folder that hbtrack keeps for this config. Run by hand, in one named by a hash."""
+    name = hashlib.sha256(f"{identity(args)} {args.config_id}".encode()).hexdigest()[:32]
+    folder = os.environ.get("HBTRACK_CHECKPOINT", Path("checkpoints", name))
+    return Path(folder, "checkpoint.json")
 
 
 def save(state, path):
     """(7) Write beside and rename: a kill at any moment leaves one whole checkpoint."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(state))
     partial.replace(path)

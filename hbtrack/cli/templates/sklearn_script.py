@@ -6,6 +6,7 @@ in brackets are the points of the contract: `hbtrack check myexp.py` tests them.
 
 import argparse
 import hashlib
+import os
 import pickle
 import re
 from pathlib import Path
@@ -54,9 +55,10 @@ def identity(args):
 
 
 def checkpoint_path(args):
-    """(7) A file of this config's own. A hash, since an id may hold / or be too long for a name."""
-    name = f"{identity(args)} {args.config_id}"
-    return Path("checkpoints", hashlib.sha256(name.encode()).hexdigest()[:32] + ".pickle")
+    """(7) In the folder that hbtrack keeps for this config. Run by hand, in one named by a hash."""
+    name = hashlib.sha256(f"{identity(args)} {args.config_id}".encode()).hexdigest()[:32]
+    folder = os.environ.get("HBTRACK_CHECKPOINT", Path("checkpoints", name))
+    return Path(folder, "checkpoint.pickle")
 
 
 def save(state, path):
@@ -65,7 +67,7 @@ def save(state, path):
     Pickle keeps any model exactly, its optimizer included. To unpickle is to run what the file
     says: read only files that you have written.
     """
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_bytes(pickle.dumps(state))
     partial.replace(path)
