@@ -65,13 +65,18 @@ ARGUMENTS = Advice(
 )
 _NAMING = (
     "name = hashlib.sha256(args.config_id.encode()).hexdigest()[:16]\n"
-    'checkpoint = Path("checkpoints") / f"{args.model}-{name}.pt"'
+    'by_hand = Path("checkpoints") / f"{args.model}-{name}"\n'
+    'checkpoint = Path(os.environ.get("HBTRACK_CHECKPOINT", by_hand), "model.pt")'
 )
 OWN_FILE = Advice(
-    "Put the config_id into the checkpoint's name; several configs are trained at a time.", _NAMING
+    "Save in HBTRACK_CHECKPOINT, a folder of this search's and this config's own, or put the "
+    "config_id into the checkpoint's name; several configs are trained at a time.",
+    _NAMING,
 )
 FILE_NAME = Advice(
-    "The config_id does not do for a file's name here: name the file by a hash of it.", _NAMING
+    "The config_id does not do for a file's name here: save in HBTRACK_CHECKPOINT, or name the "
+    "file by a hash of it.",
+    _NAMING,
 )
 AT_ONCE = Advice(
     "With several workers evaluations run side by side in one folder: give each files of its own, "
@@ -104,7 +109,11 @@ _SAVING = (
     'torch.save({"epoch": epoch, "model": model.state_dict(), ...}, partial)\n'
     "os.replace(partial, checkpoint)"
 )
-SAVE = Advice("Save a checkpoint after training, in a file of that config's own.", _SAVING)
+SAVE = Advice(
+    "Save a checkpoint after training, in the folder HBTRACK_CHECKPOINT or in a file of that "
+    "config's own.",
+    _SAVING,
+)
 ATOMIC = Advice(
     "Write the checkpoint beside its place and rename it: a kill never leaves half of one.", _SAVING
 )

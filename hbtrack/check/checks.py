@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hbtrack.check.finding import POINTS, Finding, Status, skipped
-from hbtrack.check.functions import ask
+from hbtrack.check.functions import TYPICAL, ask
 from hbtrack.check.procedure import Procedure
-from hbtrack.check.scratch import copy_folder, scratch_folder
+from hbtrack.check.scratch import copy_folder, remove, scratch_folder
 from hbtrack.check.script_run import Bench, in_copy
+from hbtrack.check.told import Told
 from hbtrack.check.workspaces import OutOfConfigs, Runs
 from hbtrack.core.records import Command
 
@@ -59,25 +60,29 @@ def _in(
 ) -> Iterator[Finding]:
     command = check.command
     imports = in_copy(command, pristine) if pristine else command
-    ids = yield from ask(imports, check.import_timeout, tell)
+    identity, ids = yield from ask(imports, check.import_timeout, tell)
     if not ids:
         return
     logs, work = scratch / "logs", scratch / "work"
     logs.mkdir()
     work.mkdir()
-    bench = Bench(command, check.timeout, logs)
+    told = Told(identity, TYPICAL.max_epochs, scratch.name)
+    bench = Bench(command, check.timeout, logs, told)
     try:
         yield from Procedure(Runs(bench, list(ids), pristine, work), tell).findings()
     finally:
         bench.end()
+        if check.in_place:
+            remove(Path(command.cwd, told.folder))
 
 
 def _where_it_was(finding: Finding, scratch: Path, command: Command) -> Finding:
-    """The same, with paths as they are in the user's own folder."""
+    """The same, with paths as they are in the user's own folder, and in a search."""
     copies = re.compile(re.escape(str(scratch)) + r"/(?:pristine|work/\d+)")
+    saved = re.compile(rf"(?:{re.escape(command.cwd)}/)?{scratch.name}/[0-9a-f]{{20}}")
 
     def mended(text: str) -> str:
-        return copies.sub(lambda _: command.cwd, text)
+        return saved.sub("$HBTRACK_CHECKPOINT", copies.sub(lambda _: command.cwd, text))
 
     return replace(
         finding, says=mended(finding.says), evidence=tuple(map(mended, finding.evidence))

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,10 +24,10 @@ Said = TypeVar("Said")
 
 def ask(
     command: Command, time_limit: float, tell: Tell
-) -> Generator[Finding, None, tuple[str, ...]]:
+) -> Generator[Finding, None, tuple[str, tuple[str, ...]]]:
     """Import the script in processes of its own, and ask it all that a search may ask.
 
-    Returns different ids that can be passed.
+    Returns the identity, empty if there is none, and different ids that can be passed.
     """
     tell("import")
     watch, started = Watch(Path(command.cwd)), time.monotonic()
@@ -36,15 +36,15 @@ def ask(
             probe.imported()
         except ScriptError as error:
             yield _refused("import", error, advice.why("\n".join(_refusal(error)), advice.IMPORT))
-            return ()
+            return "", ()
         seconds = time.monotonic() - started
         yield imported(seconds, probe.printed(), watch.touched())
         with ScriptProbe(command, time_limit, still_holds="") as other:
             seed = secrets.randbelow(2**31)  # configs that nobody has trained here before
             examined = _said(probe.examine, seed, DRAWS)
-            yield from _ask_identity(probe, other, command.script_args, tell)
+            identity = yield from _ask_identity(probe, other, command.script_args, tell)
             ids = yield from _ask_sampler(probe, other, examined, seed, tell)
-    return ids
+    return identity, ids
 
 
 def _said(ask: Callable[..., Said], *args: object) -> Said | ScriptError:
@@ -57,7 +57,7 @@ def _said(ask: Callable[..., Said], *args: object) -> Said | ScriptError:
 
 def _ask_identity(
     probe: ScriptProbe, other: ScriptProbe, args: tuple[str, ...], tell: Tell
-) -> Iterator[Finding]:
+) -> Generator[Finding, None, str]:
     tell("identity")
     try:
         identity = probe.identity_for(args)
@@ -65,11 +65,12 @@ def _ask_identity(
         again = other.identity_for(args)
     except ScriptError as error:
         yield _refused("identity", error, advice.IDENTITY)
-        return
+        return ""
     yield named(identity, again)
     tell("arguments")
     others = [_said(probe.identity_for, words) for words in ((), *_altered(args))]
     yield told_apart(args, identity, others)
+    return identity
 
 
 def _altered(args: tuple[str, ...]) -> list[tuple[str, ...]]:

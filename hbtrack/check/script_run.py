@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hbtrack.check.scratch import Touched, Watch
+from hbtrack.check.told import Told
 from hbtrack.core.contract import attempt_argv
 from hbtrack.core.execution import Output, Record
 from hbtrack.core.records import AttemptStatus, Command, Verdict
@@ -103,6 +104,7 @@ class Bench:
     command: Command  # with the user's own working directory
     timeout: float  # seconds of a run
     logs: Path  # a private folder for what it prints
+    told: Told
 
     def run(
         self,
@@ -116,11 +118,14 @@ class Bench:
         `reading` names files of which it is to be seen whether they are read.
         """
         argv = self._argv(call, in_copy(self.command, folder).script)
+        environment = self.told.environment(_name(self.logs), folder, call.config_id)
         watch = Watch(folder, reading)
-        running = _Running(argv, folder, self.logs)
+        running = _Running(argv, folder, environment, self.logs)
         try:
             running.end(self.timeout, stop)
             run = self._run_of(call, running, watch.touched())  # what it leaves says no more
+            if run.done:
+                self.told.note(folder, call.config_id, call.epochs)
             return replace(run, left=running.left())
         finally:
             running.kill()
@@ -193,7 +198,9 @@ def _near(command: Command) -> str:
 class _Running:
     """A process of the script, in a session of its own, and all that it starts."""
 
-    def __init__(self, argv: list[str], folder: Path, logs: Path) -> None:
+    def __init__(
+        self, argv: list[str], folder: Path, environment: Mapping[str, str], logs: Path
+    ) -> None:
         self.out, self.err, lock = logs / "out", logs / "err", logs / "lock"
         self.seconds, self.timed_out, self.stopped, self.stubborn = 0.0, False, False, False
         self._gone = False  # with all that it has started
@@ -207,7 +214,7 @@ class _Running:
                     stdout=out,
                     stderr=err,
                     cwd=folder,
-                    env=_environment(folder, name),
+                    env=_environment(folder, environment),
                     pass_fds=[held.fileno()],
                     start_new_session=True,
                 )
@@ -288,9 +295,8 @@ def _lines_of(path: Path) -> int:
         return sum(part.count(b"\n") for part in iter(lambda: file.read(2**20), b""))
 
 
-def _environment(folder: Path, name: str) -> Mapping[str, str]:
+def _environment(folder: Path, own: Mapping[str, str]) -> Mapping[str, str]:
     """The user's environment; a shell's PWD says where it is."""
-    own = {"HBTRACK_ATTEMPT": name}
     return {**os.environ, **own, **({"PWD": str(folder)} if "PWD" in os.environ else {})}
 
 

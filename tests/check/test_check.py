@@ -543,6 +543,34 @@ def test_a_good_script_of_other_habits_raises_no_alarm(
     assert [one for one in found.values() if one["status"] in ("warn", "fail")] == []
 
 
+TOLD = (
+    ('"checkpoints", f"{args.config_id}.json"', 'os.environ["HBTRACK_CHECKPOINT"], "x"'),
+    ("path.parent.mkdir(exist_ok=True)", "pass"),
+    (
+        STATE,
+        '    assert os.environ["HBTRACK_MAX_EPOCHS"] == "81"\n'
+        '    assert os.environ["HBTRACK_IDENTITY"] == "data:small"\n'
+        '    known = int(os.environ["HBTRACK_EPOCHS_DONE"])\n'
+        '    open("known", "a").write(f"{known}\\n")\n'
+        f'{STATE}    assert state["epoch"] >= known\n',
+    ),
+)
+
+
+def test_a_script_is_told_what_a_search_would_tell_it(hbtrack: Hbtrack) -> None:
+    path = good(hbtrack.folder, *TOLD)
+    found = checked(hbtrack, "--in-place", path, code=0)
+    assert "$HBTRACK_CHECKPOINT/x" in found["checkpoint"]["says"]
+    assert {"0", "1", "2"} <= set((hbtrack.folder / "known").read_text().split())
+    assert [one.name for one in hbtrack.folder.iterdir() if one.is_dir()] in ([], ["locks"])
+
+
+@pytest.mark.slow
+def test_a_script_that_saves_in_the_folder_it_is_told_raises_no_alarm(hbtrack: Hbtrack) -> None:
+    found = checked(hbtrack, good(hbtrack.folder, *TOLD), code=0)
+    assert [one for one in found.values() if one["status"] in ("warn", "fail")] == []
+
+
 @pytest.mark.slow
 def test_a_loss_off_by_a_noise_that_shows_only_in_many_runs_is_no_alarm(
     hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
