@@ -37,7 +37,10 @@ class Sampler(Protocol):
     def take(
         self, pass_: int, used: Callable[[], list[str]], wake: Callable[[], None]
     ) -> Sampled | None:
-        """The ids of a pass, or None while they are being sampled."""
+        """The ids of a pass, or None while they are being sampled.
+
+        Raises HbtrackError where that failed; asked again, it tries again.
+        """
 
 
 class Script(Protocol):

@@ -17,6 +17,7 @@ from hbtrack.core.gpu import Gpu
 from hbtrack.core.limits import FIRST, broken, reached
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Facts, Place, Search, SearchStatus, Verdict, rung_of
+from hbtrack.core.script_text import Look
 from hbtrack.core.streak import Streak
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.harvest import Harvest
@@ -61,6 +62,7 @@ class Driver:
         self._harvest = Harvest(self._admission, edges, search.limits)
         self._rest = Rest(Streak(None), search.limits, edges)
         self._versions = Versions(edges, search)
+        self._sampled_from: Look | None = None  # the script that is asked for a pass
 
     def run(self, facts: Facts) -> SearchStatus:
         """Go on with the search; its status when nothing is running any more.
@@ -310,12 +312,17 @@ class Driver:
 
     def _open_pass(self, step: Step, pass_: int) -> bool:
         """Open a pass if its ids are there; else nothing starts until they are, or fail."""
+        self._sampled_from = self._sampled_from or self._versions.now()
         try:
             sampled = self._sampler.take(pass_, self.plan.config_ids, self._executor.wake)
         except HbtrackError as error:
+            half, self._sampled_from = self._versions.looks(self._sampled_from).written, None
+            if half:  # of a script may have been asked
+                return self._open_pass(step, pass_)
             self._fail(error)
             return False
         if sampled is not None:
+            self._sampled_from = None
             step.recorder.open_pass(sampled, self._clock())
         return sampled is not None
 

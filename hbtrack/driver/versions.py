@@ -16,6 +16,9 @@ from hbtrack.driver.interfaces import Edges
 from hbtrack.errors import HbtrackError
 from hbtrack.store.ledger import Writer
 
+QUIET_SECONDS = 0.2
+"""How long another text must stay as it is before it is started: half of one may compile, too."""
+
 LOOK_SECONDS = 1.0
 """Between two looks at a script that cannot be run."""
 
@@ -40,6 +43,8 @@ class Versions:
         self._number: int | None = None
         self._look: Look | None = None
         self._fine: Look | None = None  # may be started
+        self._young: Look | None = None  # another text than before, and when it was found
+        self._young_since = 0.0
         self._problem: str | None = None
         self._rests_since = 0.0
         self.look_at: float | None = None  # monotonic; while nothing can start
@@ -74,6 +79,8 @@ class Versions:
         if problem := self._script.problem(look):
             self._rest(problem)
             return False
+        if self._may_be_half(look):
+            return False
         if self._problem:
             self._problem = None
             self._observer.event("script_mended")
@@ -81,6 +88,17 @@ class Versions:
             raise _edited(files)
         self._fine = look
         return True
+
+    def _may_be_half(self, look: Look) -> bool:
+        """Whether another text was found only just now: an editor may still be writing it."""
+        if self._fine is None or not changed(self._last, look.files):
+            return False
+        now = time.monotonic()
+        if look is not self._young:
+            self._young, self._young_since = look, now
+        if half := now < self._young_since + QUIET_SECONDS:
+            self.look_at = self._young_since + QUIET_SECONDS
+        return half
 
     def _rest(self, problem: str) -> None:
         now = time.monotonic()

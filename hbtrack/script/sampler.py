@@ -27,16 +27,17 @@ class PassSampler:
     ) -> Sampled | None:
         """The configs of a pass, or None while they are being sampled: `wake` is called then.
 
-        Raises ScriptError when the script no longer keeps the contract.
+        Raises ScriptError when the script no longer keeps the contract; asked again, it tries
+        again.
         """
         if pass_ not in self._asked:
             self._asked.add(pass_)
             work = threading.Thread(target=self._sample, args=(pass_, used(), wake), daemon=True)
             work.start()
-        answer = self._answers.get(pass_)
+        answer = self._answers.pop(pass_, None)  # not kept: a pass may have a million configs
         if isinstance(answer, HbtrackError):
+            self._asked.remove(pass_)
             raise answer
-        self._answers.pop(pass_, None)  # asked for once: a pass may have a million configs
         return answer
 
     def cancel(self) -> None:

@@ -3,13 +3,22 @@
 import hashlib
 import json
 import os
+import sqlite3
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 import pytest
 from conftest import Hbtrack, wait_for
 
+from hbtrack.core.records import Resources, Search
+from hbtrack.core.script_text import Look
+from hbtrack.driver.interfaces import Edges, Observer, StopRequest
+from hbtrack.driver.versions import LOOK_SECONDS, MAX_REST, QUIET_SECONDS, Versions
+from hbtrack.errors import HbtrackError
 from hbtrack.script.files import KEPT, ScriptFiles
 from hbtrack.searches.verify import check_database
 
@@ -40,6 +49,16 @@ def loss(config_id, epochs):
     return int(config_id[2:]) % 997 / epochs
 """
 """The attempt that finds the file `edit` writes what it says, and fails where `fails` is there."""
+
+HALF_WHEN_IMPORTED_AGAIN = """
+if __name__ != "__main__":
+    with open("imports", "a+") as imports:
+        imports.write("i")
+        imports.seek(0)
+        if imports.read() == "ii":
+            os.utime(__file__)
+            raise SyntaxError("half of a script")
+"""
 
 SEARCH = ("run", "--max-epochs", 3, "--workers", 1, "script.py")
 STOPS = ("run", "--max-epochs", 3, "--script-changes", "stop", "script.py")
@@ -135,6 +154,14 @@ def test_a_driver_killed_between_an_edit_and_its_end_leaves_nothing_failed(
     hbtrack("resume")
     assert hbtrack.dump() == undisturbed
     assert hbtrack.rows("SELECT status FROM attempts ORDER BY started_at LIMIT 1") == [("lost",)]
+
+
+def test_a_pass_whose_ids_were_asked_of_half_a_script_is_asked_for_again(hbtrack: Hbtrack) -> None:
+    begin(hbtrack)
+    (hbtrack.folder / "script.py").write_text(f"{TEXT}{HALF_WHEN_IMPORTED_AGAIN}")
+    hbtrack("run", "--max-epochs", 1, "--passes", 2, "--workers", 2, "script.py")
+    assert hbtrack.rows("SELECT status, evaluations_done FROM searches") == [("finished", 2)]
+    assert (hbtrack.folder / "imports").read_text() == "iii"
 
 
 def test_a_failure_counts_where_nothing_was_written(hbtrack: Hbtrack) -> None:
@@ -267,8 +294,6 @@ def test_texts_are_kept_once_and_go_with_the_last_search_that_ran_them(hbtrack: 
 def test_the_check_of_a_database_sees_versions_and_texts_that_are_wrong(hbtrack: Hbtrack) -> None:
     begin(hbtrack)
     hbtrack("run", "--max-epochs", 1, "script.py")
-    import sqlite3
-
     connection = sqlite3.connect(hbtrack.database)
     connection.execute("UPDATE _script_version SET number = 2")
     connection.execute(
@@ -283,6 +308,100 @@ def test_the_check_of_a_database_sees_versions_and_texts_that_are_wrong(hbtrack:
     connection.close()
 
 
+# --- before a start ------------------------------------------------------------------------------
+
+
+class Edited:
+    """A script whose files are what the test says."""
+
+    def __init__(self, text: str) -> None:
+        self.look_now = Look({"a.py": text}, 0)
+        self.problems: dict[str, str] = {}
+
+    def edit(self, text: str) -> None:
+        self.look_now = Look({"a.py": text}, object())
+
+    def look(self) -> Look:
+        return self.look_now
+
+    def problem(self, look: Look) -> str | None:
+        return self.problems.get(look.files["a.py"])
+
+    def text(self, _sha256: str) -> str | None:
+        return None
+
+
+class Silent(Observer):
+    """Nobody watches."""
+
+    def event(self, name: str, **facts: object) -> None:
+        """Not shown."""
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, to be changed in place."""
+    moment = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: moment[0])
+    return moment
+
+
+def versions_of(script: Edited) -> Versions:
+    """What a driver asks that has just started this text."""
+    unneeded: Any = None
+    edges = Edges(unneeded, unneeded, Silent(), StopRequest(), unneeded, script=script)
+    versions = Versions(edges, Search(*(unneeded,) * 5, Resources(1, "none"), *(unneeded,) * 3))
+    versions.remember([(1, script.look().files)], script.look().files)
+    assert versions.may_start()
+    return versions
+
+
+def may_start(versions: Versions) -> bool:
+    """In another step."""
+    versions.look_again()
+    return versions.may_start()
+
+
+def test_a_text_that_an_editor_may_still_write_is_not_started(now: list[float]) -> None:
+    script = Edited("whole")
+    versions = versions_of(script)
+    script.edit("half")
+    assert not may_start(versions)
+    assert versions.look_at == now[0] + QUIET_SECONDS
+    script.edit("more than half")
+    now[0] += QUIET_SECONDS
+    assert not may_start(versions)
+    now[0] += QUIET_SECONDS
+    assert may_start(versions)
+    assert versions.look_at is None
+
+
+def test_the_text_of_before_is_started_at_once(now: list[float]) -> None:
+    script = Edited("whole")
+    versions = versions_of(script)
+    script.edit("half")
+    assert not may_start(versions)
+    script.edit("whole")
+    assert may_start(versions)
+    assert now == [1000.0]
+
+
+def test_a_script_is_no_python_for_half_an_hour_in_one_piece(now: list[float]) -> None:
+    script = Edited("whole")
+    script.problems["broken"] = "line 1"
+    versions = versions_of(script)
+    for text in ("broken", "whole", "broken"):
+        script.edit(text)
+        assert may_start(versions) == (text == "whole")
+        now[0] += MAX_REST - 1
+    assert not may_start(versions)
+    assert versions.look_at == now[0] + LOOK_SECONDS
+    now[0] += LOOK_SECONDS
+    versions.look_again()
+    with pytest.raises(HbtrackError, match="line 1"):
+        versions.may_start()
+
+
 # --- the files -----------------------------------------------------------------------------------
 
 Files = Callable[..., ScriptFiles]
@@ -293,8 +412,6 @@ def files(tmp_path: Path) -> Files:
     """Files with these contents, and what looks at them."""
 
     def make(**contents: bytes) -> ScriptFiles:
-        import sys
-
         for name, content in contents.items():
             (tmp_path / f"{name}.py").write_bytes(content)
         return ScriptFiles(sys.executable, [str(tmp_path / f"{name}.py") for name in contents], ())
