@@ -22,6 +22,7 @@ from alembic import command
 from alembic.config import Config
 from conftest import REFUSAL, ROOT, Hbtrack
 
+from hbtrack.core.streams import stream_of
 from hbtrack.database.revision import REVISION
 from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.script.command import sha256_of
@@ -169,10 +170,11 @@ def test_a_stored_search_that_is_extended_draws_by_the_rule_that_it_began_with(
     with closing(sqlite3.connect(hbtrack.database)) as connection:
         search = load_search(connection, "toy")
     assert search is not None
-    assert search.streams == "seed"
+    assert search.streams == ("seed" if release < "0004" else "seed+identity")
     with ScriptProbe(search.command, 60) as probe:
         probe.identity()
-        assert probe.sample(search.terms, 3, used).config_ids == drawn
+        stream = stream_of(search.streams, "toy")
+        assert probe.sample(search.terms, 3, used, stream).config_ids == drawn
 
 
 @pytest.mark.parametrize("release", RELEASED)

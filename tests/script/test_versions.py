@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from conftest import Hbtrack, wait_for
 
-from hbtrack.core.records import Resources, Search
+from hbtrack.core.records import Limits, Resources, Search
 from hbtrack.core.script_text import Look
 from hbtrack.driver.interfaces import Edges, Observer, StopRequest
-from hbtrack.driver.versions import LOOK_SECONDS, MAX_REST, QUIET_SECONDS, Versions
+from hbtrack.driver.versions import LOOK_SECONDS, QUIET_SECONDS, Versions
 from hbtrack.errors import HbtrackError
 from hbtrack.script.files import KEPT, ScriptFiles
 from hbtrack.searches.verify import check_database
@@ -129,11 +129,11 @@ def test_a_script_that_is_no_python_for_a_while_fails_nothing_and_changes_nothin
 
 
 def test_a_script_that_stays_no_python_stops_the_search_with_nothing_failed(
-    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch
+    hbtrack: Hbtrack,
 ) -> None:
-    monkeypatch.setattr("hbtrack.driver.versions.MAX_REST", 0.0)
     begin(hbtrack, script=BROKEN)
-    said = hbtrack(*SEARCH, code=1).stderr
+    run, *words = SEARCH
+    said = hbtrack(run, "--max-rest", 0, *words, code=1).stderr
     assert "'(' was never closed" in said
     assert "hbtrack resume" in said
     assert hbtrack.rows("SELECT status, count(*) FROM attempts") == [("done", 1)]
@@ -393,7 +393,7 @@ def test_a_script_is_no_python_for_half_an_hour_in_one_piece(now: list[float]) -
     for text in ("broken", "whole", "broken"):
         script.edit(text)
         assert may_start(versions) == (text == "whole")
-        now[0] += MAX_REST - 1
+        now[0] += Limits().max_rest - 1
     assert not may_start(versions)
     assert versions.look_at == now[0] + LOOK_SECONDS
     now[0] += LOOK_SECONDS
