@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Hashes = Mapping[str, str]
 """The SHA-256 of each file's content by its path, the script's first; empty if it is not there."""
@@ -14,6 +15,13 @@ class Look:
     files: Hashes
     marks: object = ()  # another one where a file was written, be it with the same content
     changed_at: float = 0.0  # Unix time; when the last of them was written, moved or replaced
+
+
+class Imported(NamedTuple):
+    """What the import of a script read."""
+
+    script_sha256: str
+    modules: tuple[str, ...]  # paths of the user's own
 
 
 def changed(before: Hashes, now: Hashes) -> list[str]:

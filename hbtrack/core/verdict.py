@@ -77,7 +77,9 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
         stdout=ending.output.stdout,
         stderr=ending.output.stderr,
         log=ending.output.log,
-        one_script=ending.one_script,
+        # Of one that is not believed nobody knows which text it read.
+        one_script=ending.one_script
+        and not (ending.script_written and verdict.status is AttemptStatus.LOST),
     )
     return replace(verdict, fingerprint=fingerprint_of(verdict)) if verdict.error_type else verdict
 

@@ -346,7 +346,7 @@ class Driver:
         counts = verdict.is_result and not noted.again
         not_theirs = self._rest.note_end(recorder.writer, running, verdict, counts=counts)
         self._take_back(recorder, not_theirs, "rest")
-        if not looks.one_script:
+        if not verdict.one_script:
             facts = {"config": running.config_id, "epochs": running.epochs}
             self._observer.event("script_unknown", **facts)
         if verdict.is_result:

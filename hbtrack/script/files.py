@@ -69,7 +69,7 @@ class ScriptFiles:
         What is longer than KEPT or no UTF-8 is not.
         """
         for found in self._found.values():
-            if found.sha256 == sha256 and len(found.content) <= KEPT:
+            if found.sha256 == sha256 != "" and len(found.content) <= KEPT:
                 try:
                     return found.content.decode()
                 except UnicodeDecodeError:

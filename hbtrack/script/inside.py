@@ -7,6 +7,7 @@ is refused ends the import; a refused request does not end the conversation.
 """
 
 import argparse
+import hashlib
 import importlib.machinery
 import importlib.util
 import json
@@ -38,7 +39,9 @@ class FreshLoader(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname: str) -> Any:
         """The code of the file as it is now."""
         path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
+        content = self.get_data(path)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        return self.source_to_code(content, path)
 
 
 def load(script: str, args: "list[str]") -> Any:
@@ -306,7 +309,8 @@ def main() -> None:
     try:
         say(step="import")
         module = load(script, args)
-        say(imported=True, modules=own_modules(script))
+        compiled = module.__spec__.loader.sha256
+        say(imported=True, script_sha256=compiled, modules=own_modules(script))
     except Refused as refused:
         say(refused=refused.facts)
         os._exit(0)

@@ -20,6 +20,7 @@ from typing import Any, Self
 from hbtrack.core import contract
 from hbtrack.core.records import Command, Grown, Place, Sampled, Terms
 from hbtrack.core.schedule import schedule_of
+from hbtrack.core.script_text import Imported
 from hbtrack.core.verdict import signal_name
 from hbtrack.errors import ScriptError, UsageError
 from hbtrack.script.command import is_text
@@ -77,7 +78,7 @@ class ScriptProbe:
         self._command = command
         self._still_holds = still_holds  # the last words of every refusal
         self._time_limit = time_limit
-        self.modules: tuple[str, ...] = ()  # files of the user's own, once it is imported
+        self.found: Imported | None = None  # once it is imported
         self._step = "import"
         self._buffer = b""
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
@@ -252,7 +253,9 @@ class ScriptProbe:
         while True:
             message = json.loads(self._line(deadline))
             self._step = message.get("step", self._step)
-            self.modules = tuple(filter(is_text, message.get("modules", self.modules)))
+            if "imported" in message:
+                modules = tuple(filter(is_text, message["modules"]))
+                self.found = Imported(message["script_sha256"], modules)
             if refused := message.get("refused"):
                 self._step = refused["step"]
                 raise self._refusal(**refused)

@@ -13,6 +13,7 @@ from hbtrack.core.gpu import NO_GPU, Gpu
 from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Facts, Sampled, Search, SearchStatus
 from hbtrack.core.schedule import schedule_of
+from hbtrack.core.script_text import Imported
 from hbtrack.database.filesystem import is_shared, kind_of
 from hbtrack.database.location import (
     make_checkpoints_folder,
@@ -69,15 +70,15 @@ def own(file: DatabaseFile, stored: Search) -> "Iterator[Session]":
 class Session:
     """A search that this process owns.
 
-    `sampled` is the pass that opens next, if there is one; `modules` are the files of the user's
-    own that the script's import loaded, None if it was not imported.
+    `sampled` is the pass that opens next, if there is one; `imported` what the script's import
+    read, None if there was none.
     """
 
     file: DatabaseFile
     search: Search
     lock: DriverLock
     sampled: Sampled | None = None
-    modules: tuple[str, ...] | None = None
+    imported: Imported | None = None
 
     @property
     def settings(self) -> Settings:
@@ -238,11 +239,13 @@ class _Driving:
     def _script(self, ledger: Ledger) -> ScriptFiles:
         """The files of the script; those of its last start where it was not imported now."""
         versions, last = ledger.script_versions()
-        command, modules = self.session.search.command, self.session.modules
-        known = {sha256 for _, files in versions for sha256 in files.values()}
-        others = [path for path in last if path != command.script] if modules is None else modules
-        compiled = known | {command.script_sha256}
-        return ScriptFiles(command.python, [command.script, *others], compiled)
+        compiled = {sha256 for _, files in versions for sha256 in files.values()}
+        command, imported = self.session.search.command, self.session.imported
+        modules = [path for path in last if path != command.script]
+        if imported:
+            modules = list(imported.modules)
+            compiled.add(imported.script_sha256)
+        return ScriptFiles(command.python, [command.script, *modules], compiled)
 
     def _executor(self, devices: list[Gpu], facts: Facts) -> LocalExecutor:
         search = self.session.search

@@ -153,7 +153,7 @@ def to_drive(
         sampled = sampled or _next_pass(session.file, search, probe)
         if printed := probe.printed().strip():  # not lost, nor among hbtrack's results
             session.settings.say(printed)
-    return replace(session, search=search, sampled=sampled, modules=probe.modules)
+    return replace(session, search=search, sampled=sampled, imported=probe.found)
 
 
 def _next_pass(file: DatabaseFile, search: Search, probe: ScriptProbe) -> Sampled | None:

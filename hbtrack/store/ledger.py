@@ -212,8 +212,8 @@ class Writer:
         facts = {"search": self._ledger.search_pk, "number": number, "now": iso(now)}
         facts |= {"script_sha256": next(iter(files.values())), "files": json.dumps(dict(files))}
         self.change("script_version", facts)
-        kept = [{"sha256": sha256, "text": text} for sha256, text in texts.items() if text]
-        self._many("script_text", kept)
+        kept = {sha256: text for sha256, text in texts.items() if text is not None}
+        self._many("script_text", [{"sha256": one, "text": kept[one]} for one in kept])
 
     def ending(self, attempts: Iterable[int], status: AttemptStatus) -> None:
         """Nothing that these attempts print or return counts from here on."""

@@ -15,11 +15,13 @@ import pytest
 from conftest import Hbtrack, wait_for
 
 from hbtrack.core.records import Limits, Resources, Search
-from hbtrack.core.script_text import Look
+from hbtrack.core.script_text import Imported, Look
 from hbtrack.driver.interfaces import Edges, Observer, StopRequest
 from hbtrack.driver.versions import LOOK_SECONDS, QUIET_SECONDS, Versions
 from hbtrack.errors import HbtrackError
+from hbtrack.script.command import make_command
 from hbtrack.script.files import KEPT, ScriptFiles
+from hbtrack.script.probe import ScriptProbe
 from hbtrack.searches.verify import check_database
 
 TEXT = """
@@ -153,7 +155,21 @@ def test_a_driver_killed_between_an_edit_and_its_end_leaves_nothing_failed(
     begin(hbtrack)
     hbtrack("resume")
     assert hbtrack.dump() == undisturbed
-    assert hbtrack.rows("SELECT status FROM attempts ORDER BY started_at LIMIT 1") == [("lost",)]
+    first = hbtrack.rows("SELECT status, script_sha256 FROM attempts ORDER BY started_at LIMIT 1")
+    assert first == [("lost", None)]
+
+
+def test_what_the_import_has_compiled_is_known_and_not_what_lay_there_before(
+    hbtrack: Hbtrack,
+) -> None:
+    begin(hbtrack)
+    (hbtrack.folder / "script.py").write_text(BROKEN)
+    command = make_command("script.py", (), sys.executable, str(hbtrack.folder))
+    begin(hbtrack)
+    with ScriptProbe(command, 60.0) as probe:
+        probe.identity()
+        assert command.script_sha256 == sha256(BROKEN)
+        assert probe.found == Imported(sha256(TEXT), (str(hbtrack.folder / "lossy.py"),))
 
 
 def test_a_pass_whose_ids_were_asked_of_half_a_script_is_asked_for_again(hbtrack: Hbtrack) -> None:
@@ -209,6 +225,35 @@ def test_fault_52_an_edited_module_is_another_version_of_the_same_script(hbtrack
         [str(hbtrack.folder / name) for name in ("lossy.py", "script.py")]
     ] * 2
     assert "lossy.py" in log(hbtrack)
+
+
+def test_what_older_drivers_ran_is_what_an_edit_is_told_against(hbtrack: Hbtrack) -> None:
+    begin(hbtrack)
+    hbtrack("run", "--max-epochs", 1, "script.py")
+    connection = sqlite3.connect(hbtrack.database)  # as it was before anybody looked
+    connection.executescript(
+        "UPDATE _driver SET looks = 0; UPDATE _attempt SET script_version = NULL;"
+        "DELETE FROM _script_version; DELETE FROM _script_text"
+    )
+    connection.close()
+    (hbtrack.folder / "script.py").write_text(SCALED)
+    hbtrack("extend", "--identity", "edited", "--passes", 2)
+    assert "event=script_changed" in log(hbtrack)
+    assert hbtrack.rows("SELECT script_sha256 FROM attempts ORDER BY started_at") == [
+        (sha256(TEXT),),
+        (sha256(SCALED),),
+    ]
+    assert "script.py was edited" in hbtrack("report").stdout
+
+
+def test_a_search_that_rests_for_its_script_can_be_stopped(hbtrack: Hbtrack) -> None:
+    begin(hbtrack, script=BROKEN)
+    process = started(hbtrack, 1)
+    hbtrack("stop")
+    assert process.wait() == 75
+    begin(hbtrack)
+    hbtrack("resume")
+    assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]
 
 
 def test_a_search_that_is_to_stop_then_starts_nothing_with_another_text(hbtrack: Hbtrack) -> None:
@@ -470,10 +515,11 @@ def test_a_module_that_is_gone_is_missed_only_where_it_is_imported(
 
 
 def test_texts_are_kept_that_are_not_too_long_and_utf_8(files: Files, tmp_path: Path) -> None:
-    found = files(a=b"x = '\xc3\xa9'\r\n", b=b"\xff", c=b"#" * (KEPT + 1))
+    found = files(a=b"x = '\xc3\xa9'\r\n", b=b"\xff", c=b"#" * (KEPT + 1), d=b"", e=b"")
+    (tmp_path / "e.py").unlink()
     hashes = found.look().files
-    kept = [found.text(hashes[str(tmp_path / f"{name}.py")]) for name in "abc"]
-    assert kept == ["x = 'é'\r\n", None, None]
+    kept = [found.text(hashes[str(tmp_path / f"{name}.py")]) for name in "abcde"]
+    assert kept == ["x = 'é'\r\n", None, None, "", None]
 
 
 def test_a_script_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
