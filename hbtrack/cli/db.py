@@ -23,7 +23,7 @@ def _upgrade(args: argparse.Namespace) -> int:
     from hbtrack.database.upgrade import prepare_for_writing  # noqa: PLC0415 - reads no more
 
     path = existing_database(args.db)
-    backup = prepare_for_writing(path)
+    backup = prepare_for_writing(path, complain)
     if backup:
         complain(f"Upgraded {path}; what it was before is kept in {backup}.")
     else:

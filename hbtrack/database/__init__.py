@@ -1,5 +1,5 @@
 """The SQLite file: schema, views, opening, upgrading.
 
-Read in this order: location, filesystem, reader, revision, schema, dictionary, views, ddl,
+Read in this order: location, trust, filesystem, reader, revision, schema, dictionary, views, ddl,
 connection, backup, upgrade.
 """

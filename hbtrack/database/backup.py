@@ -1,9 +1,9 @@
 """Copies of a database that may be in use. Standard library only."""
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hbtrack.database.location import create_private
 from hbtrack.errors import HbtrackError, UsageError
@@ -20,24 +20,23 @@ def copy_database(source: Path, target: Path) -> None:
             f"{target} exists already and was not overwritten; name another file.",
             see="destination",
         )
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
-        create_private(partial)
-        with (
-            closing(sqlite3.connect(source, timeout=60)) as reading,
-            closing(sqlite3.connect(partial)) as writing,
-        ):
-            reading.backup(writing)
-            writing.execute("PRAGMA journal_mode = DELETE")  # one file, whole
-        fault_point("backup.copied")
-        partial.rename(target)
+        # In a folder of its own: nobody else knows its name, or can put anything in its place.
+        with TemporaryDirectory(prefix=".hbtrack-backup-", dir=target.parent) as folder:
+            partial = Path(folder, target.name)
+            create_private(partial)
+            with (
+                closing(sqlite3.connect(source, timeout=60)) as reading,
+                closing(sqlite3.connect(partial)) as writing,
+            ):
+                reading.backup(writing)
+                writing.execute("PRAGMA journal_mode = DELETE")  # one file, whole
+            fault_point("backup.copied")
+            partial.rename(target)
     except (OSError, sqlite3.Error) as error:
         raise HbtrackError(
             f"{source} could not be copied to {target}: {error}.", see="cannot-write"
         ) from error
-    finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            Path(f"{partial}{suffix}").unlink(missing_ok=True)
 
 
 def backup_before_upgrade(path: Path, revision: str) -> Path:

@@ -42,21 +42,22 @@ def existing_database(option: str | None) -> Path:
     return path
 
 
-def create_private(path: Path) -> None:
-    """Make an empty file that only the user can read, if there is none yet.
+def create_private(path: Path) -> bool:
+    """Make an empty file that only the user can read, if there is none yet; whether it did.
 
     SQLite gives its -wal and -shm files the same rights.
     """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        return
+        return False
     except OSError as error:
         raise HbtrackError(
             f"The database {path} cannot be created: {error.strerror}. "
             "Nothing was started; name another place with --db PATH.",
             see="cannot-write",
         ) from error
+    return True
 
 
 def search_folder(database: Path, search_pk: int) -> Path:
@@ -98,7 +99,8 @@ def require_private(level: Path) -> None:
     """Raise HbtrackError unless it is a folder, no link, that only the user can write to."""
     state = level.lstat()
     private = not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if not (stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and private):
+    own = os.geteuid() in (state.st_uid, 0)  # root has been warned
+    if not (stat.S_ISDIR(state.st_mode) and own and private):
         raise HbtrackError(
             f"{level} is not a folder of yours that only you can write to, so nothing is put "
             f"into it. Move it away, or type: chmod go-w {level}",

@@ -23,6 +23,7 @@ from hbtrack.database.revision import (
     require_sound,
     revision_of,
 )
+from hbtrack.database.trust import require_own
 from hbtrack.errors import HbtrackError
 from hbtrack.faults import fault_point
 
@@ -35,7 +36,7 @@ def writable(
     busy_seconds: float = BUSY_SECONDS,
 ) -> Iterator[Database]:
     """The database at `path`, created or upgraded, with its errors in the user's words."""
-    backup = prepare_for_writing(path)
+    backup = prepare_for_writing(path, say)
     require_sound(path)
     if backup:
         say(f"Upgraded {path}; what it was before is kept in {backup}.")
@@ -46,12 +47,15 @@ def writable(
         raise explain(error, path) from error
 
 
-def prepare_for_writing(path: Path) -> Path | None:
+def prepare_for_writing(path: Path, say: Callable[[str], None] = print) -> Path | None:
     """Create the file, or upgrade it after a backup; the backup's path if one was made.
 
-    Several processes may do this at once: one of them upgrades, the others wait for it.
+    Several processes may do this at once: one of them upgrades, the others wait for it. Raises
+    Conflict where somebody else may write to it; root is told that, by `say`.
     """
-    create_private(path)
+    require_own(path, say)
+    if not create_private(path):
+        require_own(path, say)  # somebody may have made it just now
     revision = peek(path)
     if revision is None:
         _create(path)

@@ -12,6 +12,7 @@ from typing import Self
 
 from hbtrack.database.connection import Database
 from hbtrack.database.revision import REVISION, explain, peek
+from hbtrack.database.trust import require_own
 from hbtrack.database.upgrade import writable
 from hbtrack.driver.interfaces import Tolerances
 
@@ -27,7 +28,10 @@ class Settings:
 
 
 class DatabaseFile:
-    """The file at `path`, opened when it is first asked. Use as a context manager."""
+    """The file at `path`, opened when it is first asked. Use as a context manager.
+
+    Raises Conflict where somebody else may write to it.
+    """
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path, self.settings = path, settings
@@ -35,6 +39,7 @@ class DatabaseFile:
         self._opening = ExitStack()
 
     def __enter__(self) -> Self:
+        require_own(self.path, self.settings.say)  # before a script is asked anything
         return self
 
     def __exit__(self, *_: object) -> None:
