@@ -48,6 +48,8 @@ def _grow(session: Session, terms: Terms, probe: ScriptProbe) -> None:
     stored, schedule = session.search, schedule_of(terms)
     with session.file.transaction() as connection:
         facts = load_settled(connection, stored)
+    if facts.results and terms.max_epochs != stored.terms.max_epochs:
+        _say_what_was_told(session, terms.max_epochs)
     more = probe.grow(terms, facts.passes, stored.terms, stored.stream)
     with session.file.transaction() as connection:
         grow(connection, stored.pk, schedule, terms.passes, more)
@@ -59,3 +61,11 @@ def _grow(session: Session, terms: Terms, probe: ScriptProbe) -> None:
             f"--max-epochs {terms.max_epochs}, for configs repeat themselves here: "
             f"{named(more.differing)}."
         )
+
+
+def _say_what_was_told(session: Session, max_epochs: int) -> None:
+    session.settings.say(
+        f"Results so far were trained for max_epochs {session.search.terms.max_epochs}; from now "
+        f"on scripts are told {max_epochs} (HBTRACK_MAX_EPOCHS). A script that uses it, as for a "
+        "learning rate that falls to the end, gives losses that are not comparable with them."
+    )

@@ -142,6 +142,26 @@ def test_a_folder_is_made_ahead_and_only_told_of_when_it_is_next(tmp_path: Path)
         nowhere.make("x:1")
 
 
+def test_that_max_epochs_has_changed_is_said_before_and_in_every_report(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    path = script(SAVES)
+    hbtrack("run", "--max-epochs", 3, path)
+    assert "max_epochs" not in hbtrack("extend", "--identity", "Größe: ", "--passes", 2).stderr
+    assert "max_epochs" not in hbtrack("report").stdout
+    done = len(hbtrack.rows("SELECT * FROM attempts WHERE status = 'done'"))
+    said = hbtrack("extend", "--identity", "Größe: ", "--max-epochs", 9).stderr
+    assert said.startswith("Results so far were trained for max_epochs 3; from now on")
+    new = len(hbtrack.rows("SELECT * FROM attempts WHERE status = 'done'")) - done
+    text = " ".join(hbtrack("report").stdout.split())
+    assert f"trained for different max_epochs: {done} with 3, {new} with 9" in text
+    (search,) = hbtrack.json("report")["searches"]  # type: ignore[misc]
+    told = [{"max_epochs": 3, "results": done}, {"max_epochs": 9, "results": new}]
+    assert search["max_epochs_told"] == told  # type: ignore[index]
+    hbtrack("report", "--html", "page.html")
+    assert "different max_epochs" in (hbtrack.folder / "page.html").read_text()
+
+
 # --- on another disk -----------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from hbtrack.report.comparability import mixture_sentence
 from hbtrack.report.page.facts import CAUSES, PageFacts, numeric
 from hbtrack.report.page.svg.scales import number
 from hbtrack.report.page.wording import are, count, listed, percent, short, span, stamp
@@ -36,7 +37,13 @@ class Item:
 
 def attention(facts: PageFacts) -> list[Item]:
     """What somebody should look at; empty where there is nothing."""
-    return [*_failures(facts), *_interruptions(facts), *_changed(facts), *_edges(facts)]
+    return [
+        *_failures(facts),
+        *_interruptions(facts),
+        *_changed(facts),
+        *_mixed(facts),
+        *_edges(facts),
+    ]
 
 
 def _failures(facts: PageFacts) -> Iterator[Item]:
@@ -99,6 +106,11 @@ def _edit(edit: ScriptChange) -> str:
     names = listed([short(PurePath(path).name, 80) for path in edit.files])
     where = f"{short(edit.config_id, 80)} at {count(edit.epochs, 'epoch')}"
     return f"{names} was edited: other text from {where} on ({stamp(edit.started_at)})."
+
+
+def _mixed(facts: PageFacts) -> Iterator[Item]:
+    if facts.told:
+        yield Item("The search was extended", (mixture_sentence(facts.told),))
 
 
 def _edges(facts: PageFacts) -> Iterator[Item]:
