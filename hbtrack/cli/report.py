@@ -15,7 +15,7 @@ from hbtrack.core.times import unix
 from hbtrack.database.location import database_path
 from hbtrack.errors import UsageError
 from hbtrack.report.agreement import GOOD, Agreement, agreement
-from hbtrack.report.comparability import mixture_sentence, told_max_epochs
+from hbtrack.report.comparability import found_checkpoints, mixture_sentence, told_max_epochs
 from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
 from hbtrack.report.script_changes import ScriptChange, script_changes
@@ -55,6 +55,7 @@ class Report(Snapshot):
     failures: list[Row]
     agreement: Agreement | None
     edits: list[ScriptChange]
+    found_checkpoints: str | None  # that the search did not make: why that is thought
     told: dict[int, int]  # max_epochs, if several, and how many results of each
 
 
@@ -96,6 +97,7 @@ def _read(
         failure_counts(connection, name),
         agreement(connection, name),
         script_changes(connection, name),
+        found_checkpoints(connection, name),
         told_max_epochs(connection, name, search["max_epochs"]),
     )
 
@@ -115,6 +117,7 @@ def _as_json(report: Report, limit: int | None) -> dict[str, Any]:
         "running": report.running,
         "leaderboard": report.ranked,
         "failures": failures,
+        "found_checkpoints": report.found_checkpoints,
         "max_epochs_told": [
             {"max_epochs": max_epochs, "results": count}
             for max_epochs, count in report.told.items()
@@ -234,6 +237,8 @@ def _below(report: Report, args: argparse.Namespace) -> list[str]:
     lines += [_edit(edit) for edit in report.edits[:EDITS]]
     if (rest := len(report.edits) - EDITS) > 0:
         lines.append(f"and {rest} more edits")
+    if report.found_checkpoints:
+        lines.append(tables.wrapped(printable(report.found_checkpoints), "  "))
     if report.told:
         lines.append(tables.wrapped(mixture_sentence(report.told), "  "))
     if report.agreement:

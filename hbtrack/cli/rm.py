@@ -53,7 +53,8 @@ def _what_stays(search: Search, saved: Saved, args: argparse.Namespace) -> str:
     """What becomes of the checkpoints, wherever they lie."""
     elsewhere = (
         f"What its script {search.command.script} has saved itself in other places stays, "
-        f"checkpoints too; it ran in {search.command.cwd}"
+        "checkpoints too: a new search of it would take those for its own. It ran in "
+        f"{search.command.cwd}"
     )
     if not (size := saved.size()):
         return elsewhere

@@ -183,6 +183,10 @@ class Plan:
         """Whether the config has a loss at any budget."""
         return any(loss is not None for loss in self._configs[config_id].losses)
 
+    def is_measured(self, config_id: str, *budgets: int) -> bool:
+        """Whether the config has a result of its own at each of these budgets."""
+        return set(budgets) <= set(self._configs[config_id].budgets)
+
     def places(self) -> Iterator[tuple[Place, str]]:
         """Every place that exists with its config_id, in canonical order."""
         for key, rung in self.rungs.items():

@@ -272,6 +272,7 @@ class Search:
     fence: int
     limits: Limits = field(default_factory=Limits)
     broken_script_checked: bool = False  # stopped as plainly broken before: not again
+    found_checkpoints: str | None = None  # that it began on some that it did not make: why
     streams: str = "seed"  # the rule by which its slots draw
 
     @property

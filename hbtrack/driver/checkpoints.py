@@ -5,21 +5,27 @@ anything.
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from hbtrack.core.contract import attempt_environment, checkpoint_name
 from hbtrack.core.decisions import Decision, Start
+from hbtrack.core.plan import Plan
 from hbtrack.core.records import Search
-from hbtrack.driver.interfaces import Checkpoints, Running
+from hbtrack.core.repeats import WANTED, Repeat, first_repeats, no_time_passed, sentence
+from hbtrack.driver.interfaces import Checkpoints, Observer, Running
+from hbtrack.driver.recorder import Step
+from hbtrack.store.ledger import Writer
 
 
 class Folders(Checkpoints):
     """The folders of a search's configs, in `folder`, which is there."""
 
-    def __init__(self, folder: Path, search: Search) -> None:
+    def __init__(self, folder: Path, search: Search, observer: Observer) -> None:
         self._folder = os.fspath(folder)
-        self._search = search
+        self._search, self._observer = search, observer
+        self._looked = search.found_checkpoints is not None
         self._made = ""  # of this config the folder was made ahead
 
     def make(self, config_id: str) -> None:
@@ -41,6 +47,17 @@ class Folders(Checkpoints):
             return any(entries)
         return False
 
+    def look(self, plan: Plan, step: Step) -> None:
+        """Say it, once, if scripts seem to find what this search did not make, in other places."""
+        if self._looked:
+            return
+        repeats = first_repeats(plan)
+        self._looked = repeats is None or len(repeats) == WANTED
+        if repeats and self._looked and _trained_nothing(repeats, step.recorder.writer):
+            found = sentence(repeats)
+            step.recorder.writer.found_checkpoints(found)
+            self._observer.event("found_checkpoints", message=found)
+
     def environment(self, running: Running) -> dict[str, str]:
         """What a script's environment gets for an attempt."""
         return attempt_environment(
@@ -53,3 +70,11 @@ class Folders(Checkpoints):
 
     def _of(self, config_id: str) -> str:
         return f"{self._folder}/{checkpoint_name(config_id)}"
+
+
+def _trained_nothing(repeats: Sequence[Repeat], writer: Writer) -> bool:
+    """Whether those that went on had nothing to go on from here, and took no longer for it."""
+    fewer = [writer.ran(one.config_id, one.fewer)[0] for one in repeats]
+    more = [writer.ran(one.config_id, one.epochs) for one in repeats]
+    seconds, before = zip(*more, strict=True)
+    return not any(before) and no_time_passed(fewer, seconds)

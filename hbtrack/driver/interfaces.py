@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hbtrack.core.decisions import Decision
 from hbtrack.core.execution import Executor, Record
@@ -11,6 +11,9 @@ from hbtrack.core.limits import Reached
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Closed, Place, Sampled, Verdict
 from hbtrack.core.script_text import Look
+
+if TYPE_CHECKING:
+    from hbtrack.driver.recorder import Step
 
 
 class Checkpoints:
@@ -25,6 +28,9 @@ class Checkpoints:
     def found(self, config_id: str) -> bool:  # noqa: ARG002 - those who have folders look
         """Whether anything lies in the folder of a config."""
         return False
+
+    def look(self, plan: Plan, step: "Step") -> None:
+        """Something was recorded: does it show that checkpoints were there before?"""
 
     def environment(self, running: "Running") -> dict[str, str]:
         """What a script's environment gets for an attempt."""

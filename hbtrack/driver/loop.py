@@ -164,6 +164,7 @@ class Driver:
                 self._stop_if_broken(step)
                 if self._rest.turns:
                     self._rest.turn(step.recorder.writer)
+                self._checkpoints.look(self.plan, step)
                 starts += self._decide(step)
             self._note_heartbeat(step)
             if step.begun or self._finished():

@@ -16,6 +16,15 @@ WHERE run_identity = :identity AND status = 'done' AND max_epochs IS NOT NULL
 GROUP BY max_epochs ORDER BY max_epochs"""
 
 
+_FOUND = "SELECT found_checkpoints FROM _search WHERE run_identity = :identity"
+
+
+def found_checkpoints(connection: sqlite3.Connection, identity: str) -> str | None:
+    """Why the search seems to have begun on checkpoints that it did not make, if it does."""
+    (row,) = rows(connection, _FOUND, {"identity": identity})
+    return row["found_checkpoints"]  # type: ignore[no-any-return]
+
+
 def told_max_epochs(connection: sqlite3.Connection, identity: str, now: int) -> dict[int, int]:
     """How many results there are for each max_epochs that scripts were told, if for several.
 

@@ -234,7 +234,7 @@ class _Driving:
         """Where scripts save. Raises HbtrackError before anything is written if that is nowhere."""
         search, path = self.session.search, self.session.file.path
         folder = make_checkpoints_folder(path, search.token, search.resources.checkpoints)
-        return Folders(folder, search)
+        return Folders(folder, search, self.observer)
 
     def _script(self, ledger: Ledger) -> ScriptFiles:
         """The files of the script; those of its last start where it was not imported now."""

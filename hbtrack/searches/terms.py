@@ -75,7 +75,8 @@ def require_same(stored: Search, command: Command, terms: Terms, given: frozense
             + f"Nothing was changed. Go on with it as stored by `hbtrack resume {identity}`"
             + (growing if len(larger) == len(differences) else "")
             + ", or keep the new search in another file with --db PATH, or let run_identity give "
-            "it another name.",
+            "it another name. What the script saves elsewhere than in HBTRACK_CHECKPOINT, the new "
+            "search would take for its own.",
             see="other-parameters",
         )
 

@@ -167,6 +167,7 @@ def _search(row: Row) -> Search:
         fence=row["fence"],
         broken_script_checked=bool(row["judged"]),
         streams=row["streams"],
+        found_checkpoints=row["found_checkpoints"],
     )
 
 

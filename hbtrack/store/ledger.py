@@ -225,6 +225,16 @@ class Writer:
         facts = {"search": self._ledger.search_pk, "config_id": config_id}
         return int(_one(self.connection, "epochs_saved", facts)[0])
 
+    def ran(self, config_id: str, epochs: int) -> tuple[float, int | None]:
+        """How many seconds an evaluation took, and the epochs that it was told of before."""
+        facts = {"search": self._ledger.search_pk, "config_id": config_id, "epochs": epochs}
+        seconds, before = _one(self.connection, "ran", facts)
+        return seconds, before
+
+    def found_checkpoints(self, found: str) -> None:
+        """The search seems to have begun on checkpoints that it did not make."""
+        self.change("found_checkpoints", {"search": self._ledger.search_pk, "found": found})
+
     def times_lost(self, attempt: int) -> int:
         """How often this attempt's evaluation was lost under a driver's eyes."""
         return int(_one(self.connection, "lost", {"attempt": attempt})[0])

@@ -93,6 +93,9 @@ SQL = {
     "FROM _attempt a CROSS JOIN _driver d ON d.pk = a.driver_pk WHERE d.search_pk = :search "
     "AND (NOT d.looks OR a.script_version IS NOT NULL) ORDER BY a.pk DESC LIMIT 1",
     "heartbeat": "UPDATE _driver SET seen_at = :now, lived = :lived WHERE pk = :driver",
+    "ran": "SELECT coalesce(a.seconds, 0.0), a.epochs_before FROM _evaluation e "
+    f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.pk = {EVALUATION}",
+    "found_checkpoints": "UPDATE _search SET found_checkpoints = :found WHERE pk = :search",
     "judged": "UPDATE _search SET judged = 1 WHERE pk = :search",
     "own": "UPDATE _search SET fence = fence + 1, "
     + assign("script", "script_sha256", "python", "cwd", *_RESOURCES)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from conftest import Hbtrack
+from made_search import COMMAND, RESOURCES
 
 from hbtrack.core.contract import checkpoint_name
 from hbtrack.core.decisions import Start
-from hbtrack.core.records import Place
+from hbtrack.core.records import Place, Search, SearchStatus, Terms
+from hbtrack.driver import interfaces
 from hbtrack.driver.checkpoints import Folders
 
 Script = Callable[[str], Path]
@@ -33,6 +35,16 @@ if __name__ == "__main__":
         open(os.path.join(folder, "model"), "w").close()
     print(int(sys.argv[1][2:]) / epochs)
 """
+
+
+A_SEARCH = Search(
+    *(1, "made", "token", Terms(9, "3", 0, 1, 100.0), COMMAND, RESOURCES),
+    *(SearchStatus.UNFINISHED, None, 0),
+)
+
+
+class Observer(interfaces.Observer):
+    """Looks away."""
 
 
 def told(hbtrack: Hbtrack) -> list[dict[str, object]]:
@@ -132,11 +144,11 @@ def test_names_of_folders_are_safe_where_case_does_not_count_and_for_every_id() 
 
 def test_a_folder_is_made_ahead_and_only_told_of_when_it_is_next(tmp_path: Path) -> None:
     coming = Start(Place(1, 1, 0, 0), "x:1", 1)
-    folders = Folders(tmp_path, None)  # type: ignore[arg-type]
+    folders = Folders(tmp_path, A_SEARCH, Observer())
     folders.make_ahead(coming)
     assert [one.name for one in tmp_path.iterdir()] == [checkpoint_name("x:1")]
     folders.make("x:1")
-    nowhere = Folders(tmp_path / "gone", None)  # type: ignore[arg-type]
+    nowhere = Folders(tmp_path / "gone", A_SEARCH, Observer())
     nowhere.make_ahead(coming)
     with pytest.raises(FileNotFoundError):
         nowhere.make("x:1")
@@ -219,3 +231,65 @@ def test_a_folder_of_the_search_that_is_a_link_to_elsewhere_is_refused(
     folder.symlink_to(other)
     said = hbtrack("extend", "--identity", "Größe: ", "--passes", 2, code=1).stderr
     assert f"{folder} is not a folder of yours" in said
+
+
+# --- what was there before -----------------------------------------------------------------------
+
+BY_ID = """
+import json, os, sys, time
+def run_identity(argv): return "by id"
+def get_random_config_id(rng): return f"lr:{10 ** rng.uniform(-3, 0):.4f}"
+if __name__ == "__main__":
+    epochs, file = int(sys.argv[3]), sys.argv[1] + ".json"
+    lr, target = float(sys.argv[1][3:]), float(os.environ.get("TARGET", 0.3))
+    epoch, weight = json.load(open(file)) if os.path.exists(file) else (0, 1.0)
+    while epoch < epochs:
+        epoch, weight = epoch + 1, weight - lr * (weight - target)
+        time.sleep(EPOCH_SECONDS)
+    json.dump([epoch, weight], open(file, "w"))
+    print(LOSS)
+"""
+LOSS = "(weight - target) ** 2 + 0.01 * lr"
+
+
+def by_id(script: Script, loss: str = LOSS, epoch_seconds: float = 0.0) -> Path:
+    """Saves by the config_id alone, where every search of the script finds it."""
+    return script(BY_ID.replace("LOSS", loss).replace("EPOCH_SECONDS", str(epoch_seconds)))
+
+
+def test_a_search_that_begins_on_what_another_has_trained_says_so_once(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    path = by_id(script)
+    assert "HBTRACK_CHECKPOINT" not in hbtrack("run", "--max-epochs", 27, path).stderr
+    hbtrack("rm", "--identity", "by id", "--yes")
+    said = hbtrack("run", "--max-epochs", 27, path, env={"TARGET": "0.4"}).stderr
+    assert said.count("gave exactly the loss that these had for fewer epochs") == 1
+    text = " ".join(hbtrack("report").stdout.split())
+    assert "gave exactly the loss that these had for fewer epochs" in text
+    hbtrack("report", "--html", "page.html")
+    assert "checkpoints of another search" in (hbtrack.folder / "page.html").read_text()
+    assert "exactly the loss" not in hbtrack("extend", "--identity", "by id", "--passes", 2).stderr
+
+
+@pytest.mark.parametrize(
+    ("what", "loss", "epoch_seconds"),
+    [
+        ("few digits", "round(lr, 1)", 0.0),
+        ("the same for all", "0.123456789", 0.0),
+        ("the best so far, of training that takes its time", "0.123456789 + lr", 0.15),
+    ],
+)
+def test_losses_that_may_be_equal_for_other_reasons_raise_no_alarm(
+    hbtrack: Hbtrack, script: Script, what: str, loss: str, epoch_seconds: float
+) -> None:
+    said = hbtrack("run", "--max-epochs", 9, "--workers", 2, by_id(script, loss, epoch_seconds))
+    assert "exactly the loss" not in said.stderr, what
+    assert hbtrack.rows("SELECT found_checkpoints FROM _search") == [(None,)]
+
+
+def test_what_goes_on_from_the_folder_of_its_config_raises_no_alarm(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    hbtrack("run", "--max-epochs", 9, script(SAVES.replace(" / epochs", " / 7")))
+    assert hbtrack.rows("SELECT found_checkpoints FROM _search") == [(None,)]

@@ -46,6 +46,7 @@ _SENTENCES = {  # what is said where there are no lines
     "rest_over": "It succeeded: the failures before it are taken back, and the search goes on.",
     "long_wal": "{mebibytes} MiB wait in the -wal file beside the database: some program has been "
     "reading it for long. Nothing is lost, but end that program when you can.",
+    "found_checkpoints": "{message}",
     "script_changed": "{files} was changed: from {from_config} at {epochs} epochs on the new text "
     "is what runs.",
     "script_mended": "The script is Python again: the search goes on.",

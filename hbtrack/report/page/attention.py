@@ -41,6 +41,7 @@ def attention(facts: PageFacts) -> list[Item]:
         *_failures(facts),
         *_interruptions(facts),
         *_changed(facts),
+        *_found(facts),
         *_mixed(facts),
         *_edges(facts),
     ]
@@ -106,6 +107,12 @@ def _edit(edit: ScriptChange) -> str:
     names = listed([short(PurePath(path).name, 80) for path in edit.files])
     where = f"{short(edit.config_id, 80)} at {count(edit.epochs, 'epoch')}"
     return f"{names} was edited: other text from {where} on ({stamp(edit.started_at)})."
+
+
+def _found(facts: PageFacts) -> Iterator[Item]:
+    if facts.found_checkpoints:
+        title = "It may have begun on checkpoints of another search"
+        yield Item(title, (printable(facts.found_checkpoints),))
 
 
 def _mixed(facts: PageFacts) -> Iterator[Item]:

@@ -51,6 +51,7 @@ class PageFacts(Snapshot):
     failures: Sequence[FailureGroup]  # one more than CAUSES where there are more
     edits: Sequence[ScriptChange]
     best_attempt: Row | None
+    found_checkpoints: str | None  # that the search did not make: why that is thought
     told: Mapping[int, int]  # max_epochs, if several, and how many results of each
 
     @property

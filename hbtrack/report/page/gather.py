@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 
 from hbtrack.core.times import unix
-from hbtrack.report.comparability import told_max_epochs
+from hbtrack.report.comparability import found_checkpoints, told_max_epochs
 from hbtrack.report.config import working_directory
 from hbtrack.report.failures import failure_groups
 from hbtrack.report.page.facts import CAUSES, DriverRun, PageFacts
@@ -82,6 +82,7 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         failures=failure_groups(connection, identity, CAUSES + 1),
         edits=script_changes(connection, identity),
         best_attempt=next(reversed(read(BEST)), None),
+        found_checkpoints=found_checkpoints(connection, identity),
         told=told_max_epochs(connection, identity, search["max_epochs"]),
     )
 
