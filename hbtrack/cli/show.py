@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
+from hbtrack.database.location import database_path
 from hbtrack.errors import NotFound
 from hbtrack.report.config import Config, find_config, read_config
 from hbtrack.report.script_changes import Ran, since_then, what_ran
@@ -27,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
         found = find_config(connection, chosen, args.config)
         if args.script:
             return _script(args, what_ran(connection, *found), *found)
-        config = read_config(connection, *found)
+        config = read_config(connection, database_path(args.db), *found)
     if args.format == "json":
         tables.write_document("hbtrack.show/1", **asdict(config), command=config.command)
     else:
@@ -68,6 +69,8 @@ def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:
     if config.attempts:
         yield _attempts(config)
     yield from _error(config, args)
+    if config.checkpoint:
+        yield f"what it has saved: {printable(config.checkpoint)}"
     yield _by_hand(config)
 
 

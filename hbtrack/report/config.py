@@ -1,11 +1,16 @@
 """One config: which one is meant by what was typed, and all that is known of it."""
 
 import re
+import shlex
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 
+from hbtrack.core.contract import checkpoint_name
+from hbtrack.database.location import checkpoints_folder
 from hbtrack.errors import NotFound, UsageError
 from hbtrack.report.ranking import named_params
 from hbtrack.report.width import shortened
@@ -44,6 +49,8 @@ SELECT epochs, attempt, status, loss, seconds, exit_code, signal, gpu, host, sta
     finished_at, retried, command, error
 FROM attempts WHERE run_identity = ? AND config_id = ? ORDER BY epochs, attempt"""
 
+_FOLDER = "SELECT token, checkpoints FROM _search WHERE run_identity = ?"
+
 _CWD = "SELECT cwd FROM _search WHERE run_identity = ?"
 
 NEAR = 3
@@ -61,13 +68,15 @@ class Config:
     path: list[Row]  # its places in canonical order, each with `rank`, `configs` and `outcome`
     attempts: list[Row]  # by epochs, then number
     cwd: str  # where its script runs
+    checkpoint: str | None  # its folder, if anything lies in it
 
     @property
     def command(self) -> str | None:
         """The last attempt's command line for a shell; None if none was started yet."""
         if not self.attempts:
             return None
-        return in_folder(self.cwd, self.attempts[-1]["command"])
+        told = f"HBTRACK_CHECKPOINT={shlex.quote(self.checkpoint)} " if self.checkpoint else ""
+        return in_folder(self.cwd, told + self.attempts[-1]["command"])
 
     @property
     def failed(self) -> Row | None:
@@ -81,8 +90,22 @@ def working_directory(connection: sqlite3.Connection, run_identity: str) -> str:
     return str(rows(connection, _CWD, [run_identity])[0]["cwd"])
 
 
-def read_config(connection: sqlite3.Connection, run_identity: str, config_id: str) -> Config:
-    """What the database knows of a config that it has."""
+def _checkpoint(
+    connection: sqlite3.Connection, database: Path, run_identity: str, config_id: str
+) -> str | None:
+    """The folder that the config's script saves in, if anything is there."""
+    (search,) = rows(connection, _FOLDER, [run_identity])
+    folder = checkpoints_folder(database, search["token"], search["checkpoints"])
+    own = folder / checkpoint_name(config_id)
+    with suppress(OSError):
+        return str(own) if any(own.iterdir()) else None
+    return None
+
+
+def read_config(
+    connection: sqlite3.Connection, database: Path, run_identity: str, config_id: str
+) -> Config:
+    """What is known of a config that the database has."""
     key = [run_identity, config_id]
     path = rows(connection, _PATH, key)
     return Config(
@@ -93,6 +116,7 @@ def read_config(connection: sqlite3.Connection, run_identity: str, config_id: st
         [{**row, "outcome": _outcome(row)} for row in path],
         rows(connection, _ATTEMPTS, key),
         working_directory(connection, run_identity),
+        _checkpoint(connection, database, run_identity, config_id),
     )
 
 

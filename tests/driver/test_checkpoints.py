@@ -174,6 +174,20 @@ def test_that_max_epochs_has_changed_is_said_before_and_in_every_report(
     assert "different max_epochs" in (hbtrack.folder / "page.html").read_text()
 
 
+def test_show_has_the_folder_and_a_command_that_finds_what_is_saved(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    hbtrack("run", "--max-epochs", 3, script(SAVES))
+    [(best,)] = hbtrack.rows("SELECT config_id FROM leaderboard WHERE rank = 1")
+    folder = saved(hbtrack) / checkpoint_name(str(best))
+    text = hbtrack("show", "best").stdout
+    assert f"what it has saved: {folder}\n" in text
+    assert f" && HBTRACK_CHECKPOINT={folder} " in text.splitlines()[-1]
+    assert hbtrack.json("show", "best")["checkpoint"] == str(folder)
+    shutil.rmtree(folder)
+    assert "HBTRACK_CHECKPOINT" not in hbtrack("show", "best").stdout
+
+
 # --- on another disk -----------------------------------------------------------------------------
 
 
