@@ -168,8 +168,10 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "started_at": f"when it took the search; {_TIME}",
         "seen_at": f"when it was last known to live; {_TIME}",
         "ended_at": f"when it let the search go; {_TIME}; NULL: it lives, or died without a word",
-        "rests_until": f"until when nothing starts, for failures are doubted; {_TIME}; else NULL",
-        "rests_because": "the failures that are doubted; NULL while it does not rest",
+        "rests_until": "until when nothing starts at most, for failures are doubted or the script "
+        f"cannot be run; {_TIME}; else NULL",
+        "rests_because": "the failures that are doubted, or what is wrong with the script; NULL "
+        "while it does not rest",
     },
     "data_dictionary": {
         "view": "name of a public view",

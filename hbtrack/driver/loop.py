@@ -214,7 +214,7 @@ class Driver:
             if self._rest.doubts:
                 return starts + self._ask_again(step)
             decision = self.plan.next()
-            if not (isinstance(decision, Start | OpenPass) and self._script_may_start()):
+            if not (isinstance(decision, Start | OpenPass) and self._script_may_start(step)):
                 break
             if isinstance(decision, Start) and (slot := self._reserve(step)):
                 starts.append((self._record_start(step.recorder, decision, slot), slot))
@@ -225,7 +225,7 @@ class Driver:
     def _ask_again(self, step: Step) -> list[tuple[Running, Slot]]:
         """When a rest is over and nothing runs: one evaluation, to see if the machine is well."""
         failed = self._rest.question()
-        if failed is None or self.running or not self._script_may_start():
+        if failed is None or self.running or not self._script_may_start(step):
             return []
         if (start := self._question(step, failed)) is None:
             self._rest.give_up()
@@ -244,13 +244,16 @@ class Driver:
         decision = self.plan.next()
         return decision if isinstance(decision, Start) else None
 
-    def _script_may_start(self) -> bool:
+    def _script_may_start(self, step: Step) -> bool:
         """Whether the script can be run just now; if never again, the search ends."""
         try:
-            return self._versions.may_start()
+            may_start = self._versions.may_start()
         except HbtrackError as error:
             self._fail(error)
             return False
+        if self._versions.turns:
+            self._versions.turn(step.recorder.writer, self._clock())
+        return may_start
 
     def _reserve(self, step: Step) -> Slot | None:
         """Where the next attempt may run; all GPUs for the one evaluation that is left."""

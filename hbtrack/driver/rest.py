@@ -70,6 +70,7 @@ class Rest:
     def _forget(self) -> None:
         self._found = False
         self._until: float | None = None  # monotonic; when the rest under way is over
+        self._over = False  # seen to be
         self._pause = min(FIRST_SECONDS, self._limits.max_rest / 10)
         self._rested = 0.0
         self._asked: Evaluation | None = None  # runs again, to ask whether the machine is well
@@ -86,6 +87,7 @@ class Rest:
         """What is to be run again now; None while it rests or that runs already."""
         if self._asked or self._until is None or time.monotonic() < self._until:
             return None
+        self._over = True
         return self.streak.doubted[-1].evaluation
 
     def asks_another(self, evaluation: Evaluation) -> bool:
@@ -97,8 +99,11 @@ class Rest:
         self._asked = self._last_asked = evaluation
 
     def next_at(self) -> float | None:
-        """When the rest under way is over (monotonic)."""
-        return None if self._asked else self._until
+        """When the rest under way is over (monotonic); None once that was seen.
+
+        Then what runs is waited for, or the script, or a slot.
+        """
+        return None if self._asked or self._over else self._until
 
     # --- what has ended ---
 
@@ -151,7 +156,7 @@ class Rest:
             self.give_up()
             return
         pause = min(self._pause, left)
-        self._until = time.monotonic() + pause
+        self._until, self._over = time.monotonic() + pause, False
         self._rested += pause
         self._pause *= 2
         until = iso(self._edges.clock() + pause)

@@ -46,6 +46,7 @@ class Versions:
         self._young: Look | None = None  # another text than before, and when it was found
         self._young_since = 0.0
         self._problem: str | None = None
+        self._told: str | None = None  # the problem that the database names
         self._rests_since = 0.0
         self.look_at: float | None = None  # monotonic; while nothing can start
 
@@ -88,6 +89,21 @@ class Versions:
             raise _edited(files)
         self._fine = look
         return True
+
+    @property
+    def turns(self) -> bool:
+        """Whether a rest has begun or is over, which the database does not say yet."""
+        return self._problem != self._told
+
+    def turn(self, writer: Writer, now: float) -> None:
+        """Say in the database whether and why nothing starts, and how long at most."""
+        self._told = self._problem
+        if self._problem is None:
+            writer.script_rest(None, None)
+            return
+        left = self._rests_since + self._max_rest - time.monotonic()
+        because = f"the script is no Python just now ({self._problem})"
+        writer.script_rest(now + left, f"{because}; it is looked at every second")
 
     def _may_be_half(self, look: Look) -> bool:
         """Whether another text was found only just now: an editor may still be writing it."""

@@ -249,6 +249,11 @@ class Writer:
         facts = {"until": until, "because": because, "since": since}
         self.change("rest", {**facts, "driver": self._ledger.driver_pk})
 
+    def script_rest(self, until: float | None, because: str | None) -> None:
+        """Nothing starts until then at most (None: it is over), for the script cannot be run."""
+        facts = {"until": None if until is None else iso(until), "because": because}
+        self.change("script_rest", {**facts, "driver": self._ledger.driver_pk})
+
     def times_retried(self, attempt: int) -> int:
         """How often this attempt's evaluation was run again by --retries."""
         return int(_one(self.connection, "retried", {"attempt": attempt})[0])

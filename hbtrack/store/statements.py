@@ -127,6 +127,8 @@ SQL = {
     "tried": f"SELECT {TRIED.format(search=':search')} FROM _attempt a WHERE a.pk = :attempt",
     "rest": "UPDATE _driver SET rests_until = :until, rests_because = :because, "
     "rests_from = :since WHERE pk = :driver",
+    "script_rest": "UPDATE _driver SET rests_until = :until, rests_because = :because "
+    "WHERE pk = :driver",
     "fingerprint": f"SELECT a.fingerprint, a.error FROM _evaluation e "
     f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.pk = {EVALUATION}",
     "fence": "SELECT fence FROM _search WHERE pk = :search",

@@ -16,7 +16,9 @@ from conftest import Hbtrack, wait_for
 
 from hbtrack.core.records import Limits, Resources, Search
 from hbtrack.core.script_text import Imported, Look
+from hbtrack.core.streak import Failure, Streak
 from hbtrack.driver.interfaces import Edges, Observer, StopRequest
+from hbtrack.driver.rest import FIRST_SECONDS, Rest
 from hbtrack.driver.versions import LOOK_SECONDS, QUIET_SECONDS, Versions
 from hbtrack.errors import HbtrackError
 from hbtrack.script.command import make_command
@@ -128,6 +130,7 @@ def test_a_script_that_is_no_python_for_a_while_fails_nothing_and_changes_nothin
     assert "event=script_mended" in log(hbtrack)
     assert "event=script_changed" not in log(hbtrack), "it is what it was"
     assert hbtrack.rows("SELECT number FROM _script_version") == [(1,)]
+    assert hbtrack.rows("SELECT rests_until, rests_because FROM drivers") == [(None, None)]
 
 
 def test_a_script_that_stays_no_python_stops_the_search_with_nothing_failed(
@@ -249,6 +252,8 @@ def test_what_older_drivers_ran_is_what_an_edit_is_told_against(hbtrack: Hbtrack
 def test_a_search_that_rests_for_its_script_can_be_stopped(hbtrack: Hbtrack) -> None:
     begin(hbtrack, script=BROKEN)
     process = started(hbtrack, 1)
+    wait_for(lambda: "rests until" in hbtrack("status").stdout)
+    assert "'(' was never closed" in hbtrack("status").stdout
     hbtrack("stop")
     assert process.wait() == 75
     begin(hbtrack)
@@ -445,6 +450,30 @@ def test_a_script_is_no_python_for_half_an_hour_in_one_piece(now: list[float]) -
     versions.look_again()
     with pytest.raises(HbtrackError, match="line 1"):
         versions.may_start()
+
+
+class Unwritten:
+    """What a rest would say in the database."""
+
+    def rest(self, *_facts: object) -> None:
+        """Not kept."""
+
+
+def test_a_rest_that_is_over_is_no_reason_to_wake_while_the_script_cannot_be_run(
+    now: list[float],
+) -> None:
+    streak = Streak(10)
+    streak.note_failure(Failure(("x:1", 1), 1.0, "OSError", of_machine=True))
+    unneeded: Any = None
+    edges = Edges(unneeded, unneeded, Silent(), StopRequest(), unneeded)
+    rest, writer = Rest(streak, Limits(), edges), Unwritten()
+    rest.turn(writer)  # type: ignore[arg-type]
+    assert rest.next_at() == now[0] + FIRST_SECONDS
+    now[0] += FIRST_SECONDS
+    assert rest.next_at() == now[0], "not seen yet"
+    assert rest.question() == ("x:1", 1)
+    assert rest.next_at() is None, "or the loop would not wait at all"
+    assert rest.question() == ("x:1", 1)
 
 
 # --- the files -----------------------------------------------------------------------------------
