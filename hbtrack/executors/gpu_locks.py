@@ -8,13 +8,12 @@ beside one that is held would let a GPU be taken twice.
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from hbtrack.errors import HbtrackError
 from hbtrack.executors import flock
+from hbtrack.executors.lock_folder import lock_folder
 
 _KEY_LENGTH = 150
 """Characters of a key that count; a file's name has room for 255."""
@@ -26,7 +25,7 @@ def take(key: str, per_gpu: int, holder: str) -> int | None:
     Those of other searches count as well, and they may allow more of them. `holder` is what
     `holder_of` answers from now on.
     """
-    folder = _folder()
+    folder = lock_folder()
     for slot in range(per_gpu):
         lock = flock.take(folder / f"{_stem(key)}{slot}")
         if lock is not None:
@@ -45,37 +44,10 @@ def take(key: str, per_gpu: int, holder: str) -> int | None:
 
 def holder_of(key: str) -> str | None:
     """Who uses a GPU, as far as hbtrack knows; one of them, if there are several."""
-    for file in _files(_folder(), key):
+    for file in _files(lock_folder(), key):
         if flock.is_held(file):
             return file.read_text("utf-8", "replace").strip() or "somebody"
     return None
-
-
-def _folder() -> Path:
-    """Where the locks lie: at one place for all searches, whatever their TMPDIR is."""
-    default = f"/tmp/hbtrack-{os.getuid()}"  # noqa: S108 - made safe below
-    folder = Path(os.environ.get("HBTRACK_LOCKS") or default)
-    advice = "Remove it, or set HBTRACK_LOCKS to a folder of your own for all your searches."
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-    except OSError as error:
-        raise HbtrackError(
-            f"The folder {folder}, where GPUs are locked, cannot be used: {error.strerror}. "
-            f"{advice}",
-            see="gpu-locks",
-        ) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise HbtrackError(
-            f"{folder}, where GPUs are locked, is a link or belongs to somebody else. {advice}",
-            see="gpu-locks",
-        )
-    if found.st_mode & 0o022:
-        raise HbtrackError(
-            f"Others may write to {folder}, where GPUs are locked; type `chmod 700 {folder}`.",
-            see="gpu-locks",
-        )
-    return folder
 
 
 def _files(folder: Path, key: str) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 Nothing is made and nothing upgraded before the first question.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from hbtrack.database.revision import REVISION, explain, peek
 from hbtrack.database.trust import require_own
 from hbtrack.database.upgrade import writable
 from hbtrack.driver.interfaces import Tolerances
+from hbtrack.searches.one_name import hold_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +32,29 @@ class Settings:
 class DatabaseFile:
     """The file at `path`, opened when it is first asked. Use as a context manager.
 
-    Raises Conflict where somebody else may write to it.
+    Raises Conflict where somebody else may write to it, or it is used under another name.
     """
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path, self.settings = path, settings
         self._database: Database | None = None
         self._opening = ExitStack()
+        self._name_lock: int | None = None
 
     def __enter__(self) -> Self:
         require_own(self.path, self.settings.say)  # before a script is asked anything
+        self._hold_name()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        if self._name_lock is not None:
+            os.close(self._name_lock)
+
+    def _hold_name(self) -> None:
+        """From now on nobody writes to the file under another name."""
+        if self._name_lock is None:
+            self._name_lock = hold_name(self.path)
 
     @property
     def is_current(self) -> bool:
@@ -63,6 +74,7 @@ class DatabaseFile:
         if self._database is None:
             opening = writable(self.path, self.settings.say, busy_seconds=busy_seconds)
             self._database = self._opening.enter_context(opening)
+            self._hold_name()  # it may be new
         try:
             self._database.wait_at_most(busy_seconds)
             yield self._database

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import TOY, Hbtrack
+from conftest import TOY, WAITING, Hbtrack, ready, wait_for
 
 from hbtrack.database.trust import Entry, objection
 
@@ -184,3 +184,42 @@ def test_a_backup_follows_no_name_that_somebody_put_there(hbtrack: Hbtrack) -> N
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert (hbtrack.folder / "victim").read_text() == "mine"
     assert not [*hbtrack.folder.glob(".hbtrack-backup-*")]
+
+
+BOUND = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"')
+
+
+def test_fault_66_a_file_that_is_driven_is_refused_under_a_second_name(hbtrack: Hbtrack) -> None:
+    other = hbtrack.folder / "other.db"
+    other.touch()
+
+    def under_the_other_name(*words: object) -> subprocess.CompletedProcess[str]:
+        command = [*BOUND, hbtrack.database, other, *hbtrack.command(*words, "--db", other)]
+        return hbtrack.process(command, stdin=subprocess.DEVNULL)
+
+    gate = hbtrack.folder / "gate"
+    waits = hbtrack.folder / "waits.py"
+    waits.write_text(WAITING)
+    driver = hbtrack.start("run", "--max-epochs", 1, waits)
+    wait_for(lambda: ready(hbtrack))
+    if hbtrack.process([*BOUND, hbtrack.database, other, "true"]).returncode:
+        pytest.skip("nothing can be mounted here")
+    for words in (("resume",), ("stop",)):
+        result = under_the_other_name(*words)
+        assert result.returncode == 4, result.stderr
+        assert f"{other} is also called {hbtrack.database}" in result.stderr
+    driver.kill()
+    driver.communicate()
+    assert under_the_other_name("resume").returncode == 4, "its script still runs"
+    gate.touch()
+    hbtrack("resume")
+    assert hbtrack.rows("SELECT status, attempt FROM attempts") == [("done", 1)]
+
+
+def test_a_name_that_is_gone_makes_room_for_another(hbtrack: Hbtrack) -> None:
+    hbtrack("run", "--max-epochs", 1, TOY)
+    moved = hbtrack.folder / "moved.db"
+    hbtrack.database.rename(moved)
+    hbtrack("stop", "--db", moved)
+    moved.rename(hbtrack.database)
+    hbtrack("stop")

@@ -19,6 +19,7 @@ from hbtrack.core.gpu import NO_GPU, Gpu, call_of, shown
 from hbtrack.errors import HbtrackError
 from hbtrack.executors import gpu_locks, gpus
 from hbtrack.executors.gpus import find_gpus
+from hbtrack.executors.lock_folder import lock_folder
 
 A, B, C = (f"GPU-{letter * 8}-0000-1111-2222-333333333333" for letter in "abc")
 ALIKE = "GPU-abababab-0000-1111-2222-333333333333"
@@ -312,6 +313,36 @@ def test_the_lock_is_as_new_whenever_it_is_taken(locks: Path) -> None:
     os.close(take(A))
     assert file.stat().st_mtime > 10**9
     assert (file.stat().st_mode & 0o777, locks.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_without_a_folder_that_is_named_the_locks_lie_where_the_session_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HBTRACK_LOCKS")
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    assert lock_folder() == runtime / "hbtrack"
+    assert (runtime / "hbtrack").stat().st_mode & 0o777 == 0o700
+    for unfit in (tmp_path / "none", runtime):
+        runtime.chmod(0o777)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(unfit))
+        assert lock_folder().parent == Path("/tmp")
+
+
+def test_a_folder_that_another_user_made_first_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [tmp_path / "1", tmp_path / "2", tmp_path / "3"]
+    monkeypatch.delenv("HBTRACK_LOCKS")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("hbtrack.executors.lock_folder._names", lambda: iter(names))
+    names[0].symlink_to(tmp_path)
+    assert lock_folder() == names[1]
+    names[0].unlink()
+    assert lock_folder() == names[1], "those who came before have their locks there"
+    names[1].chmod(0o777)
+    assert lock_folder() == names[0]
 
 
 def test_a_folder_that_others_could_have_made_is_refused(locks: Path, tmp_path: Path) -> None:
