@@ -16,7 +16,7 @@ from hbtrack.core.records import Search
 from hbtrack.core.repeats import WANTED, Repeat, first_repeats, no_time_passed, sentence
 from hbtrack.driver.interfaces import Checkpoints, Observer, Running
 from hbtrack.driver.recorder import Step
-from hbtrack.store.ledger import Writer
+from hbtrack.store.writer import Writer
 
 
 class Folders(Checkpoints):

@@ -11,7 +11,7 @@ from hbtrack.core.verdict import Ending, judge
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.interfaces import Edges, Running
 from hbtrack.driver.versions import Looks
-from hbtrack.store.ledger import Writer
+from hbtrack.store.writer import Writer
 
 
 class Noted(NamedTuple):

@@ -9,25 +9,23 @@ A start and what freed its worker are recorded in one commit; nothing starts tha
 import time
 from collections.abc import Sequence
 
-from hbtrack.core.contract import attempt_argv
-from hbtrack.core.decisions import Done, OpenPass, Start
+from hbtrack.core.decisions import Done
 from hbtrack.core.derived import Evaluation
-from hbtrack.core.execution import Job, Seen, Slot, attempt_name
+from hbtrack.core.execution import Seen, Slot
 from hbtrack.core.gpu import Gpu
 from hbtrack.core.limits import FIRST, broken, reached
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import AttemptStatus, Facts, Place, Search, SearchStatus, Verdict, rung_of
-from hbtrack.core.script_text import Look
-from hbtrack.core.streak import Streak
+from hbtrack.core.records import AttemptStatus, Facts, Search, SearchStatus, Verdict
 from hbtrack.driver.admission import Admission
+from hbtrack.driver.driven import Driven
 from hbtrack.driver.harvest import Harvest
 from hbtrack.driver.interfaces import Edges, Running
 from hbtrack.driver.lifetime import Lifetime, begun_at
 from hbtrack.driver.recorder import Recorder, Step
 from hbtrack.driver.rest import Rest, streak_of
+from hbtrack.driver.starts import Starts
 from hbtrack.driver.termination import Termination
 from hbtrack.driver.versions import Versions
-from hbtrack.errors import HbtrackError
 from hbtrack.faults import fault_point
 from hbtrack.store.ledger import Ledger
 
@@ -44,25 +42,21 @@ class Driver:
     def __init__(
         self, search: Search, plan: Plan, ledger: Ledger, edges: Edges, devices: Sequence[Gpu]
     ) -> None:
-        self.search = search
-        self.plan = plan
-        self.running: dict[int, Running] = {}
+        self._driven = driven = Driven(search, plan, edges)
         self._ledger = ledger
-        self._edges = edges
-        self._executor, self._sampler = edges.executor, edges.sampler
+        self._executor = edges.executor
         self._observer, self._stop, self._clock = edges.observer, edges.stop, edges.clock
         self._checkpoints = edges.checkpoints
         self._workers = len(devices)
-        self._failure: HbtrackError | None = None  # nothing new starts; raised when all has ended
         self._long_wal = LONG_WAL
         self._broken_script_checked = search.broken_script_checked
         self._lifetime = Lifetime(earlier_seconds=0.0)
         self._admission = Admission(devices, edges)
-        self._termination = Termination(self.running, ledger, edges, search.limits.timeout)
+        self._termination = Termination(driven.running, ledger, edges, search.limits.timeout)
         self._harvest = Harvest(self._admission, edges, search.limits)
-        self._rest = Rest(Streak(None), search.limits, edges)
+        self._rest = Rest(search.limits, edges)
         self._versions = Versions(edges, search)
-        self._sampled_from: Look | None = None  # the script that is asked for a pass
+        self._starts = Starts(driven, self._admission, self._rest, self._versions)
 
     def run(self, facts: Facts) -> SearchStatus:
         """Go on with the search; its status when nothing is running any more.
@@ -73,7 +67,7 @@ class Driver:
         self._take_over(facts)
         self._apply_limits()
         self._step([])
-        while self.running or self._more_to_come():
+        while self._driven.running or self._more_to_come():
             self._executor.wait(self._timeout())
             ended = self._ended()
             over = {running.attempt for running in ended}
@@ -81,31 +75,32 @@ class Driver:
             self._termination.apply_timeout(except_for=over)
             self._step(ended)
             self._apply_limits()
-        if self._failure:
-            raise self._failure
+        if self._driven.failure:
+            raise self._driven.failure
         return SearchStatus.FINISHED if self._finished() else SearchStatus.UNFINISHED
 
     def _take_over(self, facts: Facts) -> None:
         """Watch over what an earlier driver started, and record what has ended meanwhile."""
         self._lifetime = Lifetime(facts.earlier_seconds)
         self._harvest.remember(self._ledger.recent_ends() if self._workers > 1 else [])
-        search, limits = self.search.pk, self.search.limits
-        streak = self._ledger.read(lambda query: streak_of(query, search, limits, facts))
-        self._rest = Rest(streak, limits, self._edges)
+        search = self._driven.search
+        self._rest.streak = self._ledger.read(
+            lambda query: streak_of(query, search.pk, search.limits, facts)
+        )
         self._versions.remember(*self._ledger.script_versions())
         for open_attempt in facts.open_attempts:
-            place = self.plan.place_of(open_attempt.config_id, open_attempt.epochs)
-            self.plan.start(place)
+            place = self._driven.plan.place_of(open_attempt.config_id, open_attempt.epochs)
+            self._driven.plan.start(place)
             since = begun_at(open_attempt, self._ledger.boot_id)
-            running = self._watch(open_attempt.pk, place, open_attempt.gpu, since)
+            running = self._driven.watch(open_attempt.pk, place, open_attempt.gpu, since)
             running.adopted, running.look = True, self._versions.taken_over(open_attempt)
             if open_attempt.status is not AttemptStatus.RUNNING:
                 running.ending = open_attempt.status
-        if self.running:
+        if self._driven.running:
             self._termination.go_on()
             self._executor.wait(0)
             self._step(self._ended(), watched=False)
-        for running in self.running.values():
+        for running in self._driven.running.values():
             self._observer.started(running)
 
     def seconds_lived(self) -> float:
@@ -116,23 +111,23 @@ class Driver:
 
     def _more_to_come(self) -> bool:
         """Whether something will start although nothing runs."""
-        return not (self._stop.at or self._failure or self._finished())
+        return not (self._driven.stops or self._finished())
 
     def _finished(self) -> bool:
-        return isinstance(self.plan.next(), Done) and not self._rest.doubts
+        return isinstance(self._driven.plan.next(), Done) and not self._rest.doubts
 
     def _timeout(self) -> float | None:
         """Seconds until the loop has something to do by itself."""
         moments = [self._termination.next_at(), self._admission.not_before, self._rest.next_at()]
         moments += [self._versions.look_at, self._lifetime.heartbeat_at()]
-        if (limit := self.search.limits.max_time) is not None and self._stop.at is None:
+        if (limit := self._driven.search.limits.max_time) is not None and self._stop.at is None:
             moments.append(self._lifetime.reaches(limit))
         return max(0.0, min(at for at in moments if at is not None) - time.monotonic())
 
     def _apply_limits(self) -> None:
         """Stop cleanly when a limit of the whole search is reached."""
         lived, doubted = self._lifetime.seconds(), self._rest.doubts
-        limit = reached(self.search.limits, self.plan, lived, doubted=doubted)
+        limit = reached(self._driven.search.limits, self._driven.plan, lived, doubted=doubted)
         if limit and self._stop.at is None and not self._finished():
             self._stop.reach(limit, self._clock())
         if self._stop.reached:
@@ -142,12 +137,12 @@ class Driver:
         """Those of the running attempts that the executor does not see any more."""
         if (seen := self._executor.look()) is None:
             return []
-        for running in self.running.values():
+        for running in self._driven.running.values():
             if (how := seen.get(running.name)) is Seen.QUEUED:
                 running.since = time.monotonic()
             elif how is Seen.STUCK:
                 self._executor.end(running.name, 0.0)
-        return [running for running in self.running.values() if running.name not in seen]
+        return [running for running in self._driven.running.values() if running.name not in seen]
 
     def _step(self, ended: Sequence[Running], *, watched: bool = True) -> None:
         """Record what has ended, what follows, and what starts next: one transaction at most."""
@@ -156,7 +151,7 @@ class Driver:
         self._versions.look_again()
         starts: list[tuple[Running, Slot]] = []
         verdicts: list[tuple[Running, Verdict]] = []
-        with Step(self._ledger, self.plan) as step:
+        with Step(self._ledger, self._driven.plan) as step:
             for running in ended:
                 verdicts.append((running, self._settle(step.recorder, running, watched=watched)))
                 fault_point("settle.after")
@@ -164,8 +159,8 @@ class Driver:
                 self._stop_if_broken(step)
                 if self._rest.turns:
                     self._rest.turn(step.recorder.writer)
-                self._checkpoints.look(self.plan, step)
-                starts += self._decide(step)
+                self._checkpoints.look(self._driven.plan, step)
+                starts += self._starts.decide(step)
             self._note_heartbeat(step)
             if step.begun or self._finished():
                 step.recorder.finish(self._clock(), finished=self._finished())
@@ -176,11 +171,11 @@ class Driver:
         begun = []
         try:
             for running, slot in starts:
-                self._start(running, slot)
+                self._starts.start(running, slot)
                 begun.append(running)
         finally:
             self._report(verdicts, step.recorder, begun)
-        self._checkpoints.make_ahead(self.plan.next())
+        self._checkpoints.make_ahead(self._driven.plan.next())
 
     def _report(
         self,
@@ -192,10 +187,10 @@ class Driver:
         for running, verdict in verdicts:
             self._observer.ended(running, verdict)
         for closed in recorder.closed:
-            self._observer.promoted(self.plan, closed)
+            self._observer.promoted(self._driven.plan, closed)
         for running in begun:
             self._observer.started(running)
-        self._observer.progressed(self.plan, len(self.running), self._workers)
+        self._observer.progressed(self._driven.plan, len(self._driven.running), self._workers)
         if (length := self._ledger.wal_bytes()) > self._long_wal:
             self._long_wal = 2 * length
             self._observer.event("long_wal", mebibytes=length >> 20)
@@ -205,141 +200,12 @@ class Driver:
             self._lifetime.noted()
             step.recorder.writer.heartbeat(self._clock(), self.seconds_lived())
 
-    # --- starts ---
-
-    def _decide(self, step: Step) -> list[tuple[Running, Slot]]:
-        """Fill the free slots with what the plan says is next; what was recorded as started."""
-        starts: list[tuple[Running, Slot]] = []
-        while self._stop.at is None and not self._failure and self._admission.is_open(self.running):
-            if self._rest.doubts:
-                return starts + self._ask_again(step)
-            decision = self.plan.next()
-            if not (isinstance(decision, Start | OpenPass) and self._script_may_start(step)):
-                break
-            if isinstance(decision, Start) and (slot := self._reserve(step)):
-                starts.append((self._record_start(step.recorder, decision, slot), slot))
-            elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
-                break
-        return starts
-
-    def _ask_again(self, step: Step) -> list[tuple[Running, Slot]]:
-        """When a rest is over and nothing runs: one evaluation, to see if the machine is well."""
-        failed = self._rest.question()
-        if failed is None or self.running or not self._script_may_start(step):
-            return []
-        if (start := self._question(step, failed)) is None:
-            self._rest.give_up()
-        elif slot := self._reserve(step):
-            self._rest.asking((start.config_id, start.epochs))
-            return [(self._record_start(step.recorder, start, slot), slot)]
-        return []
-
-    def _question(self, step: Step, failed: Evaluation) -> Start | None:
-        """The last that failed, taken back; another one where it can tell more, or if need be."""
-        if not (self._rest.asks_another(failed) and isinstance(self.plan.next(), Start)):
-            step.recorder.take_back([failed], "rest", self.search)
-            self.plan = step.recorder.plan
-            if start := self.plan.start_for(*failed):
-                return start
-        decision = self.plan.next()
-        return decision if isinstance(decision, Start) else None
-
-    def _script_may_start(self, step: Step) -> bool:
-        """Whether the script can be run just now; if never again, the search ends."""
-        try:
-            may_start = self._versions.may_start()
-        except HbtrackError as error:
-            self._fail(error)
-            return False
-        if self._versions.turns:
-            self._versions.turn(step.recorder.writer, self._clock())
-        return may_start
-
-    def _reserve(self, step: Step) -> Slot | None:
-        """Where the next attempt may run; all GPUs for the one evaluation that is left."""
-        together = self.search.resources.multi_gpu == "auto" and self.plan.only_one_left()
-        return self._admission.reserve(every_gpu=together, idle=not (self.running or step.begun))
-
-    def _record_start(self, recorder: Recorder, start: Start, slot: Slot) -> Running:
-        before = self._epochs_before(recorder, start.config_id)
-        now, since = self._clock(), time.monotonic()
-        attempt = recorder.start(
-            start,
-            worker=slot.worker,
-            gpu=slot.gpu,
-            now=now,
-            since_boot=since,
-            epochs_before=before,
-            script_version=self._versions.number(start, recorder.writer, now),
-        )
-        running = self._watch(attempt, start.place, slot.gpu, since)
-        running.epochs_before, running.look = before, self._versions.now()
-        running.alone = self._admission.one_at_a_time
-        return running
-
-    def _epochs_before(self, recorder: Recorder, config_id: str) -> int:
-        """The epochs that are known to lie in the folder of the config, which is there now."""
-        self._checkpoints.make(config_id)
-        if self.plan.has_loss(config_id) and self._checkpoints.found(config_id):
-            return recorder.writer.epochs_saved(config_id)
-        return 0
-
-    def _watch(self, attempt: int, place: Place, gpu: str, since: float) -> Running:
-        """From now on this attempt is under way."""
-        rung, name = self.plan.rungs[rung_of(place)], attempt_name(self.search.token, attempt)
-        self.running[attempt] = running = Running(
-            attempt,
-            name,
-            place,
-            rung.members[place.slot],
-            rung.epochs,
-            rung.increment,
-            gpu,
-            since,
-        )
-        return running
-
-    def _start(self, running: Running, slot: Slot) -> None:
-        command = self.search.command
-        argv = attempt_argv(
-            command.python,
-            command.script,
-            running.config_id,
-            epochs=running.epochs,
-            gpus=slot.gpus,
-            script_args=command.script_args,
-        )
-        fault_point("spawn.before")
-        job = Job(running.name, argv, {**slot.env, **self._checkpoints.environment(running)})
-        self._executor.start(job, slot)
-        fault_point("spawn.after")
-
-    def _open_pass(self, step: Step, pass_: int) -> bool:
-        """Open a pass if its ids are there; else nothing starts until they are, or fail."""
-        self._sampled_from = self._sampled_from or self._versions.now()
-        try:
-            sampled = self._sampler.take(pass_, self.plan.config_ids, self._executor.wake)
-        except HbtrackError as error:
-            half, self._sampled_from = self._versions.looks(self._sampled_from).written, None
-            if half:  # of a script may have been asked
-                return self._open_pass(step, pass_)
-            self._fail(error)
-            return False
-        if sampled is not None:
-            self._sampled_from = None
-            step.recorder.open_pass(sampled, self._clock())
-        return sampled is not None
-
-    def _fail(self, error: HbtrackError) -> None:
-        self._failure = self._failure or error
-        self._observer.event("error", message=str(error), running=len(self.running))
-
     # --- ends ---
 
     def _settle(self, recorder: Recorder, running: Running, *, watched: bool) -> Verdict:
         """Record what an attempt came to, and what follows from it."""
         fault_point("settle.before")
-        del self.running[running.attempt]
+        del self._driven.running[running.attempt]
         record = self._executor.record(running.name)
         looks = self._versions.looks(running.look)
         verdict = self._harvest.judge(recorder.writer, running, record, looks, watched=watched)
@@ -356,15 +222,15 @@ class Driver:
         if verdict.is_result:
             self._admission.note_result()
         elif failure := self._admission.note_failed_start(record):
-            self._fail(failure)
+            self._driven.fail(failure)
         return verdict
 
     def _take_back(self, recorder: Recorder, evaluations: Sequence[Evaluation], why: str) -> None:
         """The failures of a GPU, or of the machine, that was at fault are none."""
-        busy = {running.config_id for running in self.running.values()}
+        busy = {running.config_id for running in self._driven.running.values()}
         idle = [evaluation for evaluation in evaluations if evaluation[0] not in busy]
-        if idle and (taken := recorder.take_back(idle, why, self.search)):
-            self.plan = recorder.plan
+        if idle and (taken := recorder.take_back(idle, why, self._driven.search)):
+            self._driven.plan = recorder.plan
             self._rest.streak.forget(idle)
             self._observer.event("retry", evaluations=taken, reason=why)
 
@@ -372,7 +238,7 @@ class Driver:
         """Once: if the first evaluations all failed alike, not the configs are at fault."""
         if self._broken_script_checked or self._stop.at is not None or self._rest.doubts:
             return
-        first = self.plan.first_failures(FIRST)
+        first = self._driven.plan.first_failures(FIRST)
         if first is not None and len(first) < FIRST:
             return
         self._broken_script_checked = True

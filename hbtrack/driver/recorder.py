@@ -23,7 +23,8 @@ from hbtrack.core.schedule import schedule_of
 from hbtrack.core.summary import summarise
 from hbtrack.driver.rederive import rederive
 from hbtrack.errors import Conflict
-from hbtrack.store.ledger import Ledger, Writer
+from hbtrack.store.ledger import Ledger
+from hbtrack.store.writer import Writer
 
 
 class Recorder:

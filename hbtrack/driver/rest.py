@@ -17,8 +17,8 @@ from hbtrack.core.streak import TRIES, Failure, Streak
 from hbtrack.core.times import iso, unix
 from hbtrack.driver.interfaces import Edges, Running
 from hbtrack.store.facts import Rows
-from hbtrack.store.ledger import Writer
 from hbtrack.store.streaks import failed_since, last_success, rests_from
+from hbtrack.store.writer import Writer
 
 FIRST_SECONDS = 10.0
 """The first rest, or a tenth of all that is allowed; each further one is twice as long."""
@@ -60,8 +60,8 @@ def failure_of(evaluation: Evaluation, verdict: Verdict, tried: int, limits: Lim
 class Rest:
     """What the loop asks before each start, and tells after each end."""
 
-    def __init__(self, streak: Streak, limits: Limits, edges: Edges) -> None:
-        self.streak = streak
+    def __init__(self, limits: Limits, edges: Edges) -> None:
+        self.streak = Streak(None)  # until that of the search is known
         self._limits = limits
         self._edges = edges
         self._forget()

@@ -14,7 +14,7 @@ from hbtrack.core.script_text import Hashes, Look, changed, is_of
 from hbtrack.core.times import unix
 from hbtrack.driver.interfaces import Edges
 from hbtrack.errors import HbtrackError
-from hbtrack.store.ledger import Writer
+from hbtrack.store.writer import Writer
 
 QUIET_SECONDS = 0.2
 """How long another text must stay as it is before it is started: half of one may compile, too."""

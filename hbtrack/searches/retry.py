@@ -16,7 +16,7 @@ from hbtrack.faults import fault_point
 from hbtrack.searches.session import Session
 from hbtrack.searches.start import load_settled
 from hbtrack.store import catalogue
-from hbtrack.store.ledger import withdraw
+from hbtrack.store.writer import withdraw
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
 """What is written to the database and read back; decides nothing.
 
-Read in this order: states, facts, streaks, statements, derived, reading, catalogue, ledger.
+Read in this order: states, facts, streaks, statements, derived, reading, catalogue, writer, ledger.
 """

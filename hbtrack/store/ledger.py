@@ -1,40 +1,31 @@
-"""What one driver writes about its search.
+"""One driver's hold on its search: it becomes the driver, reads what it needs, and lets go.
 
-Every write checks that it changed the row that it meant; a transaction of a driver that has been
-superseded writes nothing.
+A transaction of a driver that has been superseded writes nothing.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from sqlite3 import Connection
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hbtrack.core.records import (
     AttemptStatus,
     Command,
-    Consequences,
     Facts,
     Limits,
-    Place,
     Resources,
-    RungKey,
-    Sampled,
     SearchStatus,
-    Summary,
     Verdict,
     facts_of,
-    position,
-    rung_of,
 )
 from hbtrack.core.script_text import Hashes
 from hbtrack.core.times import iso
 from hbtrack.database.connection import Database
-from hbtrack.errors import HbtrackError, Superseded
+from hbtrack.errors import Superseded
 from hbtrack.faults import fault_point
-from hbtrack.store.catalogue import add_configs
 from hbtrack.store.facts import Rows, load_facts, rung_pks
-from hbtrack.store.statements import SQL
+from hbtrack.store.writer import Hold, Writer, one, run
 
 Answer = TypeVar("Answer")
 
@@ -43,14 +34,11 @@ class Ledger:
     """One driver's hold on its search: take it with `own`, then write by `transaction`."""
 
     def __init__(self, database: Database, search_pk: int) -> None:
-        self.search_pk = search_pk
         self.fence = -1  # the number of this driver
-        self.driver_pk = -1
-        self.rung_pks: dict[RungKey, int] = {}
+        self._hold = Hold(search_pk)
         self._database = database
         self.boot_id: str | None = None  # of this machine
         self._host = ""
-        self._order: dict[int, int] = {}  # a bracket's first budget -> its number in the pass
 
     def own(
         self,
@@ -76,7 +64,7 @@ class Ledger:
         after CONFIG_ID --epochs N --gpu G. `boot_id` is since when this machine counts seconds.
         """
         facts = facts_of(command) | facts_of(resources) | facts_of(limits)
-        facts |= {"search": self.search_pk, "driver_workers": workers, "isolated": isolated}
+        facts |= {"search": self._hold.search_pk, "driver_workers": workers, "isolated": isolated}
         facts["retry_on"] = json.dumps(limits.retry_on)
         facts |= {"script_args": json.dumps(command.script_args), "host": host, "pid": pid}
         facts |= {"command_head": command_text[0], "command_tail": command_text[1], "now": iso(now)}
@@ -85,27 +73,26 @@ class Ledger:
         with self._database.transaction() as connection:
             if before is not None:
                 self._require(connection, before)
-            self.fence = _one(connection, "own", facts)[0]
-            self.driver_pk = _one(connection, "driver", {**facts, "fence": self.fence})[0]
-            self.rung_pks = rung_pks(connection.execute, self.search_pk)
-            budgets = sorted({key.first_epochs for key in self.rung_pks})
-            self._order = {first_epochs: number for number, first_epochs in enumerate(budgets)}
-            found = load_facts(connection.execute, self.search_pk)
+            self.fence = one(connection, "own", facts)[0]
+            driver_pk = one(connection, "driver", {**facts, "fence": self.fence})[0]
+            search_pk = self._hold.search_pk
+            self._hold = Hold(search_pk, driver_pk, rung_pks(connection.execute, search_pk))
+            found = load_facts(connection.execute, search_pk)
             fault_point("own.before")
         fault_point("own.after")
         return found
 
     @contextmanager
-    def transaction(self) -> "Iterator[Writer]":
+    def transaction(self) -> Iterator[Writer]:
         """One commit. Raises Superseded, with nothing written, when a newer driver took over."""
         with self._database.transaction() as connection:
             self._require(connection, self.fence)
-            yield Writer(connection, self)
+            yield Writer(connection, self._hold)
             fault_point("commit.before")
         fault_point("commit.after")
 
     def _require(self, connection: Connection, fence: int) -> None:
-        if _one(connection, "fence", {"search": self.search_pk})[0] != fence:
+        if one(connection, "fence", {"search": self._hold.search_pk})[0] != fence:
             raise Superseded(
                 "Another hbtrack has taken this search over, so this one stops; "
                 "nothing of what it did since is recorded. `hbtrack status` names the other.",
@@ -118,8 +105,8 @@ class Ledger:
         Of the verdicts only what tells why they failed.
         """
         with self._database.transaction() as connection:
-            facts = {"search": self.search_pk, "host": self._host}
-            ends = sorted(_run(connection, "ends", facts))
+            facts = {"search": self._hold.search_pk, "host": self._host}
+            ends = sorted(run(connection, "ends", facts))
         return [
             (
                 *where,
@@ -139,11 +126,11 @@ class Ledger:
 
     def script_versions(self) -> tuple[list[tuple[int, Hashes]], Hashes]:
         """The versions of the script that were started, by number; what was started last."""
-        facts = {"search": self.search_pk}
+        facts = {"search": self._hold.search_pk}
         with self._database.transaction() as connection:
-            rows = _run(connection, "script_versions", facts)
+            rows = run(connection, "script_versions", facts)
             found = {number: json.loads(files) for number, files in rows}
-            for number, script, sha256 in _run(connection, "last_script", facts):
+            for number, script, sha256 in run(connection, "last_script", facts):
                 return list(found.items()), found.get(number, {script: sha256})
         return list(found.items()), found.get(len(found), {})
 
@@ -162,224 +149,10 @@ class Ledger:
         """
         with self.transaction() as writer:
             if judged:
-                writer.change("judged", {"search": self.search_pk})
+                writer.change("judged", {"search": self._hold.search_pk})
             if stopped_by:
                 writer.status(SearchStatus.STOPPED, now, stopped_by)
             writer.rank()
-            writer.change("release", {"driver": self.driver_pk, "now": iso(now), "lived": lived})
-
-    def position(self, place: Place) -> int:
-        """A place as one number that sorts in canonical order."""
-        return position(place, self._order[place.first_epochs])
-
-
-class Writer:
-    """The writes of one transaction. None of them decides anything."""
-
-    def __init__(self, connection: Connection, ledger: Ledger) -> None:
-        self.connection = connection
-        self._ledger = ledger
-
-    def start(
-        self,
-        place: Place,
-        config_id: str,
-        epochs: int,
-        *,
-        worker: int,
-        gpu: str,
-        now: float,
-        **facts: Any,
-    ) -> int:
-        """An attempt is about to start; its private key.
-
-        `facts` are since_boot, max_epochs, epochs_before and script_version, as they are stored.
-        """
-        where = self._place(place, config_id=config_id, epochs=epochs)
-        evaluation, number = _one(self.connection, "evaluation", where)
-        started = {"evaluation": evaluation, "attempt": number, "worker": worker, "gpu": gpu}
-        started |= {"driver": self._ledger.driver_pk, "now": iso(now)}
-        facts = {**facts, **started, "microseconds": int(now * 1e6)}
-        attempt = _one(self.connection, "attempt", facts)[0]
-        self.change("last_attempt", {"attempt": attempt, "evaluation": evaluation})
-        self.change("settle", where)
-        return int(attempt)
-
-    def script_version(
-        self, number: int, files: Hashes, texts: Mapping[str, str | None], now: float
-    ) -> None:
-        """A version of the script that is started for the first time, and its texts by hash."""
-        facts = {"search": self._ledger.search_pk, "number": number, "now": iso(now)}
-        facts |= {"script_sha256": next(iter(files.values())), "files": json.dumps(dict(files))}
-        self.change("script_version", facts)
-        kept = {sha256: text for sha256, text in texts.items() if text is not None}
-        self._many("script_text", [{"sha256": one, "text": kept[one]} for one in kept])
-
-    def ending(self, attempts: Iterable[int], status: AttemptStatus) -> None:
-        """Nothing that these attempts print or return counts from here on."""
-        for attempt in attempts:
-            self.change("ending", {"attempt": attempt, "status": status, "retried": None})
-
-    def epochs_saved(self, config_id: str) -> int:
-        """The largest budget with a loss since the config was last trained from nothing."""
-        facts = {"search": self._ledger.search_pk, "config_id": config_id}
-        return int(_one(self.connection, "epochs_saved", facts)[0])
-
-    def ran(self, config_id: str, epochs: int) -> tuple[float, int | None]:
-        """How many seconds an evaluation took, and the epochs that it was told of before."""
-        facts = {"search": self._ledger.search_pk, "config_id": config_id, "epochs": epochs}
-        seconds, before = _one(self.connection, "ran", facts)
-        return seconds, before
-
-    def found_checkpoints(self, found: str) -> None:
-        """The search seems to have begun on checkpoints that it did not make."""
-        self.change("found_checkpoints", {"search": self._ledger.search_pk, "found": found})
-
-    def times_lost(self, attempt: int) -> int:
-        """How often this attempt's evaluation was lost under a driver's eyes."""
-        return int(_one(self.connection, "lost", {"attempt": attempt})[0])
-
-    def times_tried(self, attempt: int) -> int:
-        """After how many rests this attempt's evaluation was tried while others succeeded."""
-        facts = {"search": self._ledger.search_pk, "attempt": attempt}
-        return int(_one(self.connection, "tried", facts)[0])
-
-    def rest(self, until: str | None, because: str | None, since: str | None) -> None:
-        """Nothing starts until then (None: it is over), for what failed since is doubted."""
-        facts = {"until": until, "because": because, "since": since}
-        self.change("rest", {**facts, "driver": self._ledger.driver_pk})
-
-    def script_rest(self, until: float | None, because: str | None) -> None:
-        """Nothing starts until then at most (None: it is over), for the script cannot be run."""
-        facts = {"until": None if until is None else iso(until), "because": because}
-        self.change("script_rest", {**facts, "driver": self._ledger.driver_pk})
-
-    def times_retried(self, attempt: int) -> int:
-        """How often this attempt's evaluation was run again by --retries."""
-        return int(_one(self.connection, "retried", {"attempt": attempt})[0])
-
-    def withdraw(self, config_id: str, epochs: int, why: str) -> bool:
-        """Take a failure back, so that the evaluation runs again; False where it cannot be."""
-        return withdraw(self.connection, self._ledger.search_pk, config_id, epochs, why)
-
-    def fingerprint(self, config_id: str, epochs: int) -> tuple[str | None, str | None]:
-        """What the failure of an evaluation has in common with others of its cause; its error."""
-        facts = {"search": self._ledger.search_pk, "config_id": config_id, "epochs": epochs}
-        fingerprint, error = _one(self.connection, "fingerprint", facts)
-        return fingerprint, error
-
-    def end(self, attempt: int, verdict: Verdict, retried: str | None = None) -> None:
-        """An attempt has come to its end; `retried` is why a failure is not the result yet."""
-        facts = {**facts_of(verdict), "finished_at": iso(verdict.finished_at), "attempt": attempt}
-        facts["retried"] = retried
-        self.change("end", facts)
-        if verdict.stdout or verdict.stderr:
-            _run(self.connection, "output", facts)  # it inserts, or raises
-
-    def result(
-        self,
-        place: Place,
-        config_id: str,
-        epochs: int,
-        *,
-        loss: float | None,
-        seconds: float | None,
-    ) -> None:
-        """The summary of a config whose attempt has ended (loss None if it has no loss)."""
-        facts = self._place(place, config_id=config_id, epochs=epochs)
-        facts |= {"loss": loss, "seconds": seconds or 0.0}
-        self.change("config", facts)
-        if loss is not None:
-            _run(self.connection, "best", facts)
-
-    def open_pass(self, sampled: Sampled) -> None:
-        """The configs of a pass; `apply` writes their places."""
-        add_configs(self.connection, self._ledger.search_pk, sampled)
-        fault_point("pass.inside")
-
-    def apply(self, consequences: Consequences, now: float, called: Place | None = None) -> None:
-        """What followed from a fact: from the end of the attempt that was `called` for a place."""
-        entered = consequences.entered
-        self._many("enter", [self._place(new.place, config_id=new.config_id) for new in entered])
-        settled = [
-            (one, self._place(one.place, config_id=one.config_id, epochs=one.source_epochs))
-            for one in consequences.settled
-        ]
-        self._many("settle", [facts for _, facts in settled])
-        owners = [facts for one, facts in settled if not one.reused and one.place != called]
-        self._many("owner", owners)
-        self._many("best", owners)
-        for closed in consequences.closed:
-            rung = self._ledger.rung_pks[closed.rung]
-            _run(self.connection, "drop", {"rung": rung})
-            fault_point("promote.inside")
-            self._many("promote", [{"rung": rung, "slot": slot} for slot in closed.promoted])
-        self._many(
-            "incumbent",
-            [
-                {**facts_of(improved), "search": self._ledger.search_pk, "finished_at": iso(now)}
-                for improved in consequences.improved
-            ],
-        )
-
-    def summarise(self, summary: Summary) -> None:
-        """The summary rows that views read."""
-        search = {"search": self._ledger.search_pk}
-        self.change("search_summary", {**facts_of(summary.search), **search})
-        for bracket in summary.brackets:
-            self.change("bracket_summary", {**facts_of(bracket), **search})
-        for rung in summary.rungs:
-            facts = {**facts_of(rung), "rung": self._ledger.rung_pks[rung.key]}
-            self.change("rung_summary", facts)
-
-    def status(self, status: SearchStatus, now: float, reason: str | None = None) -> None:
-        """The search is finished, or stopped for a reason."""
-        finished_at = iso(now) if status is SearchStatus.FINISHED else None
-        facts = {"status": status, "reason": reason, "finished_at": finished_at}
-        self.change("status", {**facts, "search": self._ledger.search_pk})
-        self.rank()
-
-    def rank(self) -> None:
-        """Store the ranks of the leaderboard, which change no more for now."""
-        search = {"search": self._ledger.search_pk}
-        if _run(self.connection, "ranked", search).rowcount:
-            _run(self.connection, "rank", search)
-
-    def heartbeat(self, now: float, lived: float) -> None:
-        """This driver lives, for so many seconds by now."""
-        facts = {"driver": self._ledger.driver_pk, "now": iso(now), "lived": lived}
-        self.change("heartbeat", facts)
-
-    def change(self, name: str, facts: dict[str, Any]) -> None:
-        """Run a statement that must change exactly one row."""
-        changed = _run(self.connection, name, facts).rowcount
-        if changed != 1:
-            raise HbtrackError(
-                f"The database is not as this driver left it ({name} changed {changed} rows), so "
-                "the search stops; everything recorded is kept. Type `hbtrack db check`.",
-                see="inconsistent",
+            writer.change(
+                "release", {"driver": self._hold.driver_pk, "now": iso(now), "lived": lived}
             )
-
-    def _many(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
-        if rows:
-            self.connection.executemany(SQL[name], rows)
-
-    def _place(self, place: Place, **more: str | int) -> dict[str, Any]:
-        """A place as statements name it, and what else they need."""
-        where = {"search": self._ledger.search_pk, "rung": self._ledger.rung_pks[rung_of(place)]}
-        return {**where, "slot": place.slot, "position": self._ledger.position(place), **more}
-
-
-def withdraw(connection: Connection, search_pk: int, config_id: str, epochs: int, why: str) -> bool:
-    """Take a failure back, so that the evaluation runs again; False where it cannot be."""
-    facts = {"search": search_pk, "config_id": config_id, "epochs": epochs, "why": why}
-    return bool(_run(connection, "withdraw", facts).rowcount == 1)
-
-
-def _run(connection: Connection, name: str, facts: dict[str, Any]) -> Any:
-    return connection.execute(SQL[name], facts)
-
-
-def _one(connection: Connection, name: str, facts: dict[str, Any]) -> Any:
-    (row,) = _run(connection, name, facts)
-    return row

@@ -30,7 +30,7 @@ from hbtrack.driver.rederive import grow, rederive
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.script.probe import ScriptProbe, check_given
 from hbtrack.searches.verify import check_database
-from hbtrack.store.ledger import withdraw as take_back
+from hbtrack.store.writer import withdraw as take_back
 
 UNTIL_THE_END = 10**6  # steps
 

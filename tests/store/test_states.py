@@ -13,7 +13,7 @@ from hbtrack.core.attempt_states import FAILURES, NEXT, OPEN, RESULTS, RETRIED, 
 from hbtrack.core.records import AttemptStatus, Verdict
 from hbtrack.errors import HbtrackError
 from hbtrack.store.facts import load_facts
-from hbtrack.store.ledger import Writer
+from hbtrack.store.writer import Writer
 
 ROW = "SELECT status, finished_at IS NULL, retried FROM _attempt"
 PUT = "UPDATE _attempt SET status = ?, loss = ?, finished_at = ?, retried = ?"

@@ -1,0 +1,147 @@
+"""What starts next: decided by the plan, allowed by all who are asked, recorded, then started.
+
+A start is recorded in the commit of the step; the script is started after it.
+"""
+
+import time
+
+from hbtrack.core.contract import attempt_argv
+from hbtrack.core.decisions import OpenPass, Start
+from hbtrack.core.derived import Evaluation
+from hbtrack.core.execution import Job, Slot
+from hbtrack.core.script_text import Look
+from hbtrack.driver.admission import Admission
+from hbtrack.driver.driven import Driven
+from hbtrack.driver.interfaces import Running
+from hbtrack.driver.recorder import Recorder, Step
+from hbtrack.driver.rest import Rest
+from hbtrack.driver.versions import Versions
+from hbtrack.errors import HbtrackError
+from hbtrack.faults import fault_point
+
+
+class Starts:
+    """Fills free slots with what the plan says is next."""
+
+    def __init__(
+        self, driven: Driven, admission: Admission, rest: Rest, versions: Versions
+    ) -> None:
+        edges = driven.edges
+        self._driven, self._admission = driven, admission
+        self._rest, self._versions = rest, versions
+        self._executor, self._sampler = edges.executor, edges.sampler
+        self._checkpoints, self._clock = edges.checkpoints, edges.clock
+        self._sampled_from: Look | None = None  # the script that is asked for a pass
+
+    def decide(self, step: Step) -> list[tuple[Running, Slot]]:
+        """Fill the free slots with what the plan says is next; what was recorded as started."""
+        starts: list[tuple[Running, Slot]] = []
+        while not self._driven.stops and self._admission.is_open(self._driven.running):
+            if self._rest.doubts:
+                return starts + self._ask_again(step)
+            decision = self._driven.plan.next()
+            if not (isinstance(decision, Start | OpenPass) and self._script_may_start(step)):
+                break
+            if isinstance(decision, Start) and (slot := self._reserve(step)):
+                starts.append((self._record_start(step.recorder, decision, slot), slot))
+            elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
+                break
+        return starts
+
+    def _ask_again(self, step: Step) -> list[tuple[Running, Slot]]:
+        """When a rest is over and nothing runs: one evaluation, to see if the machine is well."""
+        failed = self._rest.question()
+        if failed is None or self._driven.running or not self._script_may_start(step):
+            return []
+        if (start := self._question(step, failed)) is None:
+            self._rest.give_up()
+        elif slot := self._reserve(step):
+            self._rest.asking((start.config_id, start.epochs))
+            return [(self._record_start(step.recorder, start, slot), slot)]
+        return []
+
+    def _question(self, step: Step, failed: Evaluation) -> Start | None:
+        """The last that failed, taken back; another one where it can tell more, or if need be."""
+        if not (self._rest.asks_another(failed) and isinstance(self._driven.plan.next(), Start)):
+            step.recorder.take_back([failed], "rest", self._driven.search)
+            self._driven.plan = step.recorder.plan
+            if start := self._driven.plan.start_for(*failed):
+                return start
+        decision = self._driven.plan.next()
+        return decision if isinstance(decision, Start) else None
+
+    def _script_may_start(self, step: Step) -> bool:
+        """Whether the script can be run just now; if never again, the search ends."""
+        try:
+            may_start = self._versions.may_start()
+        except HbtrackError as error:
+            self._driven.fail(error)
+            return False
+        if self._versions.turns:
+            self._versions.turn(step.recorder.writer, self._clock())
+        return may_start
+
+    def _reserve(self, step: Step) -> Slot | None:
+        """Where the next attempt may run; all GPUs for the one evaluation that is left."""
+        together = (
+            self._driven.search.resources.multi_gpu == "auto" and self._driven.plan.only_one_left()
+        )
+        return self._admission.reserve(
+            every_gpu=together, idle=not (self._driven.running or step.begun)
+        )
+
+    def _record_start(self, recorder: Recorder, start: Start, slot: Slot) -> Running:
+        before = self._epochs_before(recorder, start.config_id)
+        now, since = self._clock(), time.monotonic()
+        attempt = recorder.start(
+            start,
+            worker=slot.worker,
+            gpu=slot.gpu,
+            now=now,
+            since_boot=since,
+            epochs_before=before,
+            script_version=self._versions.number(start, recorder.writer, now),
+        )
+        running = self._driven.watch(attempt, start.place, slot.gpu, since)
+        running.epochs_before, running.look = before, self._versions.now()
+        running.alone = self._admission.one_at_a_time
+        return running
+
+    def _epochs_before(self, recorder: Recorder, config_id: str) -> int:
+        """The epochs that are known to lie in the folder of the config, which is there now."""
+        self._checkpoints.make(config_id)
+        if self._driven.plan.has_loss(config_id) and self._checkpoints.found(config_id):
+            return recorder.writer.epochs_saved(config_id)
+        return 0
+
+    def start(self, running: Running, slot: Slot) -> None:
+        """Have a recorded attempt begin."""
+        command = self._driven.search.command
+        argv = attempt_argv(
+            command.python,
+            command.script,
+            running.config_id,
+            epochs=running.epochs,
+            gpus=slot.gpus,
+            script_args=command.script_args,
+        )
+        fault_point("spawn.before")
+        job = Job(running.name, argv, {**slot.env, **self._checkpoints.environment(running)})
+        self._executor.start(job, slot)
+        fault_point("spawn.after")
+
+    def _open_pass(self, step: Step, pass_: int) -> bool:
+        """Open a pass if its ids are there; else nothing starts until they are, or fail."""
+        self._sampled_from = self._sampled_from or self._versions.now()
+        try:
+            sampled = self._sampler.take(pass_, self._driven.plan.config_ids, self._executor.wake)
+        except HbtrackError as error:
+            half, self._sampled_from = self._versions.looks(self._sampled_from).written, None
+            if half:  # of a script may have been asked
+                return self._open_pass(step, pass_)
+            self._driven.fail(error)
+            return False
+        if sampled is not None:
+            self._sampled_from = None
+            step.recorder.open_pass(sampled, self._clock())
+        return sampled is not None
