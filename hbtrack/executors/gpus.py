@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from hbtrack.core.gpu import MIG, Gpu
 
@@ -21,23 +23,44 @@ class _Listed:
     instances: tuple[str, ...] | None  # UUIDs of its MIG instances; None where it does not tell
 
 
-def find_gpus(option: str, *, isolate: bool) -> list[Gpu]:
+def find_gpus(
+    option: str, *, isolate: bool, say: Callable[[str], None] = lambda _text: None
+) -> list[Gpu]:
     """The GPUs that `--gpus` names: all that a script would see, none, or a list of numbers.
 
-    The list is taken at its word: nvidia-smi is then asked only for what they are locked by.
+    The list is taken at its word: nvidia-smi is then asked only for what they are locked by. `say`
+    tells the user what could not be found out.
     """
     if option == "none":
         return []
     listed, entries = _listed(), _entries()
+    if listed is None:
+        say(_SMI_FAILED)
+    elif not listed and option == "all" and AMD.exists():
+        say(_OTHERS)
     if option == "all":
-        found = _visible(listed, entries)
+        found = _believed(entries or []) if listed is None else _visible(listed, entries)
     else:
         numbers = dict.fromkeys(map(int, option.split(",")))
-        found = [gpu for number in numbers for gpu in _numbered(number, listed, entries)]
+        found = [gpu for number in numbers for gpu in _numbered(number, listed or [], entries)]
     # One that has two numbers is still one.
     once = list({gpu.key: gpu for gpu in reversed(found)}.values())[::-1]
     isolated = isolate or any(gpu.is_instance for gpu in once)
     return [replace(gpu, isolated=isolated) for gpu in once]
+
+
+_SMI_FAILED = (
+    "nvidia-smi fails or does not answer, so CUDA_VISIBLE_DEVICES is used as it is; without it "
+    "there are no GPUs but those that are named, as with --gpus 0,1."
+)
+_OTHERS = (
+    "There is an AMD GPU here. hbtrack counts GPUs of NVIDIA only; name the others by number, as "
+    "with --gpus 0,1: scripts get them by --gpu, one evaluation on each."
+)
+AMD = Path("/dev/kfd")
+"""What the driver of AMD's GPUs makes."""
+_ENTRY = re.compile(r"[0-9]+|(GPU|MIG)-.+")
+"""What names a GPU; NoDevFiles and the like name none."""
 
 
 # --- what CUDA_VISIBLE_DEVICES says --------------------------------------------------------------
@@ -66,6 +89,17 @@ def _visible(listed: Sequence[_Listed], entries: Sequence[str] | None) -> list[G
         if not meant:  # CUDA stops here as well
             break
         found += meant
+    return found
+
+
+def _believed(entries: Sequence[str]) -> list[Gpu]:
+    """What the entries say where nobody can tell what there is, up to one that says nothing."""
+    found: list[Gpu] = []
+    for number, entry in enumerate(entries):
+        if not _ENTRY.fullmatch(entry):
+            break
+        name, instance = str(number), entry.startswith(MIG)
+        found.append(Gpu(entry if instance else name, entry, entry, isolated=instance))
     return found
 
 
@@ -116,14 +150,17 @@ _MIG_LINE = re.compile(r"\s+MIG .*\(UUID: (MIG-[^\s)]+)\)\s*")
 _CSV_LINE = re.compile(r"\s*(\d+)\s*(?:,\s*(GPU-\S+)?.*)?")
 
 
-def _listed() -> list[_Listed]:
-    """The GPUs of this machine; none where nvidia-smi is absent, hangs or fails."""
+def _listed() -> list[_Listed] | None:
+    """The GPUs of this machine; none where nvidia-smi is absent, None where it hangs or fails."""
+    if shutil.which("nvidia-smi") is None:
+        return []
     said = _ask("-L")
     if said is None:
-        return []
+        return None
     if listed := _read_list(said):
         return listed
-    return _read_csv(_ask("--query-gpu=index,uuid", "--format=csv,noheader") or "")
+    csv = _ask("--query-gpu=index,uuid", "--format=csv,noheader")
+    return _read_csv(csv) if csv else None
 
 
 def _read_list(said: str) -> list[_Listed]:

@@ -123,7 +123,7 @@ class Session:
     def _devices(self) -> list[Gpu]:
         """The GPU of each worker: --per-gpu of them on each, or --workers without GPUs."""
         resources = self.search.resources
-        gpus = find_gpus(resources.gpus, isolate=resources.isolate_gpus)
+        gpus = find_gpus(resources.gpus, isolate=resources.isolate_gpus, say=self.settings.say)
         return devices_of_workers(gpus, resources.per_gpu, resources.workers)
 
     def _require_locks(self, devices: list[Gpu]) -> None:

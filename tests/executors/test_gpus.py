@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,45 @@ def test_an_nvidia_smi_that_hangs_is_not_waited_for(
     (tmp_path / "bin" / "nvidia-smi").write_text("#!/bin/sh\nexec /bin/sleep 1000\n")
     monkeypatch.setattr(gpus, "SMI_SECONDS", 0.05)
     assert find_gpus("all", isolate=False) == []
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        (None, []),
+        ("NoDevFiles", []),
+        ("-1", []),
+        ("2,0", [whole("0", "2", "2"), whole("1", "0", "0")]),
+        (f"{B},none,0", [whole("0", B, B)]),
+        ("MIG-1", [Gpu("MIG-1", "MIG-1", "MIG-1", isolated=True)]),
+    ],
+)
+def test_where_nvidia_smi_fails_the_environment_is_believed_and_that_is_said(
+    smi: Smi, monkeypatch: pytest.MonkeyPatch, visible: str | None, found: list[Gpu]
+) -> None:
+    smi("", "", 9, 9)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    said: list[str] = []
+    assert find_gpus("all", isolate=False, say=said.append) == [
+        replace(gpu, isolated=any(one.is_instance for one in found)) for gpu in found
+    ]
+    assert ["nvidia-smi fails" in sentence for sentence in said] == [True]
+
+
+def test_where_there_are_gpus_of_others_it_is_said_what_is_not_counted(
+    smi: Smi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi("No devices were found\n", "No devices were found\n")
+    monkeypatch.setattr(gpus, "AMD", tmp_path)
+    said: list[str] = []
+    assert find_gpus("all", isolate=False, say=said.append) == []
+    assert ["AMD" in sentence for sentence in said] == [True]
+    assert find_gpus("0,1", isolate=False, say=said.append) == [
+        whole("0", "0", "0"),
+        whole("1", "1", "1"),
+    ]
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize(
