@@ -5,11 +5,15 @@ else: `mode=ro` alone would still let ATTACH and VACUUM INTO create files.
 """
 
 import argparse
+import json
 import os
 import sqlite3
 import sys
 import threading
-from typing import Any
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Self
 
 from hbtrack.cli import show_error, tables
 from hbtrack.database.location import database_path
@@ -18,6 +22,8 @@ from hbtrack.report.queries import Query, find_query, named_queries
 from hbtrack.store.reading import connected, glob_of
 
 MAX_VALUE_BYTES = 100_000_000  # the longest text that a query may build
+MAX_TABLE_BYTES = 100_000_000  # of all cells of an answer that is laid out as a table
+TICK = 0.05  # seconds between two looks at how long a query takes
 
 FUNCTIONS = frozenset(
     """
@@ -103,14 +109,44 @@ def _answer(args: argparse.Namespace, query: str) -> int:
         # Their first use needs more rights than any query is given.
         connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").close()
         connection.set_authorizer(_authorize)
-        columns, cells = _rows(connection, query, values, args.time_limit)
-    names = _distinct(columns)
-    rows = [dict(zip(names, line, strict=True)) for line in cells]
-    if args.format == "json":
-        tables.write_document("hbtrack.sql/1", columns=names, rows=rows)
-    else:
-        tables.write(tables.fitted(rows, args.format, names))
+        with _Watch(connection, args.time_limit) as watch:
+            columns, cells = _rows(connection, query, values, watch)
+            _write(args.format, _distinct(columns), cells)
     return 0
+
+
+def _write(form: str, names: list[str], cells: Iterator[tuple[Any, ...]]) -> None:
+    """The answer: row by row where the format allows it, so that it may be of any length."""
+    if form in ("csv", "tsv"):
+        for line in tables.separated(names, cells, "," if form == "csv" else "\t"):
+            tables.write(line)
+    elif form == "json":
+        _write_document(names, cells)
+    else:
+        rows = [dict(zip(names, line, strict=True)) for line in _bounded(cells)]
+        tables.write(tables.fitted(rows, form, names))
+
+
+def _write_document(names: list[str], cells: Iterator[tuple[Any, ...]]) -> None:
+    tables.write(f'{{"schema": "hbtrack.sql/1",\n "columns": {json.dumps(names)},\n "rows": [', "")
+    for number, line in enumerate(cells):
+        row = tables.line(dict(zip(names, line, strict=True)))
+        tables.write(f"{',' if number else ''}\n  {row}", "")
+    tables.write("\n]}")
+
+
+def _bounded(cells: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a table, which is laid out as a whole. Raises HbtrackError for a huge one."""
+    room = MAX_TABLE_BYTES
+    for line in cells:
+        room -= sum(len(cell) if isinstance(cell, str | bytes) else 8 for cell in line)
+        if room < 0:
+            raise HbtrackError(
+                f"The answer has more than {MAX_TABLE_BYTES // 10**6} MB, which is too much for a "
+                "table. Ask for less of it (LIMIT), or take it row by row: --format csv.",
+                see="query-too-large",
+            )
+        yield line
 
 
 def _authorize(action: int, _first: str | None, second: str | None, *_: str | None) -> int:
@@ -120,32 +156,72 @@ def _authorize(action: int, _first: str | None, second: str | None, *_: str | No
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
+class _Watch:
+    """Ends a query that works for longer than it may; who reads the answer may take their time."""
+
+    def __init__(self, connection: sqlite3.Connection, time_limit: float) -> None:
+        self.time_limit = time_limit
+        self._connection = connection
+        self._worked = 0.0
+        self._since: float | None = None  # monotonic; it is at work
+        self._over = threading.Event()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._run, name="time limit", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The query is at work. Raises HbtrackError where it went wrong, in the user's words."""
+        self._since = since = time.monotonic()
+        try:
+            yield
+        except MemoryError:
+            raise HbtrackError(
+                "The answer does not fit into memory; ask for less of it.", see="query-too-large"
+            ) from None
+        except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
+            raise _explain(error, self.time_limit) from error
+        finally:
+            self._since = None
+            self._worked += time.monotonic() - since
+
+    def _run(self) -> None:
+        while not self._over.wait(TICK):
+            if (since := self._since) is None:
+                continue
+            worked = self._worked + time.monotonic() - since
+            if worked > self.time_limit:
+                with suppress(sqlite3.Error):  # closed just now
+                    self._connection.interrupt()
+            # That works between steps of the query only; one long function call is cut short here.
+            if worked > self.time_limit + 1:
+                _end_process(self.time_limit)
+
+
 def _rows(
-    connection: sqlite3.Connection, query: str, values: dict[str, str], time_limit: float
-) -> tuple[list[str], list[tuple[Any, ...]]]:
-    time_limit = min(time_limit, threading.TIMEOUT_MAX / 2)
-    timer = threading.Timer(time_limit, connection.interrupt)
-    # interrupt() works between steps of the query only; one long function call is cut short here.
-    last_resort = threading.Timer(time_limit + 1, _end_process, [time_limit])
-    for thread in (timer, last_resort):
-        thread.daemon = True
-        thread.start()
-    try:
+    connection: sqlite3.Connection, query: str, values: dict[str, str], watch: _Watch
+) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    """The columns of the answer, and its rows as they are asked for."""
+    with watch.working():
         cursor = connection.execute(query, values)
         if cursor.description is None:
             raise UsageError(
                 "The query gives no rows; hbtrack sql runs one SELECT, read-only.", see="read-only"
             )
-        return [column[0] for column in cursor.description], cursor.fetchall()
-    except MemoryError:
-        raise HbtrackError(
-            "The answer does not fit into memory; ask for less of it.", see="query-too-large"
-        ) from None
-    except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
-        raise _explain(error, time_limit) from error
-    finally:
-        timer.cancel()
-        last_resort.cancel()
+        first = cursor.fetchone()  # what goes wrong at once shall be all that is seen
+
+    def fetch() -> Iterator[tuple[Any, ...]]:
+        row = first
+        while row is not None:
+            yield row
+            with watch.working():
+                row = cursor.fetchone()
+
+    return [column[0] for column in cursor.description], fetch()
 
 
 def _explain(error: Exception, time_limit: float) -> HbtrackError:

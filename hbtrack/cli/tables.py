@@ -20,8 +20,8 @@ Row = Mapping[str, Any]
 
 GAP = 2
 """Spaces between the columns of a table on a terminal."""
-COMPUTED = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a text begins with that a spreadsheet would compute."""
+COMPUTED = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a text begins with that a spreadsheet would compute; full-width signs, too."""
 
 
 def write_document(schema: str, **content: object) -> None:

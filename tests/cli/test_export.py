@@ -15,7 +15,9 @@ from conftest import Hbtrack, Row, make
 
 from hbtrack.database.dictionary import DICTIONARY
 
-HOSTILE = ["=1+1", "-2", "+x", "@x", "\tx", "\rx", "\nx", 'a"b,c\r\nd', "\x1b[2J", "日本", ""]
+SIGNS = tuple("=-+@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""What makes a spreadsheet compute; in full width, too."""
+HOSTILE = [f"{sign}x" for sign in SIGNS] + ['a"b,c\r\nd', "\x1b[2J", "日本", ""]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ NUMBERS = ["00ff", "inf", "-2.5", "7", ""]
 def test_fault_118_a_spreadsheet_computes_no_exported_text_but_numbers_stay_numbers(
     place: Hbtrack,
 ) -> None:
-    safe = [f"'{text}" if text.startswith(tuple("=-+@\t\r\n")) else text for text in HOSTILE]
+    safe = [f"'{text}" if text.startswith(SIGNS) else text for text in HOSTILE]
     assert hostile_cells(place) == [*safe, *NUMBERS]
 
 

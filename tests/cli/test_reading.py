@@ -848,6 +848,30 @@ def test_a_query_is_stopped_at_its_time_limit(finished: Hbtrack, query: str) -> 
     assert result.stdout == ""
 
 
+ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) "
+
+
+@pytest.mark.parametrize(("form", "begins"), [("csv", "n\n1\n"), ("json", '{"schema"')])
+def test_an_answer_without_an_end_comes_row_by_row(
+    finished: Hbtrack, form: str, begins: str
+) -> None:
+    asking = finished.command("sql", ENDLESS + "SELECT n FROM c", "--format", form)
+    process = subprocess.Popen(
+        asking, cwd=finished.folder, env=finished.environment(), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.read(len(begins)) == begins
+    process.stdout.close()
+    assert process.wait(60) == 141
+
+
+def test_a_table_of_a_huge_answer_is_refused_in_a_sentence(finished: Hbtrack) -> None:
+    result = finished("sql", ENDLESS + "SELECT zeroblob(40000000) FROM c", code=1)
+    assert "more than 100 MB" in result.stderr
+    assert "--format csv" in result.stderr
+    assert result.stdout == ""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on a process's memory")
 def test_a_query_that_outgrows_the_memory_is_told_in_a_sentence(finished: Hbtrack) -> None:
     endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n FROM c)"
