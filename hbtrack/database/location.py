@@ -23,11 +23,26 @@ def database_path(option: str | None) -> Path:
     name = option or os.environ.get(VARIABLE) or DEFAULT
     try:
         path = Path(name).expanduser().absolute()
-        return Path(os.path.realpath(path)) if path.is_symlink() else path
     except RuntimeError as error:
         raise NotFound(
             f"{name} names the home of a user that is not there.", see="no-database"
         ) from error
+    _refuse_device(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _refuse_device(path: Path) -> None:
+    """Raise UsageError for what is there and holds no file: to open a FIFO may wait for ever."""
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError):  # ValueError: a NUL in it
+        return
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise UsageError(
+            f"{path} is a device, a pipe or a socket, and no database can be there. It was not "
+            "opened; name a file with --db PATH.",
+            see="no-file",
+        )
 
 
 def existing_database(option: str | None) -> Path:

@@ -18,7 +18,7 @@ from hbtrack.core.execution import Job, Output, Record, Seen, Slot, attempt_numb
 from hbtrack.core.gpu import NO_GPU, Gpu, call_of, shown
 from hbtrack.executors import processes
 from hbtrack.executors.devices import Devices
-from hbtrack.executors.warden import ROOM, where
+from hbtrack.executors.warden import is_full, where
 from hbtrack.executors.warden_link import WardenLink
 from hbtrack.executors.worker_files import WorkerFiles
 from hbtrack.faults import fault_point
@@ -97,8 +97,7 @@ class LocalExecutor:
 
     def has_room(self) -> bool:
         """Whether the disk of the workers' files has room for what a new attempt says."""
-        disk = os.statvfs(self._folder)
-        return disk.f_bavail * disk.f_frsize >= ROOM
+        return not is_full(os.statvfs(self._folder))
 
     def reserve(self, barred: Collection[str] = (), *, every_gpu: bool = False) -> Slot | None:
         """A worker's files, and a GPU or all of them, for an attempt that is about to be recorded.
@@ -251,15 +250,11 @@ class LocalExecutor:
 
     def _take_files(self) -> tuple[int, int]:
         """The first worker that nobody uses, and its locked lock file."""
+        in_use = {run.files.number for run in self._running.values()} | self._taken.keys()
         number = 0
-        while True:
-            if not self._in_use(number) and (lock := self._files(number).take()) is not None:
-                return number, lock
+        while number in in_use or (lock := self._files(number).take()) is None:
             number += 1
-
-    def _in_use(self, number: int) -> bool:
-        running = any(run.files.number == number for run in self._running.values())
-        return number in self._taken or running
+        return number, lock
 
     def _if_over(self, name: str) -> Record | None:
         """The attempt's record if nobody works on it any more. The lock first, then the record.

@@ -261,7 +261,7 @@ class Warden:
         disk = os.fstatvfs(child.streams[0])
         notes = {
             "overflow\n": overflows(child),
-            "full\n": disk.f_bavail * disk.f_frsize < ROOM,
+            "full\n": is_full(disk),
             "oom\n": code == -signal.SIGKILL and self.memory_ran_out(),
         }
         return "".join(note for note, true in notes.items() if true)
@@ -334,6 +334,11 @@ def where() -> str:
             return f"{file.read().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116
     except OSError:
         return "-"
+
+
+def is_full(disk: os.statvfs_result) -> bool:
+    """Whether a disk has no room for what a script writes; some tell nothing of their blocks."""
+    return disk.f_blocks > 0 and disk.f_bavail * disk.f_frsize < ROOM
 
 
 def overflows(child: Child) -> bool:

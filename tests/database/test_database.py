@@ -1034,3 +1034,21 @@ def test_a_file_that_is_no_database_is_not_left_open(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.DatabaseError):  # whose traceback still knows the connection
         Database(path)
     assert path not in [file.resolve() for file in Path("/proc/self/fd").iterdir()]
+
+
+@pytest.mark.parametrize("words", [("run", TOY), ("resume",), ("status",), ("db", "check")])
+@pytest.mark.parametrize("kind", ["fifo", "device", "link to a fifo"])
+def test_what_is_no_file_is_refused_and_never_opened(
+    hbtrack: Hbtrack, words: tuple[object, ...], kind: str
+) -> None:
+    path = Path("/dev/null") if kind == "device" else hbtrack.folder / "x.db"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link to a fifo":
+        os.mkfifo(hbtrack.folder / "fifo")
+        path.symlink_to("fifo")
+    db = ("--db", path)
+    command = (*words, *db) if words[0] != "run" else ("run", *db, *words[1:])
+    result = hbtrack.process(hbtrack.command(*command), timeout=60)  # in a process that may hang
+    assert result.returncode == 2
+    assert "no-file" in result.stderr

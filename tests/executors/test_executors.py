@@ -19,7 +19,7 @@ from local import UNTIL_GO, Local
 
 from hbtrack.core.execution import Record, Slot
 from hbtrack.executors import processes
-from hbtrack.executors.warden import where
+from hbtrack.executors.warden import is_full, where
 from hbtrack.executors.worker_files import KEPT, LOG_HEAD, LOG_TAIL, WorkerFiles, last_line
 
 
@@ -389,3 +389,10 @@ def test_what_macos_lacks_is_missing_in_the_tests_of_it_also_for_the_parent_of_s
         )
         assert said.stdout == "False\n"
         assert "No such file or directory: '/proc/stat'" in said.stderr
+
+
+def test_a_disk_that_tells_nothing_of_its_blocks_is_not_taken_for_full() -> None:
+    if os.statvfs("/proc").f_blocks:
+        pytest.skip("there is no such file system here")
+    assert not is_full(os.statvfs("/proc"))
+    assert is_full(os.statvfs_result((4096, 4096, 100, 0, 0, 0, 0, 0, 0, 255)))

@@ -356,6 +356,8 @@ def test_a_script_that_breaks_in_mid_search_ends_it_with_all_it_did(
         ("run", "--failure-loss", "high"),
         ("run", "--workers", "0"),
         ("run", "--workers", "two"),
+        ("run", "--workers", "1025"),
+        ("resume", "--per-gpu", "99999999999"),
         ("run", "--gpus", "some"),
         ("run", "--grace", "nan"),
         ("run", "--import-timeout", "-5"),

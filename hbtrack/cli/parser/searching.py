@@ -4,6 +4,7 @@ import argparse
 
 from hbtrack.cli.parser.pieces import format_option, identity, in_seconds, quiet, text_or_json
 from hbtrack.cli.parser.values import (
+    at_once,
     failures,
     finite,
     folder,
@@ -163,7 +164,7 @@ def _plan(verbs: "Verbs") -> None:
         epilog="Example: hbtrack plan --max-epochs 81 --workers 4",
     )
     _schedule_options(parser)
-    parser.add_argument("--workers", type=whole(1), metavar="N", help="also simulate N workers")
+    parser.add_argument("--workers", type=at_once, metavar="N", help="also simulate N workers")
     format_option(parser)
 
 
@@ -174,12 +175,12 @@ def _schedule_options(parser: "Group") -> None:
 
 
 def _running_options(parser: "Group") -> None:
-    parser.add_argument("--workers", type=whole(1), metavar="N", help="default: one per GPU, or 1")
+    parser.add_argument("--workers", type=at_once, metavar="N", help="default: one per GPU, or 1")
     parser.add_argument(
         "--gpus", type=gpus, default="all", metavar="all|none|0,2", help="default all"
     )
     parser.add_argument(
-        "--per-gpu", type=whole(1), default=1, metavar="K", help="at once on each GPU; default 1"
+        "--per-gpu", type=at_once, default=1, metavar="K", help="at once on each GPU; default 1"
     )
     parser.add_argument(
         "--isolate-gpus",

@@ -19,6 +19,21 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return number
 
 
+MOST_AT_ONCE = 1024
+"""Each has a process and three open files, and the loop looks at all of them whenever one ends."""
+
+
+def at_once(text: str) -> int:
+    """How many scripts run at once."""
+    number = whole(1)(text)
+    if number > MOST_AT_ONCE:
+        raise argparse.ArgumentTypeError(
+            f"must be at most {MOST_AT_ONCE}, not {number}: each needs a process and three open "
+            "files, and more only wait for each other"
+        )
+    return number
+
+
 def gpus(text: str) -> str:
     """Which GPUs: all, none or 0,2."""
     if not re.fullmatch(r"all|none|[0-9]+(,[0-9]+)*", text, re.ASCII):
