@@ -466,7 +466,8 @@ def test_a_rest_that_is_over_is_no_reason_to_wake_while_the_script_cannot_be_run
     streak.note_failure(Failure(("x:1", 1), 1.0, "OSError", of_machine=True))
     unneeded: Any = None
     edges = Edges(unneeded, unneeded, Silent(), StopRequest(), unneeded)
-    rest, writer = Rest(streak, Limits(), edges), Unwritten()
+    rest, writer = Rest(Limits(), edges), Unwritten()
+    rest.streak = streak
     rest.turn(writer)  # type: ignore[arg-type]
     assert rest.next_at() == now[0] + FIRST_SECONDS
     now[0] += FIRST_SECONDS
