@@ -80,6 +80,7 @@ def test_fault_63_an_id_never_becomes_part_of_a_path(hbtrack: Hbtrack, script: S
     hbtrack("run", "--max-epochs", 9, path)
     assert hbtrack.rows("SELECT count(*) FROM leaderboard") == [(len(ids),)]
     found = {str(each.relative_to(hbtrack.folder)) for each in hbtrack.folder.rglob("*")}
+    found = {name for name in found if not re.fullmatch(r"locks(/db-\d+-\d+)?", name)}
     of_the_search = {"driver.lock", "log", "warden.err", "0.lock", "0.out", "0.err"}
     own = {"hbtrack.db", "hbtrack.db.d", "hbtrack.db.d/1", "script.py", "called"}
     kept = {name for name in found if re.fullmatch(CHECKPOINTS, name)}
