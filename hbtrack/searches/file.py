@@ -43,7 +43,6 @@ class DatabaseFile:
 
     def __enter__(self) -> Self:
         require_own(self.path, self.settings.say)  # before a script is asked anything
-        self._hold_name()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,6 +71,9 @@ class DatabaseFile:
         if busy_seconds is None:
             busy_seconds = self.settings.patience
         if self._database is None:
+            if self.path.exists() and self._name_lock is None:
+                peek(self.path)  # nothing is made for a file that is not ours
+                self._hold_name()
             opening = writable(self.path, self.settings.say, busy_seconds=busy_seconds)
             self._database = self._opening.enter_context(opening)
             self._hold_name()  # it may be new

@@ -113,7 +113,7 @@ def by_nobody(hbtrack: Hbtrack, *words: object, **env: str) -> subprocess.Comple
 RUN: Sequence[object] = ("run", "--max-epochs", 1, "--python", "/bin/sh", TOY)
 
 
-def test_fault_121_a_neighbours_database_is_read_but_not_driven(theirs: Hbtrack) -> None:
+def test_fault_124_a_neighbours_database_is_read_but_not_driven(theirs: Hbtrack) -> None:
     theirs.database.chmod(0o644)
     os.chown(theirs.database, NEIGHBOUR, NOBODY)
     before = theirs.database.read_bytes()
@@ -149,7 +149,7 @@ def test_ones_own_database_is_driven_and_one_that_is_trusted_by_name(theirs: Hbt
     assert by_nobody(theirs, "stop").returncode == 0
 
 
-def test_fault_121_a_folder_in_which_others_may_write_gets_no_database(theirs: Hbtrack) -> None:
+def test_fault_124_a_folder_in_which_others_may_write_gets_no_database(theirs: Hbtrack) -> None:
     theirs.database.unlink()
     theirs.folder.chmod(0o777)
     assert by_nobody(theirs, *RUN).returncode == 4
@@ -162,7 +162,7 @@ def test_root_is_told_once_and_not_refused(theirs: Hbtrack) -> None:
     assert "as root. To mend it: sudo chown root" in said
 
 
-def test_fault_122_a_file_with_two_names_is_read_but_not_driven(hbtrack: Hbtrack) -> None:
+def test_fault_125_a_file_with_two_names_is_read_but_not_driven(hbtrack: Hbtrack) -> None:
     hbtrack("run", "--max-epochs", 1, TOY)
     os.link(hbtrack.database, hbtrack.folder / "other.db")
     for name in ("hbtrack.db", "other.db"):
