@@ -17,7 +17,7 @@ from hbtrack.errors import UsageError
 from hbtrack.report.agreement import GOOD, Agreement, agreement
 from hbtrack.report.comparability import found_checkpoints, mixture_sentence, told_max_epochs
 from hbtrack.report.failures import failure_counts
-from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable
+from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable, unused_sentence
 from hbtrack.report.script_changes import ScriptChange, script_changes
 from hbtrack.report.snapshot import RUNNING, Snapshot, read_now
 from hbtrack.report.width import shortened, width_of
@@ -239,6 +239,8 @@ def _below(report: Report, args: argparse.Namespace) -> list[str]:
         lines.append(f"and {rest} more edits")
     if report.found_checkpoints:
         lines.append(tables.wrapped(printable(report.found_checkpoints), "  "))
+    if unused := unused_sentence(report.ranked):
+        lines.append(tables.wrapped(unused, "  "))
     if report.told:
         lines.append(tables.wrapped(mixture_sentence(report.told), "  "))
     if report.agreement:

@@ -74,6 +74,17 @@ def named_params(connection: sqlite3.Connection, run_identity: str, config_id: s
     return {name: params[name] for name in in_order_of(config_id or "", params)}
 
 
+def unused_sentence(ranked: Sequence[Row]) -> str:
+    """That results are shown which no place uses any more; nothing if there are none."""
+    count = sum(row["bracket"] is None for row in ranked)
+    if not count:
+        return ""
+    return (
+        f"Without a bracket: {count} of these. No place uses that result any more, for failures "
+        "were taken back or the search grew; it counts for the best all the same."
+    )
+
+
 def names_of(ranked: Sequence[Row]) -> list[str]:
     """The parameters of these configs, as the best one's id names them; then all others."""
     names = list(dict.fromkeys(name for row in ranked for name in row["params"]))

@@ -566,6 +566,8 @@ def test_retry_comes_to_what_a_search_that_never_failed_comes_to_below_promotion
     assert "sound" in hbtrack("db", "check").stderr
     # What went on in their place counts for the best of a config, and is marked.
     assert hbtrack.rows("SELECT count(*) > 0 FROM leaderboard WHERE NOT used") == [(1,)]
+    assert "Without a bracket: " in hbtrack("report", "--top", 99).stdout
+    assert "Without a bracket: " in hbtrack("report", "--html", "-").stdout
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from hbtrack.report.page.facts import PageFacts
 from hbtrack.report.page.parameters import PARAMETERS
 from hbtrack.report.page.section import Section, Table
 from hbtrack.report.page.wording import count, short
+from hbtrack.report.ranking import unused_sentence
 
 
 def figure(facts: PageFacts) -> Section | None:
@@ -24,12 +25,15 @@ def figure(facts: PageFacts) -> Section | None:
     text = f"{count(facts.ranked, 'config')}, ranked by the smallest loss at any budget."
     if facts.ranked > len(rows):
         text = f"The {len(rows):,} best of {text}"
+    texts = [text]
+    if unused := unused_sentence(facts.leaders):
+        texts.append(unused)
     titles = ("rank", "config", "loss", "at epochs", "reached", "bracket", "seconds")
     columns = (*titles, *(short(name, 40) for name in names))
     return Section(
         "ranked",
         "All configs, ranked",
-        [text],
+        texts,
         [],
         {},
         Table(columns, rows, facts.ranked),
