@@ -105,7 +105,7 @@ def test_failed_configs_are_counted_for_retry(hbtrack: Hbtrack, script: Script) 
     path = script(SAVES)
     hbtrack("run", "--max-epochs", 3, "--passes", 1, path)
     (hbtrack.folder / "fail").touch()
-    hbtrack("extend", "--identity", "saves", "--max-epochs", 9)
+    hbtrack("extend", "--identity", "saves", "--max-epochs", 9, "--max-streak", "none")
     said = hbtrack(*CLEAN, "--yes").stderr
     assert re.search(r"`hbtrack retry` would train those of them that failed again, \d+: \d", said)
 
