@@ -286,6 +286,7 @@ def test_a_search_that_begins_on_what_another_has_trained_says_so_once(
     assert "exactly the loss" not in hbtrack("extend", "--identity", "by id", "--passes", 2).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "loss", "epoch_seconds"),
     [

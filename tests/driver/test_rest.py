@@ -47,7 +47,7 @@ if __name__ == "__main__":
 GONE = 'raise FileNotFoundError("data")'
 FULL = 'raise OSError(28, "No space left on device")'
 RESULTS = "SELECT pass, bracket, rung, slot, config_id, loss, promoted, reused FROM results"
-RUN = ("run", "--max-epochs", 9, "--max-rest", 4)
+RUN = ("run", "--max-epochs", 9, "--max-rest", 2)
 FROM_THE_SIXTH_ON = ("--outage", 6, 10**6)
 
 
@@ -59,7 +59,7 @@ def script(hbtrack: Hbtrack) -> Callable[[str], None]:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
     """The results of a search that never failed."""
     hbtrack = Hbtrack(tmp_path_factory.mktemp("undisturbed"))
@@ -79,8 +79,16 @@ def rests(hbtrack: Hbtrack) -> bool:
     return False
 
 
-@pytest.mark.parametrize("error", [GONE, FULL], ids=["gone", "full"])
-@pytest.mark.parametrize("workers", [1, 2, 8])
+@pytest.mark.parametrize(
+    ("workers", "error"),
+    [
+        pytest.param(2, GONE, id="gone"),
+        pytest.param(2, FULL, id="full"),
+        pytest.param(1, GONE, id="gone-1-worker", marks=pytest.mark.slow),
+        pytest.param(8, GONE, id="gone-8-workers", marks=pytest.mark.slow),
+        pytest.param(8, FULL, id="full-8-workers", marks=pytest.mark.slow),
+    ],
+)
 def test_fault_121_an_outage_changes_nothing_but_the_time_it_takes(
     hbtrack: Hbtrack,
     script: Callable[[str], None],

@@ -377,7 +377,7 @@ def test_what_stopped_a_search_can_be_told_from_its_reason() -> None:
     plan = Plan(make_schedule(3, parse_eta("3")), 1)
     for limits in (Limits(target_loss=1.0), Limits(max_time=1.0), Limits(max_failures="0")):
         plan.best, plan.places_failed = (0.5, Place(1, 1, 0, 0), "x", 1), 1
-        found = reached(limits, plan, 2.0)
+        found = reached(limits, plan, 2.0, doubted=False)
         assert found
         assert at_limit(found.reason)
         assert failed_by(found.reason) == found.failure
@@ -470,6 +470,7 @@ def overview(passes: int = 1, workers: int = 2, causes: int = 2, name: str = "to
         workers=workers + 1,
         best_params={f"p{n}": "\u8a9e" * 30 for n in range(20)},
         causes=[cause] * (causes + 3),
+        rest="rests until 2026-01-01T00:00:00Z, then asks again: 12 failed" if causes else "",
     )
 
 
