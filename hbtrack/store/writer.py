@@ -82,7 +82,7 @@ class Writer:
         """A version of the script that is started for the first time, and its texts by hash."""
         facts = {"search": self._hold.search_pk, "number": number, "now": iso(now)}
         facts |= {"script_sha256": next(iter(files.values())), "files": json.dumps(dict(files))}
-        self.change("script_version", facts)
+        run(self.connection, "script_version", facts)  # it inserts, or raises
         kept = {sha256: text for sha256, text in texts.items() if text is not None}
         self._many("script_text", [{"sha256": one, "text": kept[one]} for one in kept])
 

@@ -573,7 +573,7 @@ def test_retry_comes_to_what_a_search_that_never_failed_comes_to_below_promotion
 @pytest.mark.slow
 def test_a_failure_that_no_place_uses_any_more_is_not_queued(hbtrack: Hbtrack) -> None:
     toy = (TOY, "--fail", 0.4)
-    hbtrack("run", "-q", "--max-epochs", 4, "--eta", 2, "--seed", 10, *toy)
+    hbtrack("run", "-q", "--max-epochs", 4, "--eta", 2, "--seed", 1, *toy)
     hbtrack("extend", "-q", "--identity", "toy", "--max-epochs", 8)
     orphans = hbtrack.rows("SELECT config_id FROM failures WHERE bracket IS NULL")
     assert orphans
