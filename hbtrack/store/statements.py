@@ -124,7 +124,7 @@ SQL = {
     f"AND coalesce((SELECT max({is_in(RESULTS, 'a.')}) FROM _evaluation e "
     f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.config_pk = {CONFIG} "
     "AND e.epochs > :epochs), 1)",
-    "tried": f"SELECT {TRIED.format(search=':search')} FROM _attempt a WHERE a.pk = :attempt",
+    "tried": f"SELECT {TRIED} FROM _attempt a WHERE a.pk = :attempt",
     "rest": "UPDATE _driver SET rests_until = :until, rests_because = :because, "
     "rests_from = :since WHERE pk = :driver",
     "script_rest": "UPDATE _driver SET rests_until = :until, rests_because = :because "

@@ -14,7 +14,8 @@ TRIED = """(SELECT count(*) FROM _attempt r
         AND r.pk > coalesce((SELECT max(b.pk) FROM _attempt b
             WHERE b.evaluation_pk = a.evaluation_pk AND b.retried = 'asked'), 0)
         AND EXISTS (SELECT * FROM _attempt d JOIN _driver w ON w.pk = d.driver_pk
-            WHERE w.search_pk = {search} AND d.status = 'done' AND d.pk > r.pk
+            WHERE w.search_pk = (SELECT search_pk FROM _driver WHERE pk = a.driver_pk)
+                AND d.status = 'done' AND d.pk > r.pk
                 AND d.pk < (SELECT min(n.pk) FROM _attempt n
                     WHERE n.evaluation_pk = a.evaluation_pk AND n.pk > r.pk)))"""
 
@@ -22,22 +23,22 @@ TRIED = """(SELECT count(*) FROM _attempt r
 _LAST_SUCCESS = """
 SELECT a.finished_at, a.seconds
 FROM _attempt a CROSS JOIN _driver d ON d.pk = a.driver_pk
-WHERE d.search_pk = ?1 AND a.status = 'done' ORDER BY a.pk DESC LIMIT 1"""
+WHERE d.search_pk = ? AND a.status = 'done' ORDER BY a.pk DESC LIMIT 1"""
 
-_RESTS_FROM = "SELECT rests_from FROM _driver WHERE search_pk = ?1 ORDER BY fence DESC LIMIT 1"
+_RESTS_FROM = "SELECT rests_from FROM _driver WHERE search_pk = ? ORDER BY fence DESC LIMIT 1"
 
 _SINCE = f"""
-SELECT c.config_id, e.epochs, a.finished_at, {TRIED.format(search="?1")}, a.status, a.signal,
+SELECT c.config_id, e.epochs, a.finished_at, {TRIED}, a.status, a.signal,
     a.error_type, a.error_message, a.error, coalesce(o.stdout, ''), coalesce(o.stderr, '')
 FROM _driver d
     JOIN _attempt a ON a.driver_pk = d.pk
     JOIN _evaluation e ON e.pk = a.evaluation_pk
     JOIN _config c ON c.pk = e.config_pk
     LEFT JOIN _output o ON o.attempt_pk = a.pk
-WHERE d.search_pk = ?1 AND a.status IN ('failed', 'timeout')
+WHERE d.search_pk = ? AND a.status IN ('failed', 'timeout')
     AND ({is_in(FAILURES, "a.")} OR {is_in({State.RETRIED_FAILURE, State.RETRIED_TIMEOUT}, "a.")}
         AND a.retried = 'rest')
-    AND a.finished_at > ?2
+    AND a.finished_at > ?
     AND NOT EXISTS (SELECT * FROM _attempt b
         WHERE b.evaluation_pk = a.evaluation_pk AND b.pk >= a.pk AND b.retried = 'asked')
 ORDER BY a.finished_at"""
