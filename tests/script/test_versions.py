@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -233,12 +234,11 @@ def test_fault_52_an_edited_module_is_another_version_of_the_same_script(hbtrack
 def test_what_older_drivers_ran_is_what_an_edit_is_told_against(hbtrack: Hbtrack) -> None:
     begin(hbtrack)
     hbtrack("run", "--max-epochs", 1, "script.py")
-    connection = sqlite3.connect(hbtrack.database)  # as it was before anybody looked
-    connection.executescript(
-        "UPDATE _driver SET looks = 0; UPDATE _attempt SET script_version = NULL;"
-        "DELETE FROM _script_version; DELETE FROM _script_text"
-    )
-    connection.close()
+    with closing(sqlite3.connect(hbtrack.database)) as connection:  # before anybody looked
+        connection.executescript(
+            "UPDATE _driver SET looks = 0; UPDATE _attempt SET script_version = NULL;"
+            "DELETE FROM _script_version; DELETE FROM _script_text"
+        )
     (hbtrack.folder / "script.py").write_text(SCALED)
     hbtrack("extend", "--identity", "edited", "--passes", 2)
     assert "event=script_changed" in log(hbtrack)
@@ -344,12 +344,12 @@ def test_texts_are_kept_once_and_go_with_the_last_search_that_ran_them(hbtrack: 
 def test_the_check_of_a_database_sees_versions_and_texts_that_are_wrong(hbtrack: Hbtrack) -> None:
     begin(hbtrack)
     hbtrack("run", "--max-epochs", 1, "script.py")
-    connection = sqlite3.connect(hbtrack.database)
-    connection.execute("UPDATE _script_version SET number = 2")
-    connection.execute(
-        "UPDATE _script_text SET text = text || '#' WHERE sha256 = ?", [sha256(TEXT)]
-    )
-    connection.commit()
+    with closing(sqlite3.connect(hbtrack.database)) as connection:
+        connection.execute("UPDATE _script_version SET number = 2")
+        connection.execute(
+            "UPDATE _script_text SET text = text || '#' WHERE sha256 = ?", [sha256(TEXT)]
+        )
+        connection.commit()
     problems = "\n".join(check_database(str(hbtrack.database), None))
     assert sha256(TEXT) in problems
     assert "numbered [2]" in problems
