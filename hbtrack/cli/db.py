@@ -21,9 +21,11 @@ def _path(args: argparse.Namespace) -> int:
 
 def _upgrade(args: argparse.Namespace) -> int:
     from hbtrack.database.upgrade import prepare_for_writing  # noqa: PLC0415 - reads no more
+    from hbtrack.searches.one_name import under_one_name  # noqa: PLC0415
 
     path = existing_database(args.db)
-    backup = prepare_for_writing(path, complain)
+    with under_one_name(path):
+        backup = prepare_for_writing(path, complain)
     if backup:
         complain(f"Upgraded {path}; what it was before is kept in {backup}.")
     else:

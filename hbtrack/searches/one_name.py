@@ -13,6 +13,7 @@ import os
 import random
 import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,17 @@ def hold_name(database: Path) -> int | None:
             )
         undo.pop_all()
     return lock
+
+
+@contextlib.contextmanager
+def under_one_name(database: Path) -> Iterator[None]:
+    """While it lasts nobody writes to the file under another name: hold_name()."""
+    lock = hold_name(database)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def _path_of(database: Path) -> Path:

@@ -204,7 +204,7 @@ def test_fault_66_a_file_that_is_driven_is_refused_under_a_second_name(hbtrack: 
     wait_for(lambda: ready(hbtrack))
     if hbtrack.process([*BOUND, hbtrack.database, other, "true"]).returncode:
         pytest.skip("nothing can be mounted here")
-    for words in (("resume",), ("stop",)):
+    for words in (("resume",), ("stop",), ("db", "upgrade")):
         result = under_the_other_name(*words)
         assert result.returncode == 4, result.stderr
         assert f"{other} is also called {hbtrack.database}" in result.stderr
