@@ -8,6 +8,7 @@ with what is stored (`searches/verify.py`).
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hbtrack.core import known
 from hbtrack.core.records import BracketSummary, Place, RungSummary, SearchSummary, position
 from hbtrack.core.summary import summarise
 
@@ -63,10 +64,10 @@ def derive(plan: "Plan", begun: Mapping[Evaluation, Place | None]) -> Derived:
     keeps that as long as the script is to be called for it there.
     """
     callable_ = plan.callable()
-    owners: dict[Evaluation, Place | None] = {one[:2]: None for one in plan.recorded()}
+    owners: dict[Evaluation, Place | None] = {one[:2]: None for one in known.recorded(plan)}
     owners |= {one: place if place in callable_ else None for one, place in begun.items()}
     sources = {place: epochs for (_, epochs), place in owners.items() if place}
-    for place, config_id, source, reused in plan.settled():
+    for place, config_id, source, reused in known.settled(plan):
         sources[place] = source
         if not reused:
             owners[config_id, source] = place
@@ -107,7 +108,7 @@ def _configs(plan: "Plan", positions: Mapping[Evaluation, int]) -> dict[Key, Row
     """The best of each config, the canonically first of equals, and how far it came."""
     best: dict[str, tuple[float, int, int]] = {}
     reached: dict[str, int] = {}
-    for config_id, epochs, loss in plan.recorded():  # epochs ascend
+    for config_id, epochs, loss in known.recorded(plan):  # epochs ascend
         if loss is not None:
             measured = (loss, positions[config_id, epochs], epochs)
             best[config_id] = min(best.get(config_id, measured), measured)

@@ -11,6 +11,7 @@ from random import Random
 from statistics import fmean, quantiles
 
 from hbtrack.core.decisions import Start
+from hbtrack.core.known import facts
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import recompute
 from hbtrack.core.records import Place
@@ -161,7 +162,7 @@ def bound(
 
 def _again(plan: Plan) -> Plan:
     """The same plan, for a simulation to live on from: it follows from the same facts."""
-    again = recompute(plan.schedule, plan.passes, plan.facts())
+    again = recompute(plan.schedule, plan.passes, facts(plan))
     for place in sorted(plan.running):
         again.start(place)
     return again

@@ -23,24 +23,21 @@ Why this is exact: for one config, budgets are recorded in ascending order (the 
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from hbtrack.core.decisions import Decision, Done, OpenPass, Start, Wait
 from hbtrack.core.plan_state import NOWHERE, ConfigState, RungState
 from hbtrack.core.records import (
-    BracketStatus,
     Closed,
     Consequences,
     Entered,
-    Facts,
     Improved,
     Loss,
     Place,
     RungKey,
     Settled,
     SlotKey,
-    passes_of,
     rung_of,
     slot_of,
 )
@@ -51,7 +48,8 @@ class Plan:
     """One search: tell it facts, ask it what to do.
 
     Facts go in by `record` and `open_pass`, and return what follows from them; `next` answers
-    without changing anything; `start` and `requeue` keep track of what is running.
+    without changing anything; `start` and `requeue` keep track of what is running. What else it
+    knows is in `core/known.py`.
     """
 
     def __init__(self, schedule: Schedule, passes: int) -> None:
@@ -60,6 +58,7 @@ class Plan:
         self.opened = 0
         self.running: set[Place] = set()
         self.rungs: dict[RungKey, RungState] = {}
+        self.configs: dict[str, ConfigState] = {}
         self.places_expected = 0
         self.places_done = 0
         self.places_failed = 0
@@ -67,7 +66,6 @@ class Plan:
         self.epochs_left = 0
         # Of all recorded: loss, place (NOWHERE for an orphan), config_id, epochs.
         self.best: tuple[float, Place, str, int] | None = None
-        self._configs: dict[str, ConfigState] = {}
         self._ready: list[Place] = []
         for pass_ in range(1, passes + 1):
             for bracket in schedule.brackets:
@@ -100,9 +98,9 @@ class Plan:
 
     def record(self, config_id: str, epochs: int, loss: Loss) -> Consequences:
         """The evaluation (config_id, epochs) came to `loss`. Recording it twice is an error."""
-        config = self._configs.get(config_id)
+        config = self.configs.get(config_id)
         if config is None:
-            config = self._configs[config_id] = ConfigState([])
+            config = self.configs[config_id] = ConfigState([])
         budgets, losses = config.budgets, config.losses
         index = bisect_left(budgets, epochs)
         if index < len(budgets) and budgets[index] == epochs:
@@ -164,146 +162,43 @@ class Plan:
 
     def config_ids(self) -> list[str]:
         """Every config_id of the search so far."""
-        return list(self._configs)
-
-    def ended_configs(self) -> list[str]:
-        """The configs that no place can ask for again, but after the search has changed.
-
-        While a pass is still to be opened it may draw the id again, unless that has all epochs.
-        """
-        last = self.opened == self.passes
-        return [
-            config_id
-            for config_id, config in self._configs.items()
-            if config.live == len(config.slots)
-            and (last or config.has_result_for(self.schedule.max_epochs))
-        ]
-
-    def has_loss(self, config_id: str) -> bool:
-        """Whether the config has a loss at any budget."""
-        return any(loss is not None for loss in self._configs[config_id].losses)
-
-    def is_measured(self, config_id: str, *budgets: int) -> bool:
-        """Whether the config has a result of its own at each of these budgets."""
-        return set(budgets) <= set(self._configs[config_id].budgets)
-
-    def places(self) -> Iterator[tuple[Place, str]]:
-        """Every place that exists with its config_id, in canonical order."""
-        for key, rung in self.rungs.items():
-            for slot, config_id in rung.members.items():
-                yield Place(*key, slot), config_id
+        return list(self.configs)
 
     def callable(self) -> set[Place]:
         """The places that the script is called for, or may be at once."""
         return self.running.union(self._ready)
-
-    def recorded(self) -> Iterator[tuple[str, int, Loss]]:
-        """Every recorded evaluation, orphans too: config_id, epochs, loss."""
-        for config_id, config in self._configs.items():
-            for epochs, loss in zip(config.budgets, config.losses, strict=True):
-                yield config_id, epochs, loss
-
-    def settled(self) -> Iterator[Settled]:
-        """Every place that has a result, and which."""
-        for key, rung in self.rungs.items():
-            for slot in rung.losses:
-                place, config_id = Place(*key, slot), rung.members[slot]
-                config = self._configs[config_id]
-                source = config.source_for(rung.epochs)
-                owner = (config.owners or {}).get(source, place)
-                yield Settled(place, config_id, source, (source, owner) != (rung.epochs, place))
-
-    def facts(self) -> Facts:
-        """The facts that this plan follows from; what is running is no part of them."""
-        entered = {key: rung.members for key, rung in self.rungs.items() if rung.members}
-        return Facts(passes_of(entered), tuple(self.recorded()), {}, ())
-
-    def bracket_rungs(self, pass_: int, bracket: Bracket) -> list[RungState]:
-        """The rungs of a bracket, the cheapest first."""
-        return [
-            self.rungs[RungKey(pass_, bracket.first_epochs, number)]
-            for number in range(len(bracket.rungs))
-        ]
-
-    def bracket_status(self, pass_: int, bracket: Bracket) -> BracketStatus:
-        """How far a bracket is."""
-        rungs = self.bracket_rungs(pass_, bracket)
-        if all(rung.ended for rung in rungs):
-            return BracketStatus.DONE
-        key = (pass_, bracket.first_epochs)
-        started = rungs[0].losses or any(place[:2] == key for place in self.running)
-        return BracketStatus.RUNNING if started else BracketStatus.WAITING
 
     def place_of(self, config_id: str, epochs: int) -> Place:
         """The place that may call the script for this evaluation.
 
         Raises KeyError when there is none: no slot of the config is at this budget.
         """
-        config = self._configs[config_id]
+        config = self.configs[config_id]
         place = self._waiting(config.slots[config.live])
         if place is None or self._epochs(place) != epochs:
             raise KeyError((config_id, epochs))
         return place
 
-    def first_failures(self, wanted: int) -> list[tuple[str, int]] | None:
-        """The first evaluations in canonical order, up to `wanted`, as far as each has failed.
-
-        Shorter than `wanted`: the next one is not settled yet. None: they will never all have
-        failed, for one of them is done or the search has fewer. An evaluation is a (config_id,
-        epochs) that was measured; places that reuse it do not count again.
-        """
-        found: dict[tuple[str, int], None] = {}
-        for rung in self.rungs.values():  # in canonical order, and so are their members
-            for slot, config_id in rung.members.items():
-                if slot not in rung.losses:
-                    return list(found)
-                if rung.losses[slot] is not None:
-                    return None
-                found[config_id, self._configs[config_id].source_for(rung.epochs)] = None
-                if len(found) == wanted:
-                    return list(found)
-            if not rung.members and rung.expected:
-                return list(found)
-        return None
-
-    def withdrawal_problem(self, config_id: str, epochs: int) -> str | None:
-        """Why this failed result must not be taken back, as a sentence's end; None if it may.
-
-        What was decided with it is decided again, without it.
-        """
-        config = self._configs[config_id]
-        if (epochs, None) not in zip(config.budgets, config.losses, strict=True):
-            return "it is no failure that counts"
-        if any(self.rungs[rung_of(at)].members[at.slot] == config_id for at in self.running):
-            return "it is running"
-        used = any(
-            config.source_for(self.rungs[key].epochs) == epochs
-            for slot in config.slots
-            for key in self._settled_rungs(slot)
-        )
-        return None if used else "no place uses it any more"
-
-    def larger(self, config_ids: Collection[str]) -> list[Place]:
-        """The places of these configs that take the result of a larger budget than their own."""
-        return [
-            one.place
-            for one in self.settled()
-            if one.config_id in config_ids
-            and one.source_epochs > self.rungs[rung_of(one.place)].epochs
-        ]
+    def settled_rungs(self, slot: SlotKey) -> Iterator[RungKey]:
+        """The rungs in which the slot has a result."""
+        for number in count():
+            key = RungKey(slot.pass_, slot.first_epochs, number)
+            if key not in self.rungs or slot.slot not in self.rungs[key].losses:
+                break
+            yield key
 
     # --- consequences ---
 
     def _add_slot(self, config_id: str, slot: SlotKey) -> None:
-        config = self._configs.get(config_id)
+        config = self.configs.get(config_id)
         if config is None:
-            self._configs[config_id] = ConfigState([slot])
+            self.configs[config_id] = ConfigState([slot])
             return
         if len(config.slots) == 1:  # what it took at its own budgets was the first to do so
             (first,) = config.slots
             config.owners = {
                 epochs: Place(*key, first.slot)
-                for key in self._settled_rungs(first)
+                for key in self.settled_rungs(first)
                 if (epochs := self.rungs[key].epochs) in config.budgets
             }
         config.slots.append(slot)
@@ -315,14 +210,14 @@ class Plan:
         entered = [Entered(Place(*key, slot), config_id) for slot, config_id in entering.items()]
         result.entered += entered
         for place, config_id in entered:
-            config = self._configs[config_id]
+            config = self.configs[config_id]
             if config.has_result_for(epochs):
                 self._settle(place, config_id, result)
             elif config.slots[config.live] == slot_of(place):
                 heapq.heappush(self._ready, place)
 
     def _settle(self, place: Place, config_id: str, result: Consequences) -> None:
-        rung, config = self.rungs[rung_of(place)], self._configs[config_id]
+        rung, config = self.rungs[rung_of(place)], self.configs[config_id]
         index = bisect_left(config.budgets, rung.epochs)  # there is one, or it would be waiting
         source, loss = config.budgets[index], config.losses[index]
         owner = config.owners.get(source) if config.owners else None
@@ -378,14 +273,6 @@ class Plan:
             rung.expected = survivors
             key = key._replace(rung=key.rung + 1)
 
-    def _settled_rungs(self, slot: SlotKey) -> Iterator[RungKey]:
-        """The rungs in which the slot has a result."""
-        for number in count():
-            key = RungKey(slot.pass_, slot.first_epochs, number)
-            if key not in self.rungs or slot.slot not in self.rungs[key].losses:
-                break
-            yield key
-
     def _waiting(self, slot: SlotKey) -> Place | None:
         """The slot's place that has no result yet, if it has one."""
         for number in count():
@@ -401,7 +288,7 @@ class Plan:
         return self.rungs[rung_of(place)].epochs
 
     def _at(self, rung: RungState, slot: int) -> ConfigState:
-        return self._configs[rung.members[slot]]
+        return self.configs[rung.members[slot]]
 
     def _end_slot(self, slot: SlotKey, config: ConfigState) -> None:
         """The slot wants nothing more; the next slot of its config may now call the script."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from hbtrack.core.contract import significant_digits
+from hbtrack.core.known import is_measured
 from hbtrack.core.plan import Plan
 from hbtrack.text import budget
 
@@ -55,7 +56,7 @@ def _went_on(plan: Plan) -> Iterator[Repeat | None]:
             if slot not in rung.losses:
                 return
             loss = rung.losses[slot]
-            own = plan.is_measured(config_id, rung.epochs, below.epochs)
+            own = is_measured(plan, config_id, rung.epochs, below.epochs)
             if loss is not None and own:
                 same = loss == below.losses[slot]
                 yield Repeat(config_id, below.epochs, rung.epochs, loss) if same else None

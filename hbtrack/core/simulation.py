@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from hbtrack.core import known
 from hbtrack.core.decisions import OpenPass, Start
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import Loss, Place
@@ -35,7 +36,9 @@ def simulate(
     """
     now, busy = 0.0, 0.0
     running: list[tuple[float, Place, Start]] = []
-    trained = {config_id: epochs for config_id, epochs, _ in plan.recorded()}  # the last is most
+    trained = {
+        config_id: epochs for config_id, epochs, _ in known.recorded(plan)
+    }  # the last is most
     calls: list[Start] = []
     for place in sorted(plan.running):
         start = plan.start_of(place)

@@ -1,12 +1,20 @@
 """What the views show of a plan's progress: pure, recomputed by `hbtrack db check`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from hbtrack.core.records import BracketSummary, RungKey, RungSummary, SearchSummary, Summary
+from hbtrack.core.records import (
+    BracketStatus,
+    BracketSummary,
+    RungKey,
+    RungSummary,
+    SearchSummary,
+    Summary,
+)
 
 if TYPE_CHECKING:
     from hbtrack.core.plan import Plan
+    from hbtrack.core.plan_state import RungState
 
 
 def summarise(plan: "Plan", touched: Iterable[RungKey]) -> Summary:
@@ -36,17 +44,29 @@ def _search(plan: "Plan") -> SearchSummary:
 
 def _bracket(plan: "Plan", pass_: int, first_epochs: int) -> BracketSummary:
     bracket = plan.schedule.bracket(first_epochs)
-    rungs = plan.bracket_rungs(pass_, bracket)
+    numbers = range(len(bracket.rungs))
+    rungs = [plan.rungs[RungKey(pass_, first_epochs, number)] for number in numbers]
     return BracketSummary(
         pass_,
         first_epochs,
         configs=bracket.configs,
         rungs=len(rungs),
-        status=plan.bracket_status(pass_, bracket),
+        status=_status(plan, pass_, first_epochs, rungs),
         evaluations_planned=sum(rung.expected for rung in rungs),
         evaluations_done=sum(rung.done for rung in rungs),
         best_loss=min((r.best_loss for r in rungs if r.best_loss is not None), default=None),
     )
+
+
+def _status(
+    plan: "Plan", pass_: int, first_epochs: int, rungs: "Sequence[RungState]"
+) -> BracketStatus:
+    """How far a bracket with these rungs is."""
+    if all(rung.ended for rung in rungs):
+        return BracketStatus.DONE
+    key = (pass_, first_epochs)
+    started = rungs[0].losses or any(place[:2] == key for place in plan.running)
+    return BracketStatus.RUNNING if started else BracketStatus.WAITING
 
 
 def _rung(plan: "Plan", key: RungKey) -> RungSummary:

@@ -13,6 +13,7 @@ from hbtrack.core.decisions import Done
 from hbtrack.core.derived import Evaluation
 from hbtrack.core.execution import Seen, Slot
 from hbtrack.core.gpu import Gpu
+from hbtrack.core.known import first_failures
 from hbtrack.core.limits import FIRST, broken, reached
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Facts, Search, SearchStatus, Verdict
@@ -238,7 +239,7 @@ class Driver:
         """Once: if the first evaluations all failed alike, not the configs are at fault."""
         if self._broken_script_checked or self._stop.at is not None or self._rest.doubts:
             return
-        first = self._driven.plan.first_failures(FIRST)
+        first = first_failures(self._driven.plan, FIRST)
         if first is not None and len(first) < FIRST:
             return
         self._broken_script_checked = True

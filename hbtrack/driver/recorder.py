@@ -7,6 +7,7 @@ from types import TracebackType
 
 from hbtrack.core.decisions import Start
 from hbtrack.core.derived import Evaluation
+from hbtrack.core.known import withdrawal_problem
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import (
     Closed,
@@ -111,7 +112,7 @@ class Recorder:
         taken = [
             one
             for one in evaluations
-            if self.plan.withdrawal_problem(*one) is None and self.writer.withdraw(*one, why)
+            if withdrawal_problem(self.plan, *one) is None and self.writer.withdraw(*one, why)
         ]
         try:
             if taken:

@@ -9,6 +9,7 @@ from hbtrack.core.contract import attempt_argv
 from hbtrack.core.decisions import OpenPass, Start
 from hbtrack.core.derived import Evaluation
 from hbtrack.core.execution import Job, Slot
+from hbtrack.core.known import has_loss
 from hbtrack.core.script_text import Look
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.driven import Driven
@@ -110,7 +111,7 @@ class Starts:
     def _epochs_before(self, recorder: Recorder, config_id: str) -> int:
         """The epochs that are known to lie in the folder of the config, which is there now."""
         self._checkpoints.make(config_id)
-        if self._driven.plan.has_loss(config_id) and self._checkpoints.found(config_id):
+        if has_loss(self._driven.plan, config_id) and self._checkpoints.found(config_id):
             return recorder.writer.epochs_saved(config_id)
         return 0
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hbtrack.core import known
 from hbtrack.core.rebuild import rebuild
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.location import require_there
@@ -34,10 +35,10 @@ def find_unneeded(session: Session) -> Unneeded:
     plan = rebuild(schedule_of(stored.terms), stored.terms.passes, facts)
     require_there(stored.resources.checkpoints)
     saved = Saved.of(session.file.path, stored)
-    folders = saved.configs(plan.ended_configs())
+    folders = saved.configs(known.ended_configs(plan))
     trained: dict[str, int] = {}
     failed: set[str] = set()
-    for config_id, epochs, loss in plan.recorded():  # epochs ascend
+    for config_id, epochs, loss in known.recorded(plan):  # epochs ascend
         if config_id in folders:
             failed.discard(config_id)
             if loss is None:

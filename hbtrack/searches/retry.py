@@ -7,6 +7,7 @@ what it would have come to if they had never failed.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hbtrack.core import known
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Place
@@ -55,7 +56,7 @@ def retry_failures(session: Session, chosen: Callable[[Failure], bool]) -> Retri
         # The largest budget of a config first: what stands above it decides about a smaller one.
         for failure in sorted(filter(chosen, found), key=lambda one: -one.epochs):
             evaluation = (failure.config_id, failure.epochs)
-            if problem := before.withdrawal_problem(*evaluation):
+            if problem := known.withdrawal_problem(before, *evaluation):
                 refused.append((failure, problem))
             elif withdraw(connection, stored.pk, *evaluation, "asked"):
                 queued.append(failure)
@@ -68,11 +69,11 @@ def retry_failures(session: Session, chosen: Callable[[Failure], bool]) -> Retri
         catalogue.reopen(connection, stored.pk)
     epochs = _epochs(after, queued)
     most = max(epochs, after.epochs_left - before.epochs_left)
-    larger = after.larger({failure.config_id for failure in queued})
+    larger = known.larger(after, {failure.config_id for failure in queued})
     return Retried(tuple(queued), tuple(refused), tuple(larger), epochs, most)
 
 
 def _epochs(plan: Plan, queued: list[Failure]) -> int:
     """The epochs that these evaluations train, as far as the script is called for them."""
-    reached = {config_id: epochs for config_id, epochs, _ in plan.recorded()}  # the largest
+    reached = {config_id: epochs for config_id, epochs, _ in known.recorded(plan)}  # the largest
     return sum(max(0, one.epochs - reached.get(one.config_id, 0)) for one in queued)

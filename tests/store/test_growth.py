@@ -18,6 +18,7 @@ from made_search import dump, plan_now, query
 from test_machine import DISTINCT, SEARCH, Driver, Folder, World
 from test_plan import Case, Life, examples, known_state, one_after_another
 
+from hbtrack.core import known
 from hbtrack.core.decisions import Done, Start
 from hbtrack.core.plan import Plan
 from hbtrack.core.plan_state import NOWHERE
@@ -113,8 +114,12 @@ def grow_life(life: Life, larger: Case) -> Life:
     after.results = list(life.results)
     facts = after.facts()
     after.plan = recompute(larger.schedule, larger.passes, facts)
-    after.settled = {one.place: one for one in after.plan.settled()}
-    after.entered = set(after.plan.places())
+    after.settled = {one.place: one for one in known.settled(after.plan)}
+    after.entered = {
+        (Place(*key, slot), config_id)
+        for key, rung in after.plan.rungs.items()
+        for slot, config_id in rung.members.items()
+    }
     return after
 
 
@@ -206,7 +211,7 @@ def assert_rebuilt_is_the_same(life: Life) -> None:
     for _, start in life.running:
         plan.start(plan.place_of(start.config_id, start.epochs))
     assert known_state(plan) == known_state(life.plan)
-    assert {one.place: one for one in plan.settled()} == life.settled
+    assert {one.place: one for one in known.settled(plan)} == life.settled
 
 
 # max_epochs 3, eta 3: three configs for 1 epoch, the best for 3; then two configs for 3 epochs.
@@ -252,40 +257,40 @@ def test_only_one_place_is_left_when_nothing_runs_beside_it_and_no_pass_waits() 
 
 def test_the_first_failures_are_told_as_far_as_they_are_settled() -> None:
     plan = small("abade")
-    assert plan.first_failures(3) == []
+    assert known.first_failures(plan, 3) == []
     plan.record("b", 1, None)
-    assert plan.first_failures(3) == []
+    assert known.first_failures(plan, 3) == []
     plan.record("a", 1, None)
-    assert plan.first_failures(3) == [("a", 1), ("b", 1)]
-    assert plan.first_failures(2) == [("a", 1), ("b", 1)]
+    assert known.first_failures(plan, 3) == [("a", 1), ("b", 1)]
+    assert known.first_failures(plan, 2) == [("a", 1), ("b", 1)]
     plan.record("d", 3, None)  # the second rung of the first bracket is never entered
-    assert plan.first_failures(3) == [("a", 1), ("b", 1), ("d", 3)]
+    assert known.first_failures(plan, 3) == [("a", 1), ("b", 1), ("d", 3)]
     plan.record("e", 3, 0.5)
-    assert plan.first_failures(4) is None
+    assert known.first_failures(plan, 4) is None
 
 
 def test_fewer_evaluations_than_asked_for_will_never_all_have_failed() -> None:
     plan = small("aaaaa", ("a", 3, None))
     assert plan.next() == Done()
-    assert plan.first_failures(1) == [("a", 3)]
-    assert plan.first_failures(2) is None
+    assert known.first_failures(plan, 1) == [("a", 3)]
+    assert known.first_failures(plan, 2) is None
 
 
 def test_a_failure_that_counts_somewhere_may_be_taken_back_whatever_was_decided_with_it() -> None:
     plan = small("abcde", ("a", 1, None), ("b", 1, 0.5), ("d", 3, None))
-    assert plan.withdrawal_problem("a", 1) is None
+    assert known.withdrawal_problem(plan, "a", 1) is None
     plan.record("c", 1, 0.6)
-    assert plan.withdrawal_problem("a", 1) is None  # though its rung has promoted
-    assert plan.withdrawal_problem("d", 3) is None
-    assert plan.withdrawal_problem("b", 1) == "it is no failure that counts"
+    assert known.withdrawal_problem(plan, "a", 1) is None  # though its rung has promoted
+    assert known.withdrawal_problem(plan, "d", 3) is None
+    assert known.withdrawal_problem(plan, "b", 1) == "it is no failure that counts"
     everything = small("aaaaa", ("a", 1, None), ("a", 3, None))
-    assert everything.withdrawal_problem("a", 1) is None
+    assert known.withdrawal_problem(everything, "a", 1) is None
 
 
 def test_a_place_whose_failure_is_taken_back_takes_a_result_of_a_larger_budget() -> None:
     plan = small("abcae", ("a", 3, 0.1))
-    assert plan.larger({"a", "b"}) == [Place(1, 1, 0, 0)]
-    assert plan.larger({"b"}) == []
+    assert known.larger(plan, {"a", "b"}) == [Place(1, 1, 0, 0)]
+    assert known.larger(plan, {"b"}) == []
 
 
 # --- the file ------------------------------------------------------------------------------------
@@ -448,8 +453,8 @@ def withdraw(path: Path, case: Case) -> list[tuple[str, int]]:
     def act(connection: object) -> None:
         execute = connection.execute  # type: ignore[attr-defined]
         plan = plan_now(execute, SEARCH)
-        failed = [(one, epochs) for one, epochs, loss in plan.recorded() if loss is None]
-        taken.extend(one for one in failed if plan.withdrawal_problem(*one) is None)
+        failed = [(one, epochs) for one, epochs, loss in known.recorded(plan) if loss is None]
+        taken.extend(one for one in failed if known.withdrawal_problem(plan, *one) is None)
         for one in taken:
             execute(WITHDRAW, one)
         rederive(connection, SEARCH, case.schedule, case.passes)  # type: ignore[arg-type]
@@ -494,9 +499,9 @@ def retry(path: Path) -> int:
 
     def act(connection: sqlite3.Connection) -> None:
         plan = plan_now(connection.execute, SEARCH)
-        failed = [(one, epochs) for one, epochs, loss in plan.recorded() if loss is None]
+        failed = [(one, epochs) for one, epochs, loss in known.recorded(plan) if loss is None]
         for one in sorted(failed, key=lambda evaluation: -evaluation[1]):
-            if plan.withdrawal_problem(*one) is None:
+            if known.withdrawal_problem(plan, *one) is None:
                 queued.extend([one] if take_back(connection, SEARCH, *one, "asked") else [])
         rederive(connection, SEARCH, plan.schedule, plan.passes)
 

@@ -1,0 +1,115 @@
+"""What a plan knows: for those that look at it, and change nothing.
+
+The loop lives by `Plan` alone; here is what is asked once in a while.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from hbtrack.core.records import Facts, Loss, Place, Settled, passes_of, rung_of
+
+if TYPE_CHECKING:
+    from hbtrack.core.plan import Plan
+
+
+def facts(plan: "Plan") -> Facts:
+    """The facts that a plan follows from; what is running is no part of them."""
+    entered = {key: rung.members for key, rung in plan.rungs.items() if rung.members}
+    return Facts(passes_of(entered), tuple(recorded(plan)), {}, ())
+
+
+def recorded(plan: "Plan") -> Iterator[tuple[str, int, Loss]]:
+    """Every recorded evaluation, orphans too: config_id, epochs (they ascend), loss."""
+    for config_id, config in plan.configs.items():
+        for epochs, loss in zip(config.budgets, config.losses, strict=True):
+            yield config_id, epochs, loss
+
+
+def settled(plan: "Plan") -> Iterator[Settled]:
+    """Every place that has a result, and which."""
+    for key, rung in plan.rungs.items():
+        for slot in rung.losses:
+            place, config_id = Place(*key, slot), rung.members[slot]
+            config = plan.configs[config_id]
+            source = config.source_for(rung.epochs)
+            owner = (config.owners or {}).get(source, place)
+            yield Settled(place, config_id, source, (source, owner) != (rung.epochs, place))
+
+
+# --- of configs ---
+
+
+def has_loss(plan: "Plan", config_id: str) -> bool:
+    """Whether the config has a loss at any budget."""
+    return any(loss is not None for loss in plan.configs[config_id].losses)
+
+
+def is_measured(plan: "Plan", config_id: str, *budgets: int) -> bool:
+    """Whether the config has a result of its own at each of these budgets."""
+    return set(budgets) <= set(plan.configs[config_id].budgets)
+
+
+def ended_configs(plan: "Plan") -> list[str]:
+    """The configs that no place can ask for again, but after the search has changed.
+
+    While a pass is still to be opened it may draw the id again, unless that has all epochs.
+    """
+    last = plan.opened == plan.passes
+    return [
+        config_id
+        for config_id, config in plan.configs.items()
+        if config.live == len(config.slots)
+        and (last or config.has_result_for(plan.schedule.max_epochs))
+    ]
+
+
+def larger(plan: "Plan", config_ids: Collection[str]) -> list[Place]:
+    """The places of these configs that take the result of a larger budget than their own."""
+    return [
+        one.place
+        for one in settled(plan)
+        if one.config_id in config_ids and one.source_epochs > plan.rungs[rung_of(one.place)].epochs
+    ]
+
+
+# --- of failures ---
+
+
+def first_failures(plan: "Plan", wanted: int) -> list[tuple[str, int]] | None:
+    """The first evaluations in canonical order, up to `wanted`, as far as each has failed.
+
+    Shorter than `wanted`: the next one is not settled yet. None: they will never all have
+    failed, for one of them is done or the search has fewer. An evaluation is a (config_id,
+    epochs) that was measured; places that reuse it do not count again.
+    """
+    found: dict[tuple[str, int], None] = {}
+    for rung in plan.rungs.values():  # in canonical order, and so are their members
+        for slot, config_id in rung.members.items():
+            if slot not in rung.losses:
+                return list(found)
+            if rung.losses[slot] is not None:
+                return None
+            found[config_id, plan.configs[config_id].source_for(rung.epochs)] = None
+            if len(found) == wanted:
+                return list(found)
+        if not rung.members and rung.expected:
+            return list(found)
+    return None
+
+
+def withdrawal_problem(plan: "Plan", config_id: str, epochs: int) -> str | None:
+    """Why this failed result must not be taken back, as a sentence's end; None if it may.
+
+    What was decided with it is decided again, without it.
+    """
+    config = plan.configs[config_id]
+    if (epochs, None) not in zip(config.budgets, config.losses, strict=True):
+        return "it is no failure that counts"
+    if any(plan.rungs[rung_of(at)].members[at.slot] == config_id for at in plan.running):
+        return "it is running"
+    used = any(
+        config.source_for(plan.rungs[key].epochs) == epochs
+        for slot in config.slots
+        for key in plan.settled_rungs(slot)
+    )
+    return None if used else "no place uses it any more"
