@@ -1,6 +1,6 @@
 """Decides; no clock, file, process or library in sight.
 
-Read in this order: times, streams, records, script_text, contract, schedule, gc_paused, decisions,
-plan_state, plan, known, repeats, rebuild, simulation, estimate, summary, execution, attempt_states,
-failure_causes, verdict, gpu, gpu_health, derived, streak, limits.
+Read in this order: times, streams, records, consequences, script_text, contract, schedule,
+gc_paused, decisions, plan_state, plan, known, repeats, rebuild, simulation, estimate, summary,
+execution, attempt_states, failure_causes, verdict, gpu, gpu_health, derived, streak, limits.
 """

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hbtrack.core import known
-from hbtrack.core.records import BracketSummary, Place, RungSummary, SearchSummary, position
+from hbtrack.core.consequences import BracketSummary, RungSummary, SearchSummary
+from hbtrack.core.records import Place, position
 from hbtrack.core.summary import summarise
 
 if TYPE_CHECKING:  # the store knows the tables, but not the plan

@@ -6,7 +6,8 @@ The loop lives by `Plan` alone; here is what is asked once in a while.
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from hbtrack.core.records import Facts, Loss, Place, Settled, passes_of, rung_of
+from hbtrack.core.consequences import Settled
+from hbtrack.core.records import Facts, Loss, Place, passes_of, rung_of
 
 if TYPE_CHECKING:
     from hbtrack.core.plan import Plan

@@ -26,21 +26,10 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import count
 
+from hbtrack.core.consequences import Closed, Consequences, Entered, Improved, Settled
 from hbtrack.core.decisions import Decision, Done, OpenPass, Start, Wait
 from hbtrack.core.plan_state import NOWHERE, ConfigState, RungState
-from hbtrack.core.records import (
-    Closed,
-    Consequences,
-    Entered,
-    Improved,
-    Loss,
-    Place,
-    RungKey,
-    Settled,
-    SlotKey,
-    rung_of,
-    slot_of,
-)
+from hbtrack.core.records import Loss, Place, RungKey, SlotKey, rung_of, slot_of
 from hbtrack.core.schedule import Bracket, Schedule
 
 

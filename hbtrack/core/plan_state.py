@@ -3,7 +3,8 @@
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from hbtrack.core.records import Closed, Loss, Place, SlotKey
+from hbtrack.core.consequences import Closed
+from hbtrack.core.records import Loss, Place, SlotKey
 
 NOWHERE = Place(2**62, 0, 0, 0)
 """Stands for the place of an orphan: after every real one in canonical order."""

@@ -3,14 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from hbtrack.core.records import (
-    BracketStatus,
-    BracketSummary,
-    RungKey,
-    RungSummary,
-    SearchSummary,
-    Summary,
-)
+from hbtrack.core.consequences import BracketSummary, RungSummary, SearchSummary, Summary
+from hbtrack.core.records import BracketStatus, RungKey
 
 if TYPE_CHECKING:
     from hbtrack.core.plan import Plan

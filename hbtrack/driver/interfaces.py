@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from hbtrack.core.consequences import Closed
 from hbtrack.core.decisions import Decision
 from hbtrack.core.execution import Executor, Record
 from hbtrack.core.limits import Reached
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import AttemptStatus, Closed, Place, Sampled, Verdict
+from hbtrack.core.records import AttemptStatus, Place, Sampled, Verdict
 from hbtrack.core.script_text import Look
 
 if TYPE_CHECKING:

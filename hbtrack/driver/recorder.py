@@ -5,21 +5,12 @@ from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
 
+from hbtrack.core.consequences import Closed, Consequences
 from hbtrack.core.decisions import Start
 from hbtrack.core.derived import Evaluation
 from hbtrack.core.known import withdrawal_problem
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import (
-    Closed,
-    Consequences,
-    Place,
-    RungKey,
-    Sampled,
-    Search,
-    SearchStatus,
-    Verdict,
-    rung_of,
-)
+from hbtrack.core.records import Place, RungKey, Sampled, Search, SearchStatus, Verdict, rung_of
 from hbtrack.core.schedule import schedule_of
 from hbtrack.core.summary import summarise
 from hbtrack.driver.rederive import rederive

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any
 
+from hbtrack.core.consequences import Consequences, Summary
 from hbtrack.core.records import (
     AttemptStatus,
-    Consequences,
     Place,
     RungKey,
     Sampled,
     SearchStatus,
-    Summary,
     Verdict,
     facts_of,
     position,

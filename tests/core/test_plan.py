@@ -16,21 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hbtrack.core import known
+from hbtrack.core.consequences import Consequences, Entered, Improved, Settled
 from hbtrack.core.decisions import Decision, Done, OpenPass, Start, Wait
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
-from hbtrack.core.records import (
-    BracketStatus,
-    Consequences,
-    Entered,
-    Facts,
-    Improved,
-    Loss,
-    Place,
-    RungKey,
-    Settled,
-    rung_of,
-)
+from hbtrack.core.records import BracketStatus, Facts, Loss, Place, RungKey, rung_of
 from hbtrack.core.schedule import Schedule, make_schedule
 from hbtrack.core.simulation import Simulation, distinct_ids, simulate
 from hbtrack.core.summary import summarise

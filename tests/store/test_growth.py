@@ -19,11 +19,12 @@ from test_machine import DISTINCT, SEARCH, Driver, Folder, World
 from test_plan import Case, Life, examples, known_state, one_after_another
 
 from hbtrack.core import known
+from hbtrack.core.consequences import Consequences, Settled
 from hbtrack.core.decisions import Done, Start
 from hbtrack.core.plan import Plan
 from hbtrack.core.plan_state import NOWHERE
 from hbtrack.core.rebuild import rebuild, recompute
-from hbtrack.core.records import Command, Consequences, Grown, Place, Settled, Terms
+from hbtrack.core.records import Command, Grown, Place, Terms
 from hbtrack.core.schedule import Schedule, grown, make_schedule, schedule_of
 from hbtrack.core.streams import stream_of
 from hbtrack.database.connection import Database

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from hbtrack.core.consequences import Closed
 from hbtrack.core.estimate import Countdown, Pace, Range, time_left
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import AttemptStatus, Closed, Place, RungKey, Verdict
+from hbtrack.core.records import AttemptStatus, Place, RungKey, Verdict
 from hbtrack.core.times import iso
 from hbtrack.driver.interfaces import Running
 from hbtrack.report.live.view import LiveView
