@@ -1,6 +1,6 @@
 """What can be typed. Loads nothing but argparse; the commands are imported when they are called.
 
-Read in this order: values, pieces, script_args, searching, asking.
+Read in this order: values, pieces, script_args, driving, searching, asking.
 """
 
 import argparse

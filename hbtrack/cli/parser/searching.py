@@ -1,24 +1,19 @@
 """The commands that search, and those that change what is searched."""
 
-import argparse
-
-from hbtrack.cli.parser.pieces import format_option, identity, in_seconds, quiet, text_or_json
-from hbtrack.cli.parser.values import (
-    at_once,
-    failures,
-    finite,
-    folder,
-    gpus,
-    or_none,
-    size,
-    time,
-    time_or_0,
-    whole,
+from hbtrack.cli.parser.driving import (
+    grace,
+    import_timeout,
+    limits,
+    python,
+    running,
+    schedule,
 )
+from hbtrack.cli.parser.pieces import format_option, identity, quiet, text_or_json
+from hbtrack.cli.parser.values import at_once, finite, time, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hbtrack.cli.parser.pieces import Group, Verbs
+    from hbtrack.cli.parser.pieces import Verbs
 
 
 def _init(verbs: "Verbs") -> None:
@@ -62,8 +57,8 @@ def _check(verbs: "Verbs") -> None:
     parser.add_argument(
         "--timeout", type=time, default=600.0, metavar="TIME", help="of a run; default 10m"
     )
-    _import_timeout(parser)
-    _python(parser)
+    import_timeout(parser)
+    python(parser)
     text_or_json(parser)
 
 
@@ -79,7 +74,7 @@ def _run(verbs: "Verbs") -> None:
     )
     parser.add_argument("script", metavar="SCRIPT", help="a Python file that keeps the contract")
     search = parser.add_argument_group("the search (fixed when it first starts)")
-    _schedule_options(search)
+    schedule(search)
     search.add_argument("--seed", type=whole(0, 2**32 - 1), default=0, help="default 0")
     search.add_argument(
         "--failure-loss", type=finite, default=100.0, metavar="LOSS", help="default 100"
@@ -92,10 +87,10 @@ def _run(verbs: "Verbs") -> None:
         metavar="ID",
         help="a config of your own, tried first; may be repeated",
     )
-    running = parser.add_argument_group("how it runs")
-    _running_options(running)
-    _limit_options(parser)
-    _python(running)
+    how = parser.add_argument_group("how it runs")
+    running(how)
+    limits(parser)
+    python(how)
 
 
 def _resume(verbs: "Verbs") -> None:
@@ -107,8 +102,8 @@ def _resume(verbs: "Verbs") -> None:
         epilog="Example: hbtrack resume --identity model:resnet",
     )
     identity(parser)
-    _running_options(parser)
-    _limit_options(parser)
+    running(parser)
+    limits(parser)
 
 
 def _retry(verbs: "Verbs") -> None:
@@ -137,8 +132,8 @@ def _extend(verbs: "Verbs") -> None:
     identity(parser, several=False)
     parser.add_argument("--passes", type=whole(1), metavar="P", help="the new number of passes")
     parser.add_argument("--max-epochs", type=whole(1), metavar="R", help="the new largest budget")
-    _running_options(parser)
-    _limit_options(parser)
+    running(parser)
+    limits(parser)
 
 
 def _stop(verbs: "Verbs") -> None:
@@ -151,7 +146,7 @@ def _stop(verbs: "Verbs") -> None:
         epilog="Example: hbtrack stop --identity model:resnet",
     )
     identity(parser)
-    _grace(parser)
+    grace(parser)
     quiet(parser)
     parser.set_defaults(progress="auto")
 
@@ -163,140 +158,9 @@ def _plan(verbs: "Verbs") -> None:
         description="The brackets as Algorithm 1 gives them, and what they cost.",
         epilog="Example: hbtrack plan --max-epochs 81 --workers 4",
     )
-    _schedule_options(parser)
+    schedule(parser)
     parser.add_argument("--workers", type=at_once, metavar="N", help="also simulate N workers")
     format_option(parser)
-
-
-def _schedule_options(parser: "Group") -> None:
-    parser.add_argument("--max-epochs", type=whole(1), default=81, metavar="R", help="default 81")
-    parser.add_argument("--eta", default="3", metavar="E", help="keep one in E configs; default 3")
-    parser.add_argument("--passes", type=whole(1), default=1, metavar="P", help="default 1")
-
-
-def _running_options(parser: "Group") -> None:
-    parser.add_argument("--workers", type=at_once, metavar="N", help="default: one per GPU, or 1")
-    parser.add_argument(
-        "--gpus", type=gpus, default="all", metavar="all|none|0,2", help="default all"
-    )
-    parser.add_argument(
-        "--per-gpu", type=at_once, default=1, metavar="K", help="at once on each GPU; default 1"
-    )
-    parser.add_argument(
-        "--isolate-gpus",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="give each script its GPU by CUDA_VISIBLE_DEVICES, and --gpu 0",
-    )
-    parser.add_argument(
-        "--multi-gpu",
-        choices=("auto", "never"),
-        default="auto",
-        help="auto: the last evaluation that is left gets all GPUs; default auto",
-    )
-    parser.add_argument(
-        "--checkpoints",
-        type=or_none(folder),
-        metavar="DIR",
-        help="put the folders of HBTRACK_CHECKPOINT there, such as on another disk; none: beside "
-        "the database, the default",
-    )
-    _grace(parser)
-    parser.add_argument(
-        "--max-log",
-        type=size,
-        default="2GiB",
-        metavar="SIZE",
-        help="bytes of stdout or stderr at which a script is ended; default 2GiB",
-    )
-    _import_timeout(parser)
-    parser.add_argument(
-        "--progress",
-        choices=("auto", "live", "lines", "off"),
-        default="auto",
-        help="auto: live (a screen that is redrawn) on a terminal, else lines (one for each "
-        "event); off: neither; default auto",
-    )
-    quiet(parser)
-
-
-def _limit_options(parser: argparse.ArgumentParser) -> None:
-    limits = parser.add_argument_group("limits (stored; what is typed later replaces them)")
-    limits.add_argument(
-        "--timeout", type=or_none(time), metavar="TIME", help="of an attempt: 90, 30m, 2h, none"
-    )
-    limits.add_argument(
-        "--retries",
-        type=whole(0),
-        default=0,
-        metavar="N",
-        help="of an evaluation for which memory ran out or the GPU was lost; default 0",
-    )
-    limits.add_argument(
-        "--retry-timeouts",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="--retries counts for timeouts, too",
-    )
-    limits.add_argument(
-        "--max-failures",
-        type=or_none(failures),
-        metavar="N|P%",
-        help="stop when more evaluations than that have failed; or none",
-    )
-    limits.add_argument(
-        "--max-time",
-        type=or_none(time),
-        metavar="TIME",
-        help="stop when hbtrack has worked on it for so long in all: 8h, or none",
-    )
-    limits.add_argument(
-        "--target-loss",
-        type=or_none(finite),
-        metavar="LOSS",
-        help="stop when a loss is not larger; or none",
-    )
-    limits.add_argument(
-        "--max-streak",
-        type=or_none(whole(1)),
-        default=10,
-        metavar="N",
-        help="doubt so many failures in a row, if chance hardly makes them: rest, then run the "
-        "last one again; none believes all; default 10",
-    )
-    limits.add_argument(
-        "--max-rest",
-        type=time_or_0,
-        default=1800.0,
-        metavar="TIME",
-        help="rest so long in all, then stop; default 30m",
-    )
-    limits.add_argument(
-        "--retry-on",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help="doubt a failure at once if its error or last lines have TEXT; may be repeated",
-    )
-    limits.add_argument(
-        "--script-changes",
-        choices=("go-on", "stop"),
-        default="go-on",
-        help="what an edit of the script, or of a module of yours that it imports, does; "
-        "default go-on",
-    )
-
-
-def _grace(parser: "Group") -> None:
-    in_seconds(parser, "--grace", 10.0, "between asking scripts to end and killing them; ")
-
-
-def _import_timeout(parser: "Group") -> None:
-    in_seconds(parser, "--import-timeout", 300.0, "for importing the script and asking it; ")
-
-
-def _python(parser: "Group") -> None:
-    parser.add_argument("--python", metavar="PATH", help="the script's interpreter; default: ours")
 
 
 COMMANDS = (_init, _check, _run, _resume, _retry, _extend, _stop, _plan)
