@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -325,6 +326,13 @@ def hbtrack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hbtrack]
     database = place.database
     if database.exists() and database.stat().st_size:
         assert check_database(str(database), None) == []
+
+
+@pytest.fixture
+def copied(searched: Hbtrack, hbtrack: Hbtrack) -> Hbtrack:
+    """A copy of what a test file has `searched`, with all that is beside its database."""
+    shutil.copytree(searched.folder, hbtrack.folder, dirs_exist_ok=True)
+    return hbtrack
 
 
 @pytest.fixture

@@ -40,13 +40,6 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
     return hbtrack
 
 
-@pytest.fixture
-def copied(searched: Hbtrack, hbtrack: Hbtrack) -> Hbtrack:
-    """A copy of it, with the folders beside the file."""
-    shutil.copytree(searched.folder, hbtrack.folder, dirs_exist_ok=True)
-    return hbtrack
-
-
 def saved(hbtrack: Hbtrack) -> Path:
     (found,) = (hbtrack.folder / "hbtrack.db.d" / "checkpoints").iterdir()
     return found

@@ -26,13 +26,6 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
     return hbtrack
 
 
-@pytest.fixture
-def two(searched: Hbtrack, hbtrack: Hbtrack) -> Hbtrack:
-    """A copy of them."""
-    shutil.copytree(searched.folder, hbtrack.folder, dirs_exist_ok=True)
-    return hbtrack
-
-
 def stored_rows(hbtrack: Hbtrack) -> list[str]:
     """Every row of a table of hbtrack's own."""
     rows = [line for line in hbtrack.everything() if line.startswith("INSERT INTO ")]
@@ -85,22 +78,22 @@ def test_it_says_what_goes_and_what_stays(
 
 @pytest.mark.parametrize("words", [("--identity", "toy"), ("--identity", "*")], ids=" ".join)
 def test_without_a_terminal_or_for_several_searches_it_is_refused(
-    two: Hbtrack, words: tuple[str, ...]
+    copied: Hbtrack, words: tuple[str, ...]
 ) -> None:
-    before = two.everything()
+    before = copied.everything()
     yes = ("--yes",) if "*" in words else ()
-    two("rm", *words, *yes, code=2)
-    assert two.everything() == before
+    copied("rm", *words, *yes, code=2)
+    assert copied.everything() == before
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("toy", 0), ("no", 1)])
-def test_on_a_terminal_it_asks(two: Hbtrack, answer: str, code: int) -> None:
+def test_on_a_terminal_it_asks(copied: Hbtrack, answer: str, code: int) -> None:
     with terminals() as start:
-        asking = start(two, *RM)
+        asking = start(copied, *RM)
         asking.shows("Type y to remove it")
         asking.press(f"{answer}\n".encode())
         assert asking.exit_status() == code
-    assert len(two.rows("SELECT * FROM searches")) == (2 if code else 1)
+    assert len(copied.rows("SELECT * FROM searches")) == (2 if code else 1)
 
 
 def test_a_search_that_runs_is_refused_and_so_are_scripts_without_a_driver(
@@ -127,17 +120,17 @@ def test_a_search_whose_attempts_nobody_settled_can_be_removed(hbtrack: Hbtrack)
     assert hbtrack.rows("SELECT count(*) FROM _attempt") == [(0,)]
 
 
-def test_a_kill_before_the_commit_changes_nothing(two: Hbtrack) -> None:
-    before = two.everything()
-    two(*RM, "--yes", env={"HBTRACK_FAULT": "remove.inside:1:kill"}, code=-9)
-    assert two.everything() == before
-    assert (two.folder / "hbtrack.db.d" / "1" / "log").exists()
+def test_a_kill_before_the_commit_changes_nothing(copied: Hbtrack) -> None:
+    before = copied.everything()
+    copied(*RM, "--yes", env={"HBTRACK_FAULT": "remove.inside:1:kill"}, code=-9)
+    assert copied.everything() == before
+    assert (copied.folder / "hbtrack.db.d" / "1" / "log").exists()
 
 
-def test_after_a_kill_once_it_is_gone_the_same_search_can_begin_anew(two: Hbtrack) -> None:
-    before = two.dump()
-    two(*RM, "--yes", env={"HBTRACK_FAULT": "remove.after:1:kill"}, code=-9)
-    assert two.rows("SELECT run_identity FROM searches") == [("other",)]
-    shutil.rmtree(two.folder / "toy")
-    two(*RUN)
-    assert two.dump() == before
+def test_after_a_kill_once_it_is_gone_the_same_search_can_begin_anew(copied: Hbtrack) -> None:
+    before = copied.dump()
+    copied(*RM, "--yes", env={"HBTRACK_FAULT": "remove.after:1:kill"}, code=-9)
+    assert copied.rows("SELECT run_identity FROM searches") == [("other",)]
+    shutil.rmtree(copied.folder / "toy")
+    copied(*RUN)
+    assert copied.dump() == before

@@ -8,32 +8,14 @@ from contextlib import suppress
 
 import pytest
 from conftest import Hbtrack, wait_for
+from fragile import fragile, results, undisturbed
 
 # Fails from one call of --outage on to before the other, or until `mended` is there. Saves a
 # checkpoint, which says what it was trained to.
-SCRIPT = """
-import argparse, hashlib, json, os, sys
-
-def get_random_config_id(rng):
-    return f"x:{rng.randint(10**9)}"
-
-def run_identity(argv):
-    return "fragile"
-
-def call():
+TRAIN = """
     calls = os.open("calls", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(calls, b".")
-    return os.lseek(calls, 0, os.SEEK_CUR)
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("config_id")
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--gpu")
-    parser.add_argument("--multi_gpu", action="store_true")
-    parser.add_argument("--outage", type=int, nargs=2, default=(0, 0))
-    args = parser.parse_args()
-    number = call()
+    number = os.lseek(calls, 0, os.SEEK_CUR)
     if args.outage[0] <= number < args.outage[1] and not os.path.exists("mended"):
         ERROR
     name = args.config_id[2:]
@@ -41,36 +23,30 @@ if __name__ == "__main__":
     assert done <= args.epochs
     with open(name, "w") as file:
         file.write(str(args.epochs))
-    digest = hashlib.sha256(f"{name} {args.epochs}".encode()).digest()
-    print(int.from_bytes(digest[:6], "big") / 2**48)
 """
 GONE = 'raise FileNotFoundError("data")'
 FULL = 'raise OSError(28, "No space left on device")'
-RESULTS = "SELECT pass, bracket, rung, slot, config_id, loss, promoted, reused FROM results"
 RUN = ("run", "--max-epochs", 9, "--max-rest", 2)
 FROM_THE_SIXTH_ON = ("--outage", 6, 10**6)
+Write = Callable[[str], None]
+Rows = list[tuple[object, ...]]
+
+
+def fails(error: str) -> str:
+    return fragile(TRAIN.replace("ERROR", error))
 
 
 @pytest.fixture
-def script(hbtrack: Hbtrack) -> Callable[[str], None]:
+def script(hbtrack: Hbtrack) -> Write:
     def write(error: str) -> None:
-        (hbtrack.folder / "script.py").write_text(SCRIPT.replace("ERROR", error))
+        (hbtrack.folder / "script.py").write_text(fails(error))
 
     return write
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
-    """The results of a search that never failed."""
-    hbtrack = Hbtrack(tmp_path_factory.mktemp("undisturbed"))
-    (hbtrack.folder / "script.py").write_text(SCRIPT.replace("ERROR", GONE))
-    hbtrack("run", "--max-epochs", 9, "script.py")
-    return sorted(hbtrack.rows(RESULTS), key=str)
-
-
-def results(hbtrack: Hbtrack) -> list[tuple[object, ...]]:
-    assert "sound" in hbtrack("db", "check").stderr
-    return sorted(hbtrack.rows(RESULTS), key=str)
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    return undisturbed(Hbtrack(tmp_path_factory.mktemp("undisturbed")), fails(GONE), 9)
 
 
 def rests(hbtrack: Hbtrack) -> bool:
@@ -91,8 +67,8 @@ def rests(hbtrack: Hbtrack) -> bool:
 )
 def test_fault_121_an_outage_changes_nothing_but_the_time_it_takes(
     hbtrack: Hbtrack,
-    script: Callable[[str], None],
-    undisturbed: list[tuple[object, ...]],
+    script: Write,
+    expected: Rows,
     workers: int,
     error: str,
 ) -> None:
@@ -104,15 +80,15 @@ def test_fault_121_an_outage_changes_nothing_but_the_time_it_takes(
     assert driver.returncode == 0
     assert "event=rest " in said
     assert "event=rest_over" in said
-    assert results(hbtrack) == undisturbed
+    assert results(hbtrack) == expected
     assert hbtrack.rows("SELECT count(*) FROM failures") == [(0,)]
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_fault_122_one_that_is_ended_while_it_rests_is_found_again_by_the_next_driver(
     hbtrack: Hbtrack,
-    script: Callable[[str], None],
-    undisturbed: list[tuple[object, ...]],
+    script: Write,
+    expected: Rows,
     end: str,
 ) -> None:
     script(GONE)
@@ -130,11 +106,11 @@ def test_fault_122_one_that_is_ended_while_it_rests_is_found_again_by_the_next_d
     assert "rests until" not in hbtrack("status").stdout
     (hbtrack.folder / "mended").touch()
     assert "event=rest " in hbtrack("resume", "--max-rest", 4).stderr
-    assert results(hbtrack) == undisturbed
+    assert results(hbtrack) == expected
 
 
 def test_fault_123_when_all_rest_is_used_up_it_stops_and_either_way_on_leads_on(
-    hbtrack: Hbtrack, script: Callable[[str], None], undisturbed: list[tuple[object, ...]]
+    hbtrack: Hbtrack, script: Write, expected: Rows
 ) -> None:
     script(GONE)
     words = ("run", "--max-epochs", 9, "--max-rest", 0.2, "script.py", *FROM_THE_SIXTH_ON)
@@ -146,11 +122,11 @@ def test_fault_123_when_all_rest_is_used_up_it_stops_and_either_way_on_leads_on(
     (hbtrack.folder / "mended").touch()
     assert "failed evaluations are queued again" in hbtrack("retry").stderr
     hbtrack("resume")
-    assert results(hbtrack) == undisturbed
+    assert results(hbtrack) == expected
 
 
 def test_failures_that_are_the_configs_are_believed_with_max_streak_none(
-    hbtrack: Hbtrack, script: Callable[[str], None]
+    hbtrack: Hbtrack, script: Write
 ) -> None:
     script(GONE)
     words = ("run", "--max-epochs", 9, "--max-rest", 0, "script.py", *FROM_THE_SIXTH_ON)
@@ -163,7 +139,7 @@ def test_failures_that_are_the_configs_are_believed_with_max_streak_none(
 
 
 def test_a_search_does_not_finish_while_its_last_failures_are_doubted(
-    hbtrack: Hbtrack, script: Callable[[str], None], undisturbed: list[tuple[object, ...]]
+    hbtrack: Hbtrack, script: Write, expected: Rows
 ) -> None:
     script(GONE)
     words = ("run", "--max-epochs", 9, "--max-rest", 0, "script.py")
@@ -174,18 +150,14 @@ def test_a_search_does_not_finish_while_its_last_failures_are_doubted(
     hbtrack("retry")
     (hbtrack.folder / "mended").touch()
     hbtrack("resume")
-    assert results(hbtrack) == undisturbed
+    assert results(hbtrack) == expected
 
 
 def test_one_config_that_alone_blames_the_machine_is_failed_at_the_fifth_time(
-    hbtrack: Hbtrack, script: Callable[[str], None]
+    hbtrack: Hbtrack, script: Write, expected: Rows
 ) -> None:
     script('pass\n    if args.config_id == os.environ.get("UNLUCKY"):\n        ' + FULL)
-    plain = Hbtrack(hbtrack.folder / "plain")
-    plain.folder.mkdir()
-    (plain.folder / "script.py").write_text(SCRIPT.replace("ERROR", GONE))
-    plain("run", "--max-epochs", 9, "script.py")
-    [[unlucky]] = plain.rows("SELECT config_id FROM results WHERE rung = 0 AND slot = 3 LIMIT 1")
+    unlucky = next(row[4] for row in expected if row[2:4] == (0, 3))  # by rung and slot
     hbtrack(*RUN, "script.py", env={"UNLUCKY": str(unlucky)})
     failed = "SELECT status, retried FROM attempts WHERE status = 'failed' ORDER BY attempt"
     rows = hbtrack.rows(failed)
@@ -198,10 +170,10 @@ def test_one_config_that_alone_blames_the_machine_is_failed_at_the_fifth_time(
 
 
 def test_the_users_own_text_tells_the_machines_failures_at_once(
-    hbtrack: Hbtrack, script: Callable[[str], None], undisturbed: list[tuple[object, ...]]
+    hbtrack: Hbtrack, script: Write, expected: Rows
 ) -> None:
     script('sys.exit("no licence for the solver")')
     texts = ("--retry-on", "no mount", "--retry-on", "no licence")
     hbtrack(*RUN, *texts, "script.py", "--outage", 6, 8)
-    assert results(hbtrack) == undisturbed
+    assert results(hbtrack) == expected
     assert hbtrack.rows("SELECT count(*) FROM attempts WHERE retried = 'rest'") == [(2,)]
