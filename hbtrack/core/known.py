@@ -37,7 +37,7 @@ def settled(plan: "Plan") -> Iterator[Settled]:
             yield Settled(place, config_id, source, (source, owner) != (rung.epochs, place))
 
 
-# --- of configs ---
+# --- of configs ----------------------------------------------------------------------------------
 
 
 def has_loss(plan: "Plan", config_id: str) -> bool:
@@ -73,7 +73,7 @@ def larger(plan: "Plan", config_ids: Collection[str]) -> list[Place]:
     ]
 
 
-# --- of failures ---
+# --- of failures ---------------------------------------------------------------------------------
 
 
 def first_failures(plan: "Plan", wanted: int) -> list[tuple[str, int]] | None:

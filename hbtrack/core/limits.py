@@ -83,12 +83,7 @@ def allowed_failures(text: str | None, plan: Plan) -> float | None:
 def broken(fingerprint: str, error: str) -> Reached:
     """The stop of a search whose first evaluations all failed alike."""
     if fingerprint.startswith("timeout;"):
-        return Reached(
-            TOO_SLOW,
-            "--timeout with a longer time, or none",
-            failure=True,
-            once=True,
-        )
+        return Reached(TOO_SLOW, "--timeout with a longer time, or none", failure=True, once=True)
     return Reached(
         f"{BROKEN}: the first {FIRST} evaluations all failed in the same way "
         f"({fingerprint}): {_brief(error)}",
@@ -101,11 +96,11 @@ def broken(fingerprint: str, error: str) -> Reached:
 def used_up(failures: Sequence[Failure], last_success: float | None, rested: float) -> Reached:
     """The stop of a search whose failures in a row are still doubted after all its rest."""
     kinds = Counter(failure.kind for failure in failures).most_common(3)
+    what = ", ".join(f"{count} {kind}" for kind, count in kinds)
     since = f"since a success at {iso(last_success)[:19]}Z" if last_success else "from the start"
     return Reached(
-        f"{DOUBTED}: {len(failures)} {since} ("
-        + ", ".join(f"{count} {kind}" for kind, count in kinds)
-        + f"), and after {duration(rested)} of rest the last one still fails",
+        f"{DOUBTED}: {len(failures)} {since} ({what}), and after {duration(rested)} of rest the "
+        "last one still fails",
         "",
         failure=True,
         doubted=True,

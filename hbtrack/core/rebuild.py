@@ -2,10 +2,7 @@
 
 from hbtrack.core.gc_paused import gc_paused
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import (
-    Facts,
-    RungKey,
-)
+from hbtrack.core.records import Facts, RungKey
 from hbtrack.core.schedule import Schedule
 from hbtrack.errors import HbtrackError
 

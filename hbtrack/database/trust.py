@@ -50,7 +50,7 @@ def require_own(path: Path, say: Callable[[str], None]) -> None:
     """
     _require_one_name(path)
     try:
-        folder, files = _folder_of(path), _files_of(path)
+        folder, files = _entry(path.parent, path.parent.stat()), _files_of(path)
     except OSError:  # what opening it will tell
         return
     found = objection(folder, files, os.geteuid(), shared_by_others)
@@ -143,10 +143,6 @@ def _require_one_name(path: Path) -> None:
 def _is_trusted(path: Path) -> bool:
     named = os.environ.get(VARIABLE)
     return bool(named) and os.path.realpath(str(named)) == os.path.realpath(path)
-
-
-def _folder_of(path: Path) -> Entry:
-    return _entry(path.parent, path.parent.stat())
 
 
 def _files_of(path: Path) -> list[Entry]:

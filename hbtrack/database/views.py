@@ -11,16 +11,16 @@ _QUOTED_ID = """CASE WHEN c.config_id GLOB '*[^A-Za-z0-9@%+=:,./_-]*'
         THEN '''' || replace(c.config_id, '''', '''"''"''') || ''''
         ELSE c.config_id END"""
 
-_EVALUATION_STATUS = """CASE
+_HAS_NO_LOSS = "a.status IN ('failed', 'timeout')"
+
+_EVALUATION_STATUS = f"""CASE
         WHEN a.pk IS NULL THEN 'waiting'
         WHEN a.finished_at IS NULL THEN 'running'
         WHEN a.status = 'done' THEN 'done'
-        WHEN a.status IN ('failed', 'timeout') AND a.retried IS NULL THEN 'failed'
+        WHEN {_HAS_NO_LOSS} AND a.retried IS NULL THEN 'failed'
         ELSE 'waiting' END"""
 
-_HAS_FAILED = (
-    "a.status IN ('failed', 'timeout') AND a.finished_at IS NOT NULL AND a.retried IS NULL"
-)
+_HAS_FAILED = f"{_HAS_NO_LOSS} AND a.finished_at IS NOT NULL AND a.retried IS NULL"
 
 RANKED_BY = "c.best_loss, c.best_position, c.config_id"
 """The order of the leaderboard. Without a place (position) configs come last, by their ids."""

@@ -34,9 +34,8 @@ class Harvest:
     ) -> Verdict:
         """What an attempt came to; `looks` are those at its script."""
         ran = record.pid is not None or record.exit_status is not None
-        output = (
-            self._edges.executor.output(running.name) if ran else Output()
-        )  # another's lies there
+        # One that did not run left none: what lies there is another's.
+        output = self._edges.executor.output(running.name) if ran else Output()
         parent_died = watched and record.exit_status is None and not running.ending
         self._admission.note_parent(record, died=parent_died)
         finished_at = record.finished_at or self._edges.clock()

@@ -6,7 +6,6 @@ and the next driver rests again.
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from hbtrack.core.derived import Evaluation
@@ -46,8 +45,8 @@ def streak_of(query: Rows, search_pk: int, limits: Limits, facts: Facts) -> Stre
 def _failure(row: Sequence[Any], limits: Limits) -> Failure:
     config_id, epochs, finished_at, tried, status, *said = row
     names = ("signal", "error_type", "error_message", "error", "stdout", "stderr")
-    verdict = Verdict(AttemptStatus(status), **dict(zip(names, said, strict=True)))
-    verdict = replace(verdict, finished_at=unix(finished_at))
+    facts = dict(zip(names, said, strict=True))
+    verdict = Verdict(AttemptStatus(status), unix(finished_at), **facts)
     return failure_of((config_id, epochs), verdict, tried, limits)
 
 
@@ -159,7 +158,7 @@ class Rest:
         self._until, self._over = time.monotonic() + pause, False
         self._rested += pause
         self._pause *= 2
-        until = iso(self._edges.clock() + pause)
+        until = self._edges.clock() + pause
         because = f"{len(doubted)} failed, the last one with {doubted[-1].kind}"
-        writer.rest(until, because, iso(self.streak.since))
-        self._edges.observer.event("rest", because=because, until=until, seconds=f"{pause:g}")
+        writer.rest(until, because, self.streak.since)
+        self._edges.observer.event("rest", because=because, until=iso(until), seconds=f"{pause:g}")

@@ -65,10 +65,9 @@ class Ledger:
         """
         facts = facts_of(command) | facts_of(resources) | facts_of(limits)
         facts |= {"search": self._hold.search_pk, "driver_workers": workers, "isolated": isolated}
-        facts["retry_on"] = json.dumps(limits.retry_on)
         facts |= {"script_args": json.dumps(command.script_args), "host": host, "pid": pid}
-        facts |= {"command_head": command_text[0], "command_tail": command_text[1], "now": iso(now)}
-        facts["boot_id"] = boot_id
+        facts |= {"retry_on": json.dumps(limits.retry_on), "boot_id": boot_id, "now": iso(now)}
+        facts |= {"command_head": command_text[0], "command_tail": command_text[1]}
         self._host, self.boot_id = host, boot_id
         with self._database.transaction() as connection:
             if before is not None:

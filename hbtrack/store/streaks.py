@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hbtrack.core.attempt_states import FAILURES, State
+from hbtrack.core.attempt_states import FAILURES, RETRIED
 from hbtrack.store.facts import Rows
 from hbtrack.store.states import is_in
 
@@ -36,8 +36,7 @@ FROM _driver d
     JOIN _config c ON c.pk = e.config_pk
     LEFT JOIN _output o ON o.attempt_pk = a.pk
 WHERE d.search_pk = ? AND a.status IN ('failed', 'timeout')
-    AND ({is_in(FAILURES, "a.")} OR {is_in({State.RETRIED_FAILURE, State.RETRIED_TIMEOUT}, "a.")}
-        AND a.retried = 'rest')
+    AND ({is_in(FAILURES, "a.")} OR {is_in(RETRIED, "a.")} AND a.retried = 'rest')
     AND a.finished_at > ?
     AND NOT EXISTS (SELECT * FROM _attempt b
         WHERE b.evaluation_pk = a.evaluation_pk AND b.pk >= a.pk AND b.retried = 'asked')

@@ -92,13 +92,11 @@ class Writer:
 
     def epochs_saved(self, config_id: str) -> int:
         """The largest budget with a loss since the config was last trained from nothing."""
-        facts = {"search": self._hold.search_pk, "config_id": config_id}
-        return int(one(self.connection, "epochs_saved", facts)[0])
+        return int(one(self.connection, "epochs_saved", self._config(config_id))[0])
 
     def ran(self, config_id: str, epochs: int) -> tuple[float, int | None]:
         """How many seconds an evaluation took, and the epochs that it was told of before."""
-        facts = {"search": self._hold.search_pk, "config_id": config_id, "epochs": epochs}
-        seconds, before = one(self.connection, "ran", facts)
+        seconds, before = one(self.connection, "ran", self._config(config_id, epochs=epochs))
         return seconds, before
 
     def found_checkpoints(self, found: str) -> None:
@@ -111,18 +109,17 @@ class Writer:
 
     def times_tried(self, attempt: int) -> int:
         """After how many rests this attempt's evaluation was tried while others succeeded."""
-        facts = {"search": self._hold.search_pk, "attempt": attempt}
-        return int(one(self.connection, "tried", facts)[0])
+        return int(one(self.connection, "tried", {"attempt": attempt})[0])
 
-    def rest(self, until: str | None, because: str | None, since: str | None) -> None:
+    def rest(self, until: float | None, because: str | None, since: float | None) -> None:
         """Nothing starts until then (None: it is over), for what failed since is doubted."""
-        facts = {"until": until, "because": because, "since": since}
+        facts = {"until": _iso(until), "because": because, "since": _iso(since)}
         self.change("rest", {**facts, "driver": self._hold.driver_pk})
 
     def script_rest(self, until: float | None, because: str | None) -> None:
         """Nothing starts until then at most (None: it is over), for the script cannot be run."""
-        facts = {"until": None if until is None else iso(until), "because": because}
-        self.change("script_rest", {**facts, "driver": self._hold.driver_pk})
+        facts = {"until": _iso(until), "because": because, "driver": self._hold.driver_pk}
+        self.change("script_rest", facts)
 
     def times_retried(self, attempt: int) -> int:
         """How often this attempt's evaluation was run again by --retries."""
@@ -134,7 +131,7 @@ class Writer:
 
     def fingerprint(self, config_id: str, epochs: int) -> tuple[str | None, str | None]:
         """What the failure of an evaluation has in common with others of its cause; its error."""
-        facts = {"search": self._hold.search_pk, "config_id": config_id, "epochs": epochs}
+        facts = self._config(config_id, epochs=epochs)
         fingerprint, error = one(self.connection, "fingerprint", facts)
         return fingerprint, error
 
@@ -234,10 +231,18 @@ class Writer:
         if rows:
             self.connection.executemany(SQL[name], rows)
 
+    def _config(self, config_id: str, **more: int) -> dict[str, Any]:
+        """A config as statements name it, and what else they need."""
+        return {"search": self._hold.search_pk, "config_id": config_id, **more}
+
     def _place(self, place: Place, **more: str | int) -> dict[str, Any]:
         """A place as statements name it, and what else they need."""
         where = {"search": self._hold.search_pk, "rung": self._hold.rung_pks[rung_of(place)]}
         return {**where, "slot": place.slot, "position": self._hold.position(place), **more}
+
+
+def _iso(moment: float | None) -> str | None:
+    return None if moment is None else iso(moment)
 
 
 def withdraw(connection: Connection, search_pk: int, config_id: str, epochs: int, why: str) -> bool:
