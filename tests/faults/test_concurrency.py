@@ -260,7 +260,7 @@ def test_fault_71_a_script_that_outlived_its_driver_is_waited_for_and_never_over
 def test_fault_68_searches_that_share_a_file_all_finish_and_none_sees_a_locked_database(
     hbtrack: Hbtrack, script: Script
 ) -> None:
-    patient = "from hbtrack.searches import session\nsession.BUSY_SECONDS = 60.0\n"
+    patient = "from hbtrack.searches import patience\npatience.BUSY_SECONDS = 60.0\n"
     script(patient, "sitecustomize.py")  # a writer that needs more is told, and is no others' fault
     path = script(
         "def run_identity(argv): return argv[0]\n"
