@@ -3,9 +3,9 @@
 Each command lives in a module of its own, imported when it is called. None loads numpy; sqlalchemy
 and alembic only to upgrade an older database, rich only to write to a terminal.
 
-Read in this order: parser, stderr, tables, advice, driving, run, resume, extend, retry, stop,
-confirm, rm, clean, watch, status, page, report, show, explain, errors, logs, sql, export, plan,
-check, init, db, completion.
+Read in this order: parser, stderr, tables, advice, signals, driving, run, resume, extend, retry,
+stop, confirm, rm, clean, watch, status, page, report, show, explain, errors, logs, sql, export,
+plan, check, init, db, completion.
 """
 
 import contextlib

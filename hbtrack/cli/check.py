@@ -13,7 +13,7 @@ from pathlib import Path
 from hbtrack.check.checks import Check, findings
 from hbtrack.check.finding import Finding, Status
 from hbtrack.cli import tables
-from hbtrack.cli.driving import ended_by_signals
+from hbtrack.cli.signals import ended_by_signals
 from hbtrack.errors import UsageError
 from hbtrack.script.command import make_command
 from hbtrack.text import printable

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from hbtrack.cli import complain
 from hbtrack.cli.confirm import confirm, require_answer
-from hbtrack.cli.driving import file_to_end, search_of, settle_dead, stoppable
+from hbtrack.cli.driving import file_to_end, search_of, settle_dead
+from hbtrack.cli.signals import stoppable
 from hbtrack.core.records import Search
 from hbtrack.searches.clean import Unneeded, clean, find_unneeded
 from hbtrack.searches.session import own

@@ -1,24 +1,23 @@
-"""What the commands share that change a search: signals, what is shown, and how it ends."""
+"""What the commands share that change a search: what is typed and shown, and how it ends."""
 
 import argparse
 import os
-import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from hbtrack.cli import complain, more, show_error
 from hbtrack.cli.advice import to_type
+from hbtrack.cli.signals import stop_signals
 from hbtrack.core.limits import Reached
 from hbtrack.core.records import Limits, Resources, Search, SearchStatus
 from hbtrack.database.location import existing_database
 from hbtrack.driver.interfaces import StopRequest, Tolerances
 from hbtrack.driver.lock import owned
-from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted, UsageError
+from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, UsageError
 from hbtrack.report.live.progress import Progress, can_redraw
 from hbtrack.report.state import state_of
 from hbtrack.searches.file import DatabaseFile, Settings
@@ -32,11 +31,6 @@ Record = TypeVar("Record")
 
 MAX_LOST = 5
 PATIENCE = 60
-STOP_MARGIN = 1.0
-"""Seconds. A signal may have been sent to the scripts as well, and be heard late: what ended within
-them and is not yet recorded may be a script's answer to it.
-"""
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def file_to_end(args: argparse.Namespace, grace: float = 0.0) -> DatabaseFile:
@@ -116,7 +110,7 @@ def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None =
         )
 
     try:
-        with _stop_signals(stop) as on_wake:
+        with stop_signals(stop) as on_wake:
             status = session.drive(observer, stop, on_wake)
     except (HbtrackError, OSError):  # the latter is the machine's
         raise
@@ -210,7 +204,7 @@ def settle_dead(file: DatabaseFile, search: Search) -> None:
         open_attempts = rows(database.connection, _OPEN, [search.run_identity])
     if open_attempts:
         stop = StopRequest(time.time(), "settling", time.monotonic())
-        with own(file, search) as session, _stop_signals(stop) as on_wake:
+        with own(file, search) as session, stop_signals(stop) as on_wake:
             session.drive(lambda folder: Progress(folder, search.run_identity), stop, on_wake)
 
 
@@ -230,74 +224,3 @@ def require_dead(file: DatabaseFile, search: Search) -> None:
 
 
 _OPEN = "SELECT 1 FROM attempts WHERE run_identity = ? AND finished_at IS NULL LIMIT 1"
-
-
-# --- signals -------------------------------------------------------------------------------------
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Until a search is driven, a stop signal ends the command by an Interrupted.
-
-    The import of a script is ended with it; scripts of an earlier driver are not touched.
-    """
-
-    def interrupt(number: int, _frame: object) -> None:
-        raise Interrupted(
-            f"Stopped by {signal.Signals(number).name} before anything was started. Scripts that "
-            "an earlier hbtrack left running go on; type the same again to go on.",
-            see="interrupted",
-        )
-
-    with _handling(interrupt):
-        yield
-
-
-@contextmanager
-def ended_by_signals(message: str) -> Iterator[None]:
-    """A stop signal ends the command by an Interrupted that says this.
-
-    Further ones are ignored: they would cut short what is put in order on the way out.
-    """
-
-    def interrupt(_number: int, _frame: object) -> None:
-        for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        raise Interrupted(message, see="interrupted")
-
-    with _handling(interrupt):
-        yield
-
-
-@contextmanager
-def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """The stop signals go to `handler`. A hangup that is ignored (nohup) stays ignored."""
-    before = {
-        number: signal.signal(number, handler)
-        for number in STOP_SIGNALS
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
-
-
-@contextmanager
-def _stop_signals(stop: StopRequest) -> Iterator[Callable[[int], None]]:
-    """Turn the stop signals into a request; gives what takes the descriptor to wake."""
-
-    def ask(number: int, _frame: object) -> None:
-        stop.ask(
-            signal.Signals(number).name,
-            time.time() - STOP_MARGIN,
-            hurry=number == signal.SIGINT,
-            since_boot=time.monotonic() - STOP_MARGIN,
-        )
-
-    def on_wake(descriptor: int) -> None:
-        signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
-
-    with _handling(ask):
-        yield on_wake

@@ -2,7 +2,8 @@
 
 import argparse
 
-from hbtrack.cli.driving import drive, options_of, search_of, settings_of, settle_dead, stoppable
+from hbtrack.cli.driving import drive, options_of, search_of, settings_of, settle_dead
+from hbtrack.cli.signals import stoppable
 from hbtrack.database.location import existing_database
 from hbtrack.errors import UsageError
 from hbtrack.searches.extend import extend_search

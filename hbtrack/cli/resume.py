@@ -4,7 +4,8 @@ import argparse
 import os
 
 from hbtrack.cli import complain, show_error
-from hbtrack.cli.driving import drive, options_of, searches_of, settings_of, stoppable
+from hbtrack.cli.driving import drive, options_of, searches_of, settings_of
+from hbtrack.cli.signals import stoppable
 from hbtrack.core.records import Search, SearchStatus
 from hbtrack.database.location import existing_database
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted

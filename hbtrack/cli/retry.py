@@ -5,7 +5,8 @@ import os
 
 from hbtrack.cli import complain, show_error
 from hbtrack.cli.advice import to_type
-from hbtrack.cli.driving import file_to_end, searches_of, settle_dead, stoppable
+from hbtrack.cli.driving import file_to_end, searches_of, settle_dead
+from hbtrack.cli.signals import stoppable
 from hbtrack.core.records import Search
 from hbtrack.errors import Conflict, HbtrackError, NotFound
 from hbtrack.searches.places import named

@@ -5,7 +5,8 @@ import os
 
 from hbtrack.cli import complain
 from hbtrack.cli.confirm import confirm, require_answer
-from hbtrack.cli.driving import file_to_end, require_dead, search_of, stoppable
+from hbtrack.cli.driving import file_to_end, require_dead, search_of
+from hbtrack.cli.signals import stoppable
 from hbtrack.core.records import Search
 from hbtrack.database.location import require_there, search_folder
 from hbtrack.searches.file import DatabaseFile

@@ -4,7 +4,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from hbtrack.cli.driving import drive, options_of, settings_of, stoppable, typed
+from hbtrack.cli.driving import drive, options_of, settings_of, typed
+from hbtrack.cli.signals import stoppable
 from hbtrack.core.records import Terms
 from hbtrack.core.schedule import format_eta, parse_eta
 from hbtrack.database.location import database_path

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from hbtrack.cli import complain, show_error
-from hbtrack.cli.driving import drive, file_to_end, searches_of, stoppable
+from hbtrack.cli.driving import drive, file_to_end, searches_of
+from hbtrack.cli.signals import stoppable
 from hbtrack.core.records import Search, SearchStatus
 from hbtrack.database.location import search_folder
 from hbtrack.driver.interfaces import StopRequest
