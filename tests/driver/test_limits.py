@@ -196,15 +196,20 @@ print(number)
     assert hbtrack.rows("SELECT status, signal FROM attempts") == [("timeout", "SIGKILL")]
 
 
+def leave_running(hbtrack: Hbtrack, *words: object) -> None:
+    """A search whose script is called once and goes on; its driver is dead."""
+    driver = hbtrack.start("run", "--max-epochs", 1, *words, "script.py")
+    wait_for((hbtrack.folder / "calls").exists)
+    driver.kill()
+    driver.communicate()
+
+
 @pytest.mark.slow
 def test_an_adopted_script_has_only_what_is_left_of_its_time(
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:
     script(HANGS)
-    driver = hbtrack.start("run", "--max-epochs", 1, "--timeout", "10m", "script.py")
-    wait_for((hbtrack.folder / "calls").exists)
-    driver.kill()
-    driver.communicate()
+    leave_running(hbtrack, "--timeout", "10m")
     with closing(sqlite3.connect(hbtrack.database)) as connection, connection:
         connection.execute(  # ten minutes ago, but for a second
             "UPDATE _attempt SET since_boot = since_boot - 599, "
@@ -243,10 +248,7 @@ def test_fault_103_an_adopted_script_is_not_judged_by_a_clock_that_may_have_been
     hbtrack: Hbtrack, script: Callable[[str], Path], since: str
 ) -> None:
     script(WAITS)
-    driver = hbtrack.start("run", "--max-epochs", 1, "--timeout", "30m", "script.py")
-    wait_for((hbtrack.folder / "calls").exists)
-    driver.kill()
-    driver.communicate()
+    leave_running(hbtrack, "--timeout", "30m")
     with closing(sqlite3.connect(hbtrack.database)) as connection:
         connection.executescript(since)
     resumed = hbtrack.start("resume", "--progress", "lines")
@@ -270,10 +272,7 @@ def test_fault_103_what_ended_before_a_stop_counts_whatever_the_clock_said(
     hbtrack: Hbtrack, script: Callable[[str], Path], line: str, other: str
 ) -> None:
     script(WAITS)
-    driver = hbtrack.start("run", "--max-epochs", 1, "script.py")
-    wait_for((hbtrack.folder / "calls").exists)
-    driver.kill()
-    driver.communicate()
+    leave_running(hbtrack)
     (hbtrack.folder / "gate").touch()
     record = hbtrack.folder / "hbtrack.db.d" / "1" / "0.lock"
     wait_for(lambda: "\nexit 0 " in record.read_text())

@@ -510,6 +510,14 @@ def retry(path: Path) -> int:
     return len(queued)
 
 
+def finish_without_failures(path: Path, world: World) -> None:
+    """Nothing fails any more, and what has failed is retried until nothing of it is left."""
+    world.case = replace(world.case, fail=0.0)
+    run_for(path, world, UNTIL_THE_END)
+    while retry(path):
+        run_for(path, world, UNTIL_THE_END)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_retried_below_promotions_comes_to_what_never_failed(
     folder: Folder, seed: int
@@ -520,10 +528,7 @@ def test_what_is_retried_below_promotions_comes_to_what_never_failed(
     for commits in (5, 20, UNTIL_THE_END):
         run_for(path, world, commits)
         retry(path)
-    world.case = replace(case, fail=0.0)
-    run_for(path, world, UNTIL_THE_END)
-    while retry(path):
-        run_for(path, world, UNTIL_THE_END)
+    finish_without_failures(path, world)
     assert dump(path)["results"] == folder.undisturbed(world.case)["results"]
 
 
@@ -537,10 +542,7 @@ def test_a_file_stays_whole_when_failures_below_promotions_are_retried(
     for _ in range(3):
         run_for(path, world, commits)
         retry(path)
-    world.case = replace(case, fail=0.0)
-    run_for(path, world, UNTIL_THE_END)
-    while retry(path):
-        run_for(path, world, UNTIL_THE_END)
+    finish_without_failures(path, world)
     if case.space == DISTINCT:
         assert dump(path)["results"] == folder.undisturbed(world.case)["results"]
     shutil.rmtree(path.parent)
