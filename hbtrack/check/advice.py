@@ -73,6 +73,12 @@ OWN_FILE = Advice(
     "config_id into the checkpoint's name; several configs are trained at a time.",
     _NAMING,
 )
+OTHER_SEARCH = Advice(
+    "Save in HBTRACK_CHECKPOINT, which each search has of its own, or put into the checkpoint's "
+    "name what tells searches apart, as run_identity does. Else one loads what another has "
+    "trained, and so does a new search after `hbtrack rm` or with another --db.",
+    _NAMING,
+)
 FILE_NAME = Advice(
     "The config_id does not do for a file's name here: save in HBTRACK_CHECKPOINT, or name the "
     "file by a hash of it.",

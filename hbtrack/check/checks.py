@@ -11,7 +11,7 @@ from hbtrack.check.functions import TYPICAL, ask
 from hbtrack.check.procedure import Procedure
 from hbtrack.check.scratch import copy_folder, remove, scratch_folder
 from hbtrack.check.script_run import Bench, in_copy
-from hbtrack.check.told import Told
+from hbtrack.check.told import OTHER, Told
 from hbtrack.check.workspaces import OutOfConfigs, Runs
 from hbtrack.core.records import Command
 
@@ -60,16 +60,17 @@ def _in(
 ) -> Iterator[Finding]:
     command = check.command
     imports = in_copy(command, pristine) if pristine else command
-    identity, ids = yield from ask(imports, check.import_timeout, tell)
-    if not ids:
+    asked = yield from ask(imports, check.import_timeout, tell)
+    if not asked.ids:
         return
     logs, work = scratch / "logs", scratch / "work"
     logs.mkdir()
     work.mkdir()
-    told = Told(identity, TYPICAL.max_epochs, scratch.name)
+    told = Told(asked.identity, TYPICAL.max_epochs, scratch.name)
     bench = Bench(command, check.timeout, logs, told)
     try:
-        yield from Procedure(Runs(bench, list(ids), pristine, work), tell).findings()
+        runs = Runs(bench, list(asked.ids), pristine, work)
+        yield from Procedure(runs, asked.others, tell).findings()
     finally:
         bench.end()
         if check.in_place:
@@ -79,7 +80,7 @@ def _in(
 def _where_it_was(finding: Finding, scratch: Path, command: Command) -> Finding:
     """The same, with paths as they are in the user's own folder, and in a search."""
     copies = re.compile(re.escape(str(scratch)) + r"/(?:pristine|work/\d+)")
-    saved = re.compile(rf"(?:{re.escape(command.cwd)}/)?{scratch.name}/[0-9a-f]{{20}}")
+    saved = re.compile(rf"(?:{re.escape(command.cwd)}/)?{scratch.name}/(?:{OTHER}/)?[0-9a-f]{{20}}")
 
     def mended(text: str) -> str:
         return saved.sub("$HBTRACK_CHECKPOINT", copies.sub(lambda _: command.cwd, text))

@@ -58,6 +58,7 @@ POINTS = {
     "sigterm": 8,
     "sigkill": 8,
     "half_written": 7,
+    "other_search": 7,
     "left_running": 10,
 }
 """The checks in their order, each with the point of the contract that it is about."""

@@ -2,9 +2,9 @@
 
 import secrets
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from hbtrack.check import advice
 from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
@@ -22,13 +22,23 @@ Tell = Callable[[str], None]
 Said = TypeVar("Said")
 
 
-def ask(
-    command: Command, time_limit: float, tell: Tell
-) -> Generator[Finding, None, tuple[str, tuple[str, ...]]]:
-    """Import the script in processes of its own, and ask it all that a search may ask.
+class Experiment(NamedTuple):
+    """What arguments of the script select, and the name of its search."""
 
-    Returns the identity, empty if there is none, and different ids that can be passed.
-    """
+    args: tuple[str, ...]
+    identity: str
+
+
+class Asked(NamedTuple):
+    """What the script has said, as far as it can be used."""
+
+    identity: str = ""  # empty if there is none
+    ids: tuple[str, ...] = ()  # different ones, which can be passed
+    others: tuple[Experiment, ...] = ()  # that other arguments select, if it takes them
+
+
+def ask(command: Command, time_limit: float, tell: Tell) -> Generator[Finding, None, Asked]:
+    """Import the script in processes of its own, and ask it all that a search may ask."""
     tell("import")
     watch, started = Watch(Path(command.cwd)), time.monotonic()
     with ScriptProbe(command, time_limit, still_holds="") as probe:
@@ -36,15 +46,15 @@ def ask(
             probe.imported()
         except ScriptError as error:
             yield _refused("import", error, advice.why("\n".join(_refusal(error)), advice.IMPORT))
-            return "", ()
+            return Asked()
         seconds = time.monotonic() - started
         yield imported(seconds, probe.printed(), watch.touched())
         with ScriptProbe(command, time_limit, still_holds="") as other:
             seed = secrets.randbelow(2**31)  # configs that nobody has trained here before
             examined = _said(probe.examine, seed, DRAWS)
-            identity = yield from _ask_identity(probe, other, command.script_args, tell)
+            identity, others = yield from _ask_identity(probe, other, command.script_args, tell)
             ids = yield from _ask_sampler(probe, other, examined, seed, tell)
-    return identity, ids
+    return Asked(identity, ids, others)
 
 
 def _said(ask: Callable[..., Said], *args: object) -> Said | ScriptError:
@@ -57,7 +67,7 @@ def _said(ask: Callable[..., Said], *args: object) -> Said | ScriptError:
 
 def _ask_identity(
     probe: ScriptProbe, other: ScriptProbe, args: tuple[str, ...], tell: Tell
-) -> Generator[Finding, None, str]:
+) -> Generator[Finding, None, tuple[str, tuple[Experiment, ...]]]:
     tell("identity")
     try:
         identity = probe.identity_for(args)
@@ -65,12 +75,22 @@ def _ask_identity(
         again = other.identity_for(args)
     except ScriptError as error:
         yield _refused("identity", error, advice.IDENTITY)
-        return ""
+        return "", ()
     yield named(identity, again)
     tell("arguments")
-    others = [_said(probe.identity_for, words) for words in ((), *_altered(args))]
+    words = [(), *_altered(args)]
+    others = [_said(probe.identity_for, one) for one in words]
     yield told_apart(args, identity, others)
-    return identity
+    return identity, tuple(_selected(identity, dict(zip(words, others, strict=True))))
+
+
+def _selected(
+    identity: str, others: dict[tuple[str, ...], str | ScriptError]
+) -> Iterator[Experiment]:
+    """The other experiments; those of arguments that differ least come first."""
+    for args, other in sorted(others.items(), key=lambda one: -len(one[0])):
+        if not isinstance(other, ScriptError) and other != identity:
+            yield Experiment(args, other)
 
 
 def _altered(args: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -1,12 +1,13 @@
 """What the checks of a script run, and in which order: points 2, 3 and 6 to 10 of the contract."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hbtrack.check import calls, checkpoints
+from hbtrack.check import calls, checkpoints, other_search
 from hbtrack.check.finding import Finding, Status, skipped
+from hbtrack.check.functions import Experiment
 from hbtrack.check.scratch import states
 from hbtrack.check.script_run import Call, ScriptRun, Stop
 from hbtrack.check.training import Stuck, Trainer, Training, by_noise
@@ -26,6 +27,7 @@ class Procedure:
     """One check; `findings` makes its runs."""
 
     runs: Runs
+    others: Sequence[Experiment]  # that other arguments select
     tell: Callable[[str], None]  # hears the name of what is tried next
     _trainer: Trainer = field(init=False)
     _others_use: frozenset[str] = field(init=False, default=frozenset())
@@ -67,6 +69,8 @@ class Procedure:
             yield self._killed(name, number, training)
         self.tell("half_written")
         yield self._half_written(after_first, training)
+        self.tell("other_search")
+        yield other_search.tried(self.runs, workspace, training, self.others, self._others_use)
         yield calls.left(self.runs.runs)
 
     def _first(self) -> tuple[Workspace, ScriptRun]:

@@ -1,11 +1,13 @@
 """What the runs of a check are told, as in a search: the variables that begin with HBTRACK_."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hbtrack.core.contract import attempt_environment, checkpoint_name
 
 _EPOCHS = ".epochs"  # beside a folder of checkpoints: what a run is told of it
+OTHER = "other"
+"""In a folder of checkpoints: that of another search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,14 @@ class Told:
     identity: str
     max_epochs: int
     folder: str  # in which those of checkpoints lie, in the working directory: there files are seen
+
+    def of_another(self, identity: str) -> "Told":
+        """What the runs of another search are told."""
+        return replace(self, identity=identity, folder=f"{self.folder}/{OTHER}")
+
+    def holds(self, name: str) -> bool:
+        """Whether a file in the working directory is in the folders of this search."""
+        return name.startswith(f"{self.folder}/")
 
     def environment(self, name: str, workspace: Path, config_id: str) -> dict[str, str]:
         """What is added for a run, whose folder is made."""

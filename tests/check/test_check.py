@@ -77,6 +77,11 @@ def broken(what: str, check: str, says: str, *edits: tuple[str, str], **more: An
     return pytest.param(case, id=what, marks=[pytest.mark.slow] if case.long else [])
 
 
+NOISE = [
+    ("Random(7)", "Random()"),
+    ('        state["random"] = rng.getstate()\n', ""),
+    (LOSS, '    print(state["weight"])\n'),  # of a square some are far off by chance
+]
 BROKEN = [
     broken("no guard", "import", "Importing", NO_GUARD, long=False),
     broken(
@@ -401,6 +406,40 @@ BROKEN = [
         status="warn",
     ),
     broken(
+        "a checkpoint for all that run_identity tells apart",
+        "other_search",
+        "another search, 'data:large1', uses checkpoints/lr:",
+        status="warn",
+        change="HBTRACK_CHECKPOINT",
+        long=False,
+    ),
+    broken(
+        "a checkpoint for all experiments, of training with noise",
+        "other_search",
+        "another search, 'data:large1', uses checkpoints/lr:",
+        *NOISE,
+        status="warn",
+    ),
+    broken(
+        "a checkpoint that another experiment writes over",
+        "other_search",
+        "another search, 'data:large1', uses checkpoints/lr:",
+        (
+            LOAD,
+            "    if path.exists():\n        state = json.loads(path.read_text())\n"
+            "        if state['data'] == sys.argv[-1]:\n            return state\n",
+        ),
+        (SAVE, '        state["data"] = sys.argv[-1]\n' + SAVE),
+        status="warn",
+    ),
+    broken(
+        "a checkpoint for all experiments, of which few can be chosen",
+        "other_search",
+        "another search, 'data:small', uses checkpoints/lr:",
+        ('default="small"', 'default="small", choices=["small", "large"]'),
+        status="warn",
+    ),
+    broken(
         "leaves a child",
         "left_running",
         "processes",
@@ -461,11 +500,7 @@ def test_what_is_broken_is_named_with_its_point_and_what_to_change(
 
 
 HABITS = {
-    "noise": [
-        ("Random(7)", "Random()"),
-        ('        state["random"] = rng.getstate()\n', ""),
-        (LOSS, '    print(state["weight"])\n'),  # of a square some are far off by chance
-    ],
+    "noise": NOISE,
     "another partial name": [("path.with_suffix(", "path.with_name(f'.{path.name}.x.tmp') #")],
     "no ending": [
         ('f"{args.config_id}.json"', 'f"{abs(hash(args.config_id)) % 1}{args.config_id}"')
@@ -541,6 +576,27 @@ def test_a_good_script_of_other_habits_raises_no_alarm(
     elsewhere = {"ELSEWHERE": str(tmp_path_factory.mktemp("elsewhere"))}
     found = checked(hbtrack, path, code=0, env=elsewhere)
     assert [one for one in found.values() if one["status"] in ("warn", "fail")] == []
+
+
+OWN = 'f"{args.config_id}.json"', 'f"{args.config_id}.{args.data}.json"'
+CACHE = (
+    STATE,
+    '    cache = Path("cache", args.config_id[:4])\n    cache.parent.mkdir(exist_ok=True)\n'
+    '    cache.exists() or cache.write_text("data")\n    cache.read_text()\n' + STATE,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [(), ("--in-place",)], ids=["in copies", "in place"])
+@pytest.mark.parametrize(
+    "edits", [(OWN,), (OWN, CACHE), (OWN, *NOISE)], ids=["own", "cache", "noise"]
+)
+def test_a_script_that_tells_searches_apart_in_its_own_way_raises_no_alarm(
+    hbtrack: Hbtrack, edits: tuple[tuple[str, str], ...], words: tuple[str, ...]
+) -> None:
+    found = checked(hbtrack, *words, good(hbtrack.folder, *edits), "--data", "large", code=0)
+    assert found["other_search"]["status"] == "pass"
+    assert "data:large1" in found["other_search"]["says"]
 
 
 TOLD = (
