@@ -40,6 +40,14 @@ class Saved:
         folders = {config_id: self.folder / checkpoint_name(config_id) for config_id in config_ids}
         return {config_id: folder for config_id, folder in folders.items() if _holds_any(folder)}
 
+    def missing_in(self, other: "Saved") -> int:
+        """How many configs have anything here, and nothing there."""
+        return sum(
+            _holds_any(folder) and not _holds_any(other.folder / folder.name)
+            for folder in self.folder.glob("*")
+            if _GONE not in folder.name
+        )
+
     def size(self) -> int:
         """Bytes of all."""
         return size_of(self.folder)

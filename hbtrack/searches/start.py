@@ -18,12 +18,13 @@ from hbtrack.core.plan import Plan
 from hbtrack.core.records import Command, Facts, Sampled, Search, SearchStatus, Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.core.streams import NEW, stream_of
-from hbtrack.database.location import require_there
+from hbtrack.database.location import checkpoints_folder, require_there
 from hbtrack.errors import Conflict, UsageError
 from hbtrack.faults import fault_point
 from hbtrack.script.command import sha256_of
 from hbtrack.script.probe import ScriptProbe
 from hbtrack.searches.file import DatabaseFile
+from hbtrack.searches.saved import Saved
 from hbtrack.searches.session import Session, own
 from hbtrack.searches.terms import Options, as_before, require_same, with_given
 from hbtrack.store import catalogue
@@ -56,6 +57,7 @@ def start_search(
             session = session or ownership.enter_context(own(file, stored))
             command = as_before(command, session.search.command, options.given)
             search = replace(with_given(session.search, options), command=command)
+            _say_what_stays(session, search)
             session = to_drive(session, search, probe, sampled)
         yield session
 
@@ -119,7 +121,25 @@ def as_stored(session: Session, options: Options) -> Iterator[tuple[Search, Scri
     require_there(search.resources.checkpoints)
     with ScriptProbe(search.command, session.settings.import_timeout) as probe:
         probe.require_identity(search.run_identity)
+        _say_what_stays(session, search)
         yield search, probe
+
+
+def _say_what_stays(session: Session, search: Search) -> None:
+    """Tell of the checkpoints that lie where they are not looked for any more."""
+    if search.resources.checkpoints == session.search.resources.checkpoints:
+        return
+    before, now = (
+        Saved(checkpoints_folder(session.file.path, one.token, one.resources.checkpoints))
+        for one in (session.search, search)
+    )
+    if count := before.missing_in(now):
+        session.settings.say(
+            f"What {count} of the configs of {search.run_identity} saved stays in {before.folder}. "
+            f"From now on {now.folder} has their folders, with nothing in them: each that goes on "
+            "is trained again from its first epoch. It need not be: `hbtrack stop`, copy what the "
+            "old folder holds into the new one, `hbtrack resume`."
+        )
 
 
 def _command_now(session: Session) -> Command:

@@ -212,6 +212,28 @@ def test_another_folder_for_checkpoints_is_stored_and_used_on(
     assert saved(hbtrack).is_dir()
 
 
+@pytest.mark.parametrize("verb", ["run", "resume", "extend"])
+def test_what_was_saved_in_another_folder_for_checkpoints_is_told_of_before_anything_is_written(
+    hbtrack: Hbtrack, script: Script, verb: str
+) -> None:
+    path = script(SAVES)
+    hbtrack("run", "--max-epochs", 9, path, env={"HBTRACK_FAULT": "commit.after:12:stop"}, code=75)
+    words = {"run": [path], "resume": [], "extend": ["--identity", "Größe: ", "--passes", 2]}[verb]
+    old, elsewhere = saved(hbtrack), hbtrack.folder / "big"
+    elsewhere.mkdir()
+    configs = sum(any(one.iterdir()) for one in old.iterdir())
+    before = hbtrack.rows("SELECT * FROM searches")
+    point = "grow.inside" if verb == "extend" else "own.before"
+    said = hbtrack(
+        verb, "--checkpoints", "big", *words, env={"HBTRACK_FAULT": f"{point}:1:raise"}, code=1
+    ).stderr
+    assert f"What {configs} of the configs of Größe:  saved stays in {old}. " in said
+    assert f"From now on {elsewhere / old.name} has their folders" in said
+    assert hbtrack.rows("SELECT * FROM searches") == before
+    shutil.copytree(old, elsewhere / old.name, dirs_exist_ok=True)
+    assert "saved stays in" not in hbtrack(verb, "--checkpoints", "big", *words).stderr
+
+
 def test_a_folder_for_checkpoints_that_is_not_there_is_refused_and_nothing_written(
     hbtrack: Hbtrack, script: Script
 ) -> None:
