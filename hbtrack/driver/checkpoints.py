@@ -13,7 +13,14 @@ from hbtrack.core.contract import attempt_environment, checkpoint_name
 from hbtrack.core.decisions import Decision, Start
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import Search
-from hbtrack.core.repeats import WANTED, Repeat, first_repeats, no_time_passed, sentence
+from hbtrack.core.repeats import (
+    WANTED,
+    Repeat,
+    first_repeats,
+    no_time_passed,
+    sentence,
+    sentence_of_another,
+)
 from hbtrack.driver.interfaces import Checkpoints, Observer, Running
 from hbtrack.driver.recorder import Step
 from hbtrack.store.writer import Writer
@@ -51,11 +58,16 @@ class Folders(Checkpoints):
         """Say it, once, if scripts seem to find what this search did not make, in other places."""
         if self._looked:
             return
-        repeats = first_repeats(plan)
+        repeats, writer = first_repeats(plan), step.recorder.writer
         self._looked = repeats is None or len(repeats) == WANTED
-        if repeats and self._looked and _trained_nothing(repeats, step.recorder.writer):
-            found = sentence(repeats)
-            step.recorder.writer.found_checkpoints(found)
+        if not self._looked:
+            return
+        if repeats and _trained_nothing(repeats, writer):
+            found: str | None = sentence(repeats)
+        else:
+            found = sentence_of_another(writer.longer_elsewhere())
+        if found:
+            writer.found_checkpoints(found)
             self._observer.event("found_checkpoints", message=found)
 
     def environment(self, running: Running) -> dict[str, str]:

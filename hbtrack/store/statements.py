@@ -95,6 +95,20 @@ SQL = {
     "heartbeat": "UPDATE _driver SET seen_at = :now, lived = :lived WHERE pk = :driver",
     "ran": "SELECT coalesce(a.seconds, 0.0), a.epochs_before FROM _evaluation e "
     f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.pk = {EVALUATION}",
+    # Asked once by each driver, and of the best configs, for a search may have very many; after
+    # the searches, for mostly there is no other one of the script.
+    "longer": "SELECT o.run_identity, c.config_id, e.epochs, m.epochs, a.loss "
+    "FROM _search s CROSS JOIN _search o ON o.script = s.script AND o.pk <> s.pk CROSS JOIN "
+    "(SELECT pk, config_id FROM _config WHERE search_pk = :search AND best_loss IS NOT NULL "
+    "ORDER BY best_loss LIMIT 200) c "
+    "CROSS JOIN _config d ON d.search_pk = o.pk AND d.config_id = c.config_id "
+    "JOIN _evaluation e ON e.config_pk = c.pk JOIN _attempt a ON a.pk = e.attempt_pk "
+    "JOIN _evaluation n ON n.config_pk = d.pk AND n.epochs = e.epochs "
+    "JOIN _attempt b ON b.pk = n.attempt_pk "
+    "JOIN _evaluation m ON m.config_pk = d.pk AND m.epochs > e.epochs "
+    "JOIN _attempt f ON f.pk = m.attempt_pk WHERE s.pk = :search AND a.status = 'done' "
+    "AND b.status = 'done' AND b.loss <> a.loss AND f.status = 'done' AND f.loss = a.loss "
+    "GROUP BY o.pk, e.pk ORDER BY o.pk, e.pk",
     "found_checkpoints": "UPDATE _search SET found_checkpoints = :found WHERE pk = :search",
     "judged": "UPDATE _search SET judged = 1 WHERE pk = :search",
     "own": "UPDATE _search SET fence = fence + 1, "

@@ -20,6 +20,7 @@ from hbtrack.core.records import (
     position,
     rung_of,
 )
+from hbtrack.core.repeats import Repeat
 from hbtrack.core.script_text import Hashes
 from hbtrack.core.times import iso
 from hbtrack.errors import HbtrackError
@@ -98,6 +99,13 @@ class Writer:
         """How many seconds an evaluation took, and the epochs that it was told of before."""
         seconds, before = one(self.connection, "ran", self._config(config_id, epochs=epochs))
         return seconds, before
+
+    def longer_elsewhere(self) -> dict[str, list[Repeat]]:
+        """Losses that are those of more epochs in other searches of the script, by their names."""
+        found: dict[str, list[Repeat]] = {}
+        for identity, *repeat in run(self.connection, "longer", {"search": self._hold.search_pk}):
+            found.setdefault(identity, []).append(Repeat(*repeat))
+        return found
 
     def found_checkpoints(self, found: str) -> None:
         """The search seems to have begun on checkpoints that it did not make."""

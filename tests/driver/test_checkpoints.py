@@ -273,7 +273,7 @@ def test_a_folder_of_the_search_that_is_a_link_to_elsewhere_is_refused(
 
 BY_ID = """
 import json, os, sys, time
-def run_identity(argv): return "by id"
+def run_identity(argv): return " ".join(["by id", *argv])
 def get_random_config_id(rng): return f"lr:{10 ** rng.uniform(-3, 0):.4f}"
 if __name__ == "__main__":
     epochs, file = int(sys.argv[3]), sys.argv[1] + ".json"
@@ -306,6 +306,31 @@ def test_a_search_that_begins_on_what_another_has_trained_says_so_once(
     hbtrack("report", "--html", "page.html")
     assert "checkpoints of another search" in (hbtrack.folder / "page.html").read_text()
     assert "exactly the loss" not in hbtrack("extend", "--identity", "by id", "--passes", 2).stderr
+
+
+IN_THREE = "SELECT config_id FROM attempts GROUP BY config_id HAVING min(epochs) < max(epochs)"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (("", ""), 1),
+        ((f"print({LOSS})", f"print(round({LOSS}, 2))"), 0),  # equal by chance
+        (('sys.argv[1] + ".json"', 'os.environ["HBTRACK_CHECKPOINT"] + "/x"'), 0),
+    ],
+)
+def test_losses_that_another_search_of_the_script_has_for_more_epochs_are_said_once(
+    hbtrack: Hbtrack, script: Script, edit: tuple[str, str], said: int
+) -> None:
+    path = by_id(script)
+    path.write_text(path.read_text().replace(*edit))
+    assert "HBTRACK_CHECKPOINT" not in hbtrack("run", "--max-epochs", 9, path).stderr
+    given = [word for (one,) in hbtrack.rows(IN_THREE)[:2] for word in ("--config", one)]
+    words = "losses are exactly those that the search by id has for more epochs"
+    stderr = hbtrack("run", "--max-epochs", 9, *given, path, "b").stderr
+    assert stderr.count(words) == said
+    report = hbtrack("report", "--identity", "by id b").stdout
+    assert " ".join(report.split()).count(words) == said
 
 
 @pytest.mark.slow
