@@ -87,7 +87,12 @@ def _ask_identity(
 def _selected(
     identity: str, others: dict[tuple[str, ...], str | ScriptError]
 ) -> Iterator[Experiment]:
-    """The other experiments; those of arguments that differ least come first."""
+    """The other experiments; those of arguments that differ least come first.
+
+    That of no arguments only where there are values among them: a flag may say how to train.
+    """
+    if len(others) == 1:
+        return
     for args, other in sorted(others.items(), key=lambda one: -len(one[0])):
         if not isinstance(other, ScriptError) and other != identity:
             yield Experiment(args, other)

@@ -599,6 +599,16 @@ def test_a_script_that_tells_searches_apart_in_its_own_way_raises_no_alarm(
     assert "data:large1" in found["other_search"]["says"]
 
 
+@pytest.mark.slow
+def test_a_flag_that_is_left_out_makes_no_other_search(hbtrack: Hbtrack) -> None:
+    fast = '    parser.add_argument("--fast", action="store_true")\n    return parser\n'
+    named = ('[0].data}"', '[0].data} {argv}"')
+    path = good(hbtrack.folder, ("    return parser\n", fast), named)
+    found = checked(hbtrack, path, "--fast", code=0)["other_search"]
+    assert found["status"] == "pass"
+    assert "not in HBTRACK_CHECKPOINT: a new search of this name" in found["says"]
+
+
 TOLD = (
     ('"checkpoints", f"{args.config_id}.json"', 'os.environ["HBTRACK_CHECKPOINT"], "x"'),
     ("path.parent.mkdir(exist_ok=True)", "pass"),
