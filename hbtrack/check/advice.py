@@ -2,7 +2,8 @@
 
 from hbtrack.check.finding import Advice
 from hbtrack.check.script_run import ScriptRun
-from hbtrack.core.contract import LossRefused, exception_of, read_loss
+from hbtrack.core.loss import LossRefused, read_loss
+from hbtrack.core.printed_error import error_of
 
 # --- the functions -------------------------------------------------------------------------------
 
@@ -187,8 +188,8 @@ _MEND = Advice("Mend what it says, and check again.")
 
 def why(error: str, otherwise: Advice = _MEND) -> Advice:
     """What to do about what a run or an import said, as far as its text tells."""
-    exception = exception_of(error)
-    text = f"{exception[0]}: {exception[1]}" if exception else error
+    told = error_of(error)
+    text = f"{told.error_type}: {told.message}" if told else error
     return next((hint for words, hint in _HINTS.items() if words in text), otherwise)
 
 

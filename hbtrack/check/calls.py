@@ -7,7 +7,8 @@ from hbtrack.check import advice
 from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.check.training import Training
-from hbtrack.core.contract import LossRefused, exception_of, read_loss
+from hbtrack.core.loss import LossRefused, read_loss
+from hbtrack.core.printed_error import error_of
 
 # --- points 2, 3, 6 ------------------------------------------------------------------------------
 
@@ -46,11 +47,11 @@ def refused(run: ScriptRun) -> bool:
 def _to_change(run: ScriptRun) -> Advice:
     """What to do about a run that failed."""
     error = run.verdict.error or ""
-    if (exception := exception_of(error)) is None:
+    if (told := error_of(error)) is None:
         last = run.stderr.strip().rpartition("\n")[2]
         if run.exit_status == 1 and not isinstance(read_loss(last.encode()), LossRefused):
             return advice.EXITS
-    elif _misnamed(run.call.config_id, exception[1]):
+    elif _misnamed(run.call.config_id, told.message):
         return advice.FILE_NAME
     return advice.why(error)
 
@@ -136,7 +137,7 @@ def bad_ids(runs: Sequence[ScriptRun]) -> Finding:
     if run.exit_status != 0:
         return passed("bad_id", f"an id that it cannot understand ends it: {_last(run)}")
     says = "it ends with status 0 although it cannot understand the config_id"
-    swallowed = exception_of(run.stderr) or len({one.last_line for one in runs}) == 1
+    swallowed = error_of(run.stderr) or len({one.last_line for one in runs}) == 1
     if not run.done:
         return failed("bad_id", says, *run.shown(), advice=advice.RAISE)
     if swallowed:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hbtrack.check.scratch import Touched, Watch
 from hbtrack.check.told import Told
-from hbtrack.core.contract import attempt_argv
+from hbtrack.core.contract import UNBUFFERED, attempt_argv
 from hbtrack.core.execution import Output, Record
 from hbtrack.core.records import AttemptStatus, Command, Verdict
 from hbtrack.core.verdict import Ending, judge
@@ -296,8 +296,9 @@ def _lines_of(path: Path) -> int:
 
 
 def _environment(folder: Path, own: Mapping[str, str]) -> Mapping[str, str]:
-    """The user's environment; a shell's PWD says where it is."""
-    return {**os.environ, **own, **({"PWD": str(folder)} if "PWD" in os.environ else {})}
+    """The user's environment, as an attempt gets it; a shell's PWD says where it is."""
+    here = {"PWD": str(folder)} if "PWD" in os.environ else {}
+    return {**UNBUFFERED, **os.environ, **own, **here}
 
 
 def _command_of(pid: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hbtrack.check.script_run import Call, ScriptRun
 from hbtrack.check.workspaces import Runs, Workspace
-from hbtrack.core.contract import significant_digits
+from hbtrack.core.loss import significant_digits
 
 FEW_DIGITS = 4
 NOISES = 3  # so many times the noise of the training is no chance any more

@@ -95,19 +95,13 @@ def _led_to(verdict: Verdict) -> str:
     return "\n".join(_RAISED.findall(verdict.error or ""))
 
 
-_PLACE = re.compile(r'^ +File "(.*)", line (\d+)', re.MULTILINE)
-
-
 def fingerprint_of(verdict: Verdict) -> str | None:
     """What failures of one cause have in common; None for an attempt that did not fail.
 
-    The kind, the exit status or signal, the exception's type and the place of its traceback's last
-    line, but not the message: that often names the config.
+    The kind, the exit status or signal, the exception's type and its place in the user's own code,
+    but not the message: that often names the config.
     """
     if ended(verdict.status) not in FAILURES:
         return None
-    words = [verdict.error_type or "failed", verdict.signal or f"exit {verdict.exit_code}"]
-    places = _PLACE.findall(verdict.error or "")
-    if places:
-        words.append("{}:{}".format(*places[-1]))
-    return "; ".join(words)
+    how = verdict.signal or f"exit {verdict.exit_code}"
+    return "; ".join(filter(None, [verdict.error_type or "failed", how, verdict.place]))

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hbtrack.core.contract import exception_of
 from hbtrack.core.plan import Plan
+from hbtrack.core.printed_error import error_of
 from hbtrack.core.records import Limits
 from hbtrack.core.streak import Failure
 from hbtrack.core.times import iso
@@ -109,8 +109,8 @@ def used_up(failures: Sequence[Failure], last_success: float | None, rested: flo
 
 def _brief(error: str) -> str:
     """The exception with the first line of its message, or the last line of another error."""
-    if exception := exception_of(error):
-        first = exception[1].splitlines()[:1]
-        return ": ".join([exception[0], *first])[:MOST_TEXT].rstrip(".")
+    if told := error_of(error):
+        first = told.message.splitlines()[:1]
+        return ": ".join([told.error_type, *first])[:MOST_TEXT].rstrip(".")
     last = error.strip().splitlines()[-1:] or ["no error text"]
     return last[0][:MOST_TEXT].rstrip(".")

@@ -230,6 +230,7 @@ class Verdict:
     error_type: str | None = None
     error_message: str | None = None
     error: str | None = None
+    place: str | None = None  # FILE:LINE of the error, the innermost of the user's own code
     fingerprint: str | None = None  # the same for failures of one cause
     stdout: str = ""
     stderr: str = ""

@@ -8,8 +8,8 @@ it, it gives that one's loss of more epochs.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from hbtrack.core.contract import significant_digits
 from hbtrack.core.known import is_measured
+from hbtrack.core.loss import significant_digits
 from hbtrack.core.plan import Plan
 from hbtrack.text import budget
 

@@ -7,9 +7,10 @@ processes say nothing about the config: such an attempt is lost, and run again.
 import signal
 from dataclasses import dataclass, replace
 
-from hbtrack.core.contract import LossRefused, exception_of, read_loss
 from hbtrack.core.execution import Output, Record
+from hbtrack.core.exit_error import exit_error, signal_name
 from hbtrack.core.failure_causes import fingerprint_of
+from hbtrack.core.loss import LossRefused, read_loss
 from hbtrack.core.records import AttemptStatus, Verdict
 
 STOP_SIGNALS = frozenset(
@@ -101,12 +102,15 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
             return _failed("killed", _killed(ending), ending.output.stderr)
         return Verdict(AttemptStatus.LOST)
     assert status is not None  # noqa: S101 - without a record it was lost
-    if status < 0:
-        return _failed(
-            "signal", f"The script was ended by {signal_name(-status)}.", ending.output.stderr
+    if status:
+        told = exit_error(status, ending.output.stderr, ending.output.last_line)
+        return Verdict(
+            AttemptStatus.FAILED,
+            error_type=told.error_type,
+            error_message=told.message,
+            error=told.text,
+            place=told.place,
         )
-    if status > 0:
-        return _exit_failure(status, ending.output.stderr)
     loss = read_loss(ending.output.last_line)
     if isinstance(loss, LossRefused):
         return _failed(loss.error_type, loss.message)
@@ -115,16 +119,6 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
 
 def _too_often(ending: Ending, max_lost: int) -> bool:
     return ending.watched and ending.times_lost >= max_lost
-
-
-def _exit_failure(code: int, stderr: str) -> Verdict:
-    if exception := exception_of(stderr):
-        error_type, message, traceback = exception
-        return Verdict(
-            AttemptStatus.FAILED, error_type=error_type, error_message=message, error=traceback
-        )
-    said = stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
-    return _failed("exit_code", f"exit code {code}: {said[0].strip()}", stderr)
 
 
 def _failed(error_type: str, message: str, stderr: str = "") -> Verdict:
@@ -146,11 +140,3 @@ def _killed(ending: Ending) -> str:
         f"The script was ended {how}, {ending.times_lost + 1} times in all, and not by hbtrack. "
         f"{why}"
     )
-
-
-def signal_name(number: int) -> str:
-    """SIGKILL for 9; the number in words if this system has no name for it."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from hbtrack.core.contract import UNBUFFERED
 from hbtrack.errors import HbtrackError
 
 WARDEN_SECONDS = 1.0
@@ -82,7 +83,8 @@ class WardenLink:
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
                     cwd=self._cwd,
-                    env=dict(os.environ),  # without what libraries have set behind Python's back
+                    # Without what libraries have set behind Python's back.
+                    env={**UNBUFFERED, **os.environ},
                     pass_fds=[its.fileno()],
                     start_new_session=True,
                 )

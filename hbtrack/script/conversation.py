@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from hbtrack.core.records import Command
 from hbtrack.core.script_text import Imported
-from hbtrack.core.verdict import signal_name
+from hbtrack.core.exit_error import signal_name
 from hbtrack.errors import ScriptError
 from hbtrack.script.command import is_text
 

@@ -1,0 +1,104 @@
+"""Why a script ended otherwise than with status 0, from what it printed: pure.
+
+Most raised an exception (`printed_error.py`). Others do not take their command line, or what they
+are written in was aborted; and what a library did with the status is told, where that is known.
+"""
+
+import re
+import signal
+
+from hbtrack.core.loss import LossRefused, read_loss
+from hbtrack.core.printed_error import PrintedError, error_of, place_of, without_escapes
+
+# How the parsers of command lines begin the sentence about what they do not take.
+_USAGE = re.compile(
+    r"^(?:\S+: error: |Error: |ERROR: |FATAL Flags parsing error:\n\s*)(\S.*)", re.MULTILINE
+)
+_USAGE_BOX = re.compile(r"^[╭┌+][─-]+ [\w ]+ [─-]+[╮┐+]\n((?:[│|].*[│|]\n)+)", re.MULTILINE)
+_OF_FLAGS = "FATAL Flags parsing error:"  # absl's: status 1
+
+_THROWN = re.compile(
+    r"^terminate called after throwing an instance of '([^'\n]+)'(?:\n *what\(\): +(.*))?"
+    r"|^libc\+\+abi: terminating (?:due to|with) uncaught exception of type ([^:\n]+)(?:: (.*))?",
+    re.MULTILINE,
+)
+_ABORTED = re.compile(
+    r"^(?:Fatal Python error: .+|.*: Assertion .+ failed\.?|\*\*\* .+ \*\*\*: terminated"
+    r"|(?:free|malloc|realloc|munmap_chunk)\(\): .+|double free or corruption.*|corrupted .+"
+    r"|terminate called without an active exception)$",
+    re.MULTILINE,
+)
+_NO_WORDS = re.compile(r"[\W_]*")
+_NUMBER = (
+    "sys.exit(number) prints the number on stderr and ends with status 1, and so does a main() "
+    "that returns it: print the loss on stdout instead, and let main() return None"
+)
+_AT_THE_END = (
+    "it crashed after that, as Python ended. Close what crashes before, or leave the rest out by "
+    "os._exit(0) after print(loss, flush=True)"
+)
+
+
+def exit_error(status: int, stderr: str, last_line: bytes = b"") -> PrintedError:
+    """The error of a script that ended with this status: negative is a signal.
+
+    `last_line` is that of stdout: it may have been the loss.
+    """
+    said = without_escapes(stderr)
+    if status == 2 or _OF_FLAGS in said:
+        told = _usage(said) or error_of(stderr)
+    else:
+        told = error_of(stderr) or _thrown(said)
+    if told:
+        return told
+    if status < 0:
+        return _printed("signal", _signalled(status, said, last_line), stderr, place_of(said))
+    return _printed("exit_code", f"exit code {status}: {_last_words(said)}", stderr)
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL for 9; the number in words if this system has no name for it."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _usage(said: str) -> PrintedError | None:
+    boxes = [
+        " ".join(line[1:-1].strip() for line in box.splitlines())
+        for box in _USAGE_BOX.findall(said)
+    ]
+    found = [*_USAGE.findall(said), *boxes]
+    return _printed("usage", found[-1].strip(), said) if found else None
+
+
+def _thrown(said: str) -> PrintedError | None:
+    """What C++ or what it calls was aborted by."""
+    if thrown := _THROWN.search(said):
+        error_type, message = thrown[1] or thrown[3], thrown[2] or thrown[4] or ""
+        return PrintedError(error_type, message.strip(), said.strip(), place_of(said))
+    return None
+
+
+def _signalled(status: int, said: str, last_line: bytes) -> str:
+    name = signal_name(-status)
+    if not isinstance(loss := read_loss(last_line), LossRefused):
+        return f"The script was ended by {name}. It had printed {loss!r}: {_AT_THE_END}."
+    aborted = _ABORTED.search(said)
+    return f"The script was ended by {name}{f': {aborted[0]}' if aborted else ''}."
+
+
+def _last_words(said: str) -> str:
+    """The last line with a word in it; what it means where that is known."""
+    lines = [line.strip() for line in said.splitlines() if not _NO_WORDS.fullmatch(line)]
+    if not lines:
+        return "nothing on stderr"
+    if isinstance(read_loss(lines[-1].encode()), LossRefused):
+        return lines[-1]
+    return f"{lines[-1]}. {_NUMBER}"
+
+
+def _printed(error_type: str, message: str, said: str, place: str | None = None) -> PrintedError:
+    text = f"{message}\n{said.rstrip()}" if said.strip() else message
+    return PrintedError(error_type, message, text, place)

@@ -1,0 +1,243 @@
+"""The error that a script's stderr tells of, in whatever form it was printed: pure.
+
+Colours go first. What stands before a traceback's header (the name of a rank, the border of an
+exception group) stands before all of its lines, and goes with them; of a box the frames are read.
+What is left is Python's own form, and one reader does. A launcher's error says only that another
+process failed: then the one that was printed before it is meant.
+
+The forms, and the libraries with the versions that print them, are in tests/samples/.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+
+class PrintedError(NamedTuple):
+    """What went wrong, as the script told it."""
+
+    error_type: str
+    message: str
+    text: str  # as it was printed, with what led to it
+    place: str | None  # FILE:LINE, the innermost of the user's own code, if any is named
+
+
+class _Traceback(NamedTuple):
+    first: int  # the number of its first line
+    end: int  # of the line after which another may begin
+    error_type: str
+    message: str
+    frames: list[str]  # FILE:LINE, the innermost last
+
+    @property
+    def says(self) -> tuple[str, str]:
+        """The type and the first line, which are the same where it is raised again."""
+        return self.error_type.rpartition(".")[2], self.message.split("\n")[0]
+
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+_HEADER = re.compile(r"(.*?)(Exception Group )?Traceback \(most recent call last\):")
+_FRAME = re.compile(r'[> ] *File "(.*)", line (\d+)')
+_EXCEPTION = re.compile(r"([^\W\d](?:[\w.]|<locals>)*)(?:: (.*))?")
+_BAD_SYNTAX = re.compile(r"(?:Syntax|Indentation|Tab)Error: .*")
+_BORDER = re.compile(r" +[|+] ?")
+_BOX = re.compile(r"[╭┌+][─-]* ?Traceback \(most recent call last\) ?[─-]*[╮┐+]")
+_BOX_END = re.compile(r"[╰└+][─-]+[╯┘+]")
+_BOX_FRAME = re.compile(r"(.+):(\d+) in \S.*")
+_BAR = re.compile(r"^.*(?=Traceback \(most recent call last\):)")
+_QUOTED = "Original "  # by a loader, of its worker
+# After the last: a box, and what is said while Python or a launcher ends.
+_NO_MORE = re.compile(r"[╭┌+][─-]|Exception ignored |\S+:\d+: \w*Warning: |[EWI]\d{4} \d\d:\d\d:")
+_LINKS = ("direct cause of the following exception:", "another exception occurred:")
+
+# Whose message only repeats that another process has failed.
+_LAUNCHERS = ("ChildFailedError", "CalledProcessError", "ProcessRaisedException")
+_OF_LIBRARIES = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python3[^/\\]*[/\\]|^<")
+
+
+def error_of(stderr: str) -> PrintedError | None:
+    """The error by which a script ended, if there is a traceback of it, or of bad syntax."""
+    lines = without_escapes(stderr).split("\n")
+    found = list(_tracebacks(lines))
+    if not found:
+        return None
+    number = _cause(found)
+    first = number
+    while first and _leads_on(lines, found[first].first):
+        first -= 1
+    same = [one for one in found[first : number + 1] if one.says == found[number].says]
+    error = found[number]
+    text = "\n".join(stderr.replace("\r\n", "\n").split("\n")[found[first].first :]).rstrip()
+    if _speaker(lines, found[first].first) == "":
+        text = _BAR.sub("", text, count=1)
+    return PrintedError(error.error_type, error.message, text, _innermost(same[0].frames))
+
+
+def _cause(found: Sequence[_Traceback]) -> int:
+    """Which one says why: the last, but before a launcher's the last that is none."""
+    number = len(found) - 1
+    while number and found[number].says[0] in _LAUNCHERS:
+        number -= 1
+    return len(found) - 1 if found[number].says[0] in _LAUNCHERS else number
+
+
+def _leads_on(lines: Sequence[str], first: int) -> bool:
+    """Whether the traceback that begins there came of the one before it, or is quoted by it."""
+    if lines[first].startswith(_QUOTED):
+        return True
+    bare = (_BORDER.sub("", line, count=1).strip() for line in reversed(lines[:first]))
+    return next(filter(None, bare), "").endswith(_LINKS)
+
+
+def _innermost(frames: list[str]) -> str | None:
+    """Of the user's own code, or of any if none is."""
+    own = [frame for frame in frames if not _OF_LIBRARIES.search(frame)]
+    return next(reversed(own or frames), None)
+
+
+def place_of(said: str) -> str | None:
+    """FILE:LINE of what ran when Python itself crashed, where faulthandler tells."""
+    _, _, innermost_first = said.rpartition(" (most recent call first):\n")
+    found = [_FRAME.match(line) for line in innermost_first.split("\n")]
+    return _innermost(["{}:{}".format(*match.groups()) for match in found[::-1] if match])
+
+
+def without_escapes(text: str) -> str:
+    """The text without colours, links and the like; lines end with a newline alone."""
+    return _ESCAPES.sub("", text).replace("\r\n", "\n")
+
+
+# --- one traceback after the other ---------------------------------------------------------------
+
+
+def _tracebacks(lines: Sequence[str]) -> Iterator[_Traceback]:
+    """Every whole traceback; of an exception group the first that is in it."""
+    number = 0
+    while number < len(lines):
+        found = _group(lines, number) or _plain(lines, number) or _boxed(lines, number)
+        found = found or _bad_syntax(lines, number)
+        if found and not lines[max(number - 1, 0)].startswith("Exception ignored "):
+            yield found
+        number = found.end if found else number + 1
+
+
+def _speaker(lines: Sequence[str], number: int) -> str | None:
+    """What stands before each line of the traceback whose header this is; None: it is no header.
+
+    One inside a message is none, but the original one of a worker, and one behind a progress bar.
+    """
+    match = _HEADER.fullmatch(lines[number])
+    if not match or match[2]:
+        return None
+    before, below = match[1], "".join(lines[number + 1 : number + 2])
+    if below.startswith(before):
+        return before
+    return None if before[-1] in " \t\"'`" and before != _QUOTED else ""
+
+
+def _plain(lines: Sequence[str], number: int) -> _Traceback | None:
+    speaker = _speaker(lines, number)
+    if speaker is None:
+        return None
+    frames = []
+    for at, line in _spoken(lines, number + 1, speaker):
+        if match := _FRAME.match(line):
+            frames.append("{}:{}".format(*match.groups()))
+        elif line and not line[0].isspace() and (match := _EXCEPTION.fullmatch(line)):
+            rest = [text for _, text in _spoken(lines, at + 1, speaker)]
+            end = number + 1 if speaker else at + 1  # those of two ranks may be mixed
+            return _Traceback(number, end, match[1], _message(match[2], rest), frames)
+    return None
+
+
+def _spoken(lines: Sequence[str], start: int, speaker: str) -> Iterator[tuple[int, str]]:
+    """The lines of one speaker with their numbers, up to the next traceback."""
+    for number in range(start, len(lines)):
+        if lines[number].startswith(speaker):
+            line = lines[number].removeprefix(speaker)
+            if line.endswith(_LINKS) or _speaker([line, ""], 0) == "" or _NO_MORE.match(line):
+                return
+            yield number, line
+        elif _BORDER.match(speaker):
+            return
+
+
+def _group(lines: Sequence[str], number: int) -> _Traceback | None:
+    """The first error in an exception group, which itself only says how many there are."""
+    match = _HEADER.fullmatch(lines[number])
+    if not match or not match[2]:
+        return None
+    inside = number + 1
+    while inside < len(lines) and _BORDER.match(lines[inside]):
+        inside += 1
+    leaf: _Traceback | None = None
+    for at in range(number + 1, inside):
+        one = _plain(lines[:inside], at)
+        if one and (leaf is None or _leads_on(lines, at)):
+            leaf = one
+    bare = ["Traceback (most recent call last):"]  # none of them was raised
+    bare += [_BORDER.sub("", line, count=1) for line in lines[number + 1 : inside]]
+    leaf = leaf or _plain(bare, 0)
+    return leaf and leaf._replace(first=number, end=inside)
+
+
+def _boxed(lines: Sequence[str], number: int) -> _Traceback | None:
+    if not _BOX.fullmatch(lines[number]):
+        return None
+    frames, part, at = [], "", number + 1
+    while at < len(lines) and not _BOX_END.fullmatch(lines[at]):
+        line = lines[at][1:-1].strip()
+        part += line if part or line.startswith("/") else ""  # a long path is wrapped
+        if match := _BOX_FRAME.fullmatch(part):
+            frames.append("{}:{}".format(*match.groups()))
+            part = ""
+        at += 1
+    for below in range(at + 1, len(lines)):
+        if match := _EXCEPTION.fullmatch(lines[below]):
+            rest = [lines[below], *(text for _, text in _spoken(lines, below + 1, ""))]
+            message = _unwrapped(rest, len(lines[number])).removeprefix(match[1]).lstrip(": ")
+            outer = _Traceback(number, below + 1, match[1], message.strip(), frames)
+            return _in_box(lines, outer) or outer
+    return None
+
+
+def _in_box(lines: Sequence[str], group: _Traceback) -> _Traceback | None:
+    """The first error in an exception group that is drawn as boxes in a box."""
+    start = group.end
+    while start < len(lines) and not lines[start]:
+        start += 1
+    if not "".join(lines[start : start + 1]).count(" Sub-exception #1 "):
+        return None
+    inside = [
+        line[2:-2].rstrip()
+        for line in takewhile(lambda line: not _BOX_END.fullmatch(line), lines[start + 1 :])
+    ]
+    first = next(_tracebacks(inside), None)
+    return first and first._replace(first=group.first, end=start + len(inside))
+
+
+def _unwrapped(lines: Sequence[str], width: int) -> str:
+    """The text of lines that were wrapped between words to fit into so many columns."""
+    text, last = "", ""
+    for line in lines:
+        wrapped = len(last.rstrip()) + 1 + len(line.split(" ")[0]) > width
+        text = text.rstrip() + (" " if wrapped else "\n") + line if text else line
+        last = line
+    return text
+
+
+def _bad_syntax(lines: Sequence[str], number: int) -> _Traceback | None:
+    """Of the script itself: no frame was there yet, so there is no header."""
+    if not _BAD_SYNTAX.fullmatch(lines[number]):
+        return None
+    for above in range(number - 1, max(number - 5, -1), -1):
+        if match := _FRAME.match(lines[above]):
+            error_type, _, message = lines[number].partition(": ")
+            frames = ["{}:{}".format(*match.groups())]
+            return _Traceback(above, number + 1, error_type, message, frames)
+    return None
+
+
+def _message(first: str | None, rest: Sequence[str]) -> str:
+    return "\n".join([first or "", *rest]).strip()
