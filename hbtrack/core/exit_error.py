@@ -65,12 +65,15 @@ def signal_name(number: int) -> str:
 
 
 def _usage(said: str) -> PrintedError | None:
+    """What the parser of its command line says, if one does."""
     boxes = [
         " ".join(line[1:-1].strip() for line in box.splitlines())
         for box in _USAGE_BOX.findall(said)
     ]
-    found = [*_USAGE.findall(said), *boxes]
-    return _printed("usage", found[-1].strip(), said) if found else None
+    for sentence in [*boxes, *_USAGE.findall(said)][-1:]:
+        message = f"The script did not take its command line: {sentence.strip()}"
+        return _printed("usage", message, said)
+    return None
 
 
 def _thrown(said: str) -> PrintedError | None:

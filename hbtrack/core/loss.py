@@ -1,4 +1,8 @@
-"""The loss that a script prints as its last line, or what stands there instead: pure."""
+"""The loss that a script prints as its last line, or what stands there instead: pure.
+
+It is never guessed which number was meant. One that stood alone above is quoted with what came
+after it, and the line that helps is told where it is known whose words these are.
+"""
 
 import math
 import re
@@ -10,6 +14,7 @@ MAX_LOSS_LINE_BYTES = 4096
 _LOSS = re.compile(rb"[ \t\r]*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[ \t\r]*")
 _NOT_FINITE = re.compile(rb"[ \t\r]*[+-]?(nan|inf|infinity)[ \t\r]*", re.IGNORECASE)
 _ANSI = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+_ANSI_TEXT = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)")
 _ADVICE = "print the loss alone on the last line, as in print(float(loss))"
 
 
@@ -21,12 +26,12 @@ class LossRefused:
     message: str
 
 
-def read_loss(last_line: bytes) -> float | LossRefused:
+def read_loss(last_line: bytes, stdout: str = "") -> float | LossRefused:
     """The loss that the last non-empty line of stdout says, or why it says none.
 
     `last_line` is without its newline; empty means that nothing was printed. The grammar is
     plain ASCII decimal notation: what float() accepts beyond it (1_000, other scripts' digits,
-    nan) is refused rather than guessed.
+    nan) is refused rather than guessed. `stdout`, or its end, tells more of why.
     """
     if not last_line.strip():
         return LossRefused("no_output", f"The script printed nothing on stdout; {_ADVICE}.")
@@ -43,16 +48,73 @@ def read_loss(last_line: bytes) -> float | LossRefused:
         return LossRefused("not_finite", f"The loss {quoted} is too large for a number.")
     if _NOT_FINITE.fullmatch(last_line):
         return LossRefused("not_finite", f"The loss is {quoted}, which ranks nowhere.")
-    hint = _hint(last_line)
-    return LossRefused(
-        "bad_last_line", f"The last line of stdout is {quoted}, not a loss{hint}; {_ADVICE}."
-    )
+    why = _after_the_loss(stdout) or f"{_hint(last_line)}; {_ADVICE}"
+    return LossRefused("bad_last_line", f"The last line of stdout is {quoted}, not a loss{why}.")
+
+
+def _is_loss(line: str) -> bool:
+    return _LOSS.fullmatch(line.encode("utf-8", "replace")) is not None
 
 
 def significant_digits(loss: str) -> int:
     """How many digits of a printed loss say something: 3 for -0.0120e5."""
     mantissa = re.split("[eE]", loss)[0].lstrip("+-").replace(".", "")
     return len(mantissa.lstrip("0"))
+
+
+# --- what stands there instead -------------------------------------------------------------------
+
+_EARLIER = "before print(loss)"
+_WORDS = [
+    (re.compile(words, re.MULTILINE), who, cure)
+    for words, who, cure in (
+        (r"\bwandb\b", "wandb", f"call wandb.finish() {_EARLIER}"),
+        (r"(?i)trackio", "trackio", f"call trackio.finish() {_EARLIER}"),
+        (r"(?i)swanlab", "swanlab", f"call swanlab.finish() {_EARLIER}"),
+        (r"(?i)clearml", "clearml", f"call task.close() {_EARLIER}"),
+        (r"(?i)neptune", "neptune", f"call run.stop() {_EARLIER}"),
+        (
+            r"View (run|experiment)\b.* at: ",
+            "mlflow",
+            f"end the run {_EARLIER}, and set MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=true",
+        ),
+        (r"\(\w+ pid=\d+\)", "ray", "call ray.init(log_to_driver=False)"),
+        (r"^\[default\d+\]:", "torchrun", "leave --tee out"),
+        (r"\[Lib(SVM|Linear)\]", "scikit-learn's solver", "leave its verbose out"),
+        (
+            r"^(Epoch \d+, change: |max_iter reached|convergence after )",
+            "scikit-learn's solver",
+            "leave its verbose out",
+        ),
+        (r"^\[(Parallel\(n_jobs|CV)", "joblib", "leave its verbose out"),
+        (r"\d+%\|.*\| *\d+/\d+ \[", "tqdm", f"close the bar {_EARLIER}, as by `with`"),
+        (r"\d+/\d+ \[\d+%\] in ", "alive-progress", "print the loss after its `with` block"),
+        ("━━", "rich", "print the loss after its `with` block"),
+    )
+]
+"""By the words that each prints after or around a loss: who it is, and what helps."""
+
+_ANYBODY = (
+    "something",
+    f"let what prints there end {_EARLIER}; a parent of other processes prints with flush=True",
+)
+
+
+def _after_the_loss(stdout: str) -> str:
+    """How a number that stood alone was printed over, or printed around; nothing if none was."""
+    lines = [line for line in _ANSI_TEXT.sub("", stdout).split("\n") if line.strip()]
+    alone = next((n for n in range(len(lines) - 2, -1, -1) if _is_loss(lines[n])), None)
+    after = lines[-2:] if alone is None else lines[alone + 1 :]
+    said = "\n".join(after)
+    found = ((who, cure) for words, who, cure in _WORDS if words.search(said))
+    who, cure = next(found, _ANYBODY)
+    if alone is not None:
+        above = "on the line" if len(after) == 1 else f"{len(after)} lines"
+        printed = f"{lines[alone].strip()} stood alone {above} above, and {who} printed after it"
+        return f": {printed}. {cure[0].upper()}{cure[1:]}"
+    if who != "something" and re.search(r"\d", said):
+        return f", for {who} prints there: {cure}"
+    return ""
 
 
 def _hint(line: bytes) -> str:

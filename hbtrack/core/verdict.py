@@ -111,7 +111,7 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
             error=told.text,
             place=told.place,
         )
-    loss = read_loss(ending.output.last_line)
+    loss = read_loss(ending.output.last_line, ending.output.stdout)
     if isinstance(loss, LossRefused):
         return _failed(loss.error_type, loss.message)
     return Verdict(AttemptStatus.DONE, loss=loss)

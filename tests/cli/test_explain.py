@@ -39,7 +39,8 @@ def named() -> set[str]:
     failures = [
         call.args[0].value
         for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id in ("_failed", "LossRefused")
+        if isinstance(call.func, ast.Name)
+        and call.func.id in ("_failed", "_printed", "LossRefused")
         if isinstance(call.args[0], ast.Constant)
     ]
     return {str(name) for name in [*found, *failures]}
