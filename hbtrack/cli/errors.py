@@ -11,7 +11,7 @@ from hbtrack.cli.explain import sections
 from hbtrack.core.failure_causes import Cause, cause_of
 from hbtrack.core.records import AttemptStatus, Verdict
 from hbtrack.database.location import database_path
-from hbtrack.report.failures import FailureGroup, failure_groups
+from hbtrack.report.failures import FailureGroup, failure_groups, promotions
 from hbtrack.report.snapshot import SEARCH
 from hbtrack.report.state import find_search, rest_of, rests, state_of
 from hbtrack.store.reading import Row, chosen_names, snapshot
@@ -29,7 +29,7 @@ def main(args: argparse.Namespace) -> int:
             (find_search(connection, name, SEARCH), failure_groups(connection, name, args.top))
             for name in chosen
         ]
-        resting = {name: _rest(connection, args, name) for name in chosen}
+        remarks = {name: list(_remarks(connection, args, name)) for name in chosen}
     if args.format == "json":
         content = [
             {"run_identity": search["run_identity"], "groups": list(map(asdict, groups))}
@@ -37,22 +37,29 @@ def main(args: argparse.Namespace) -> int:
         ]
         tables.write_document("hbtrack.errors/1", searches=content)
     else:
-        tables.write("\n\n".join(_text(search, groups, args, resting) for search, groups in found))
+        tables.write("\n\n".join(_text(search, groups, args, remarks) for search, groups in found))
     return 0
 
 
-def _rest(connection: sqlite3.Connection, args: argparse.Namespace, name: str) -> str:
-    """That a search rests, as a sentence; nothing if it does not."""
+def _remarks(connection: sqlite3.Connection, args: argparse.Namespace, name: str) -> Iterator[str]:
+    """What is to be said of all its failures: that it rests, or that only promotions fail."""
     owner = state_of(connection, database_path(args.db), name).owner
-    rest = rest_of(connection, name) if owner else None
-    return f"It {rests(rest)}." if rest else ""
+    if owner and (rest := rest_of(connection, name)):
+        yield f"It {rests(rest)}."
+    found = promotions(connection, name)
+    if found.alone_fail:
+        yield (
+            f"{found.failed} of {found.ended} failed after a promotion, {found.fresh_failed} of "
+            f"{found.fresh_ended} that began anew: what differs is that a checkpoint is loaded, "
+            "and the number of epochs. `hbtrack check SCRIPT` tries it."
+        )
 
 
 def _text(
     search: Row,
     groups: list[FailureGroup],
     args: argparse.Namespace,
-    resting: Mapping[str, str],
+    remarks: Mapping[str, list[str]],
 ) -> str:
     name, failed = search["run_identity"], search["evaluations_failed"]
     if not groups:
@@ -63,8 +70,7 @@ def _text(
     if args.top > len(groups) and (reused := failed - sum(group.count for group in groups)) > 0:
         head += f", {reused} of them without a run: a config sampled again fails again"
     head = tables.wrapped(head, "  ")
-    if resting[name]:
-        head += "\n" + tables.wrapped(resting[name], "  ")
+    head = "\n".join([head, *(tables.wrapped(remark, "  ") for remark in remarks[name])])
     return "\n\n".join([head, *("\n".join(_group(group, search, args)) for group in groups)])
 
 

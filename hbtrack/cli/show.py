@@ -68,6 +68,7 @@ def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:
     yield _path(config)
     if config.attempts:
         yield _attempts(config)
+    yield from _warnings(config)
     yield from _error(config, args)
     if config.checkpoint:
         yield f"what it has saved: {printable(config.checkpoint)}"
@@ -115,6 +116,12 @@ def _attempts(config: Config) -> str:
         columns.insert(3, "retried")
     spare = ["gpu", "exit", "started_at", "host"]
     return tables.table(lines, "simple", tables.fitting(lines, columns, spare))
+
+
+def _warnings(config: Config) -> Iterator[str]:
+    for row in config.attempts:
+        if row["warning"]:
+            yield tables.wrapped(printable(f"{budget(row['epochs'])}: {row['warning']}."), "  ")
 
 
 def _error(config: Config, args: argparse.Namespace) -> Iterator[str]:

@@ -28,6 +28,7 @@ _ABORTED = re.compile(
     r"|terminate called without an active exception)$",
     re.MULTILINE,
 )
+_TRACEBACK = "Traceback (most recent call last)"
 _NO_WORDS = re.compile(r"[\W_]*")
 _NUMBER = (
     "sys.exit(number) prints the number on stderr and ends with status 1, and so does a main() "
@@ -54,6 +55,22 @@ def exit_error(status: int, stderr: str, last_line: bytes = b"") -> PrintedError
     if status < 0:
         return _printed("signal", _signalled(status, said, last_line), stderr, place_of(said))
     return _printed("exit_code", f"exit code {status}: {_last_words(said)}", stderr)
+
+
+def swallowed(stderr: str) -> PrintedError | None:
+    """The exception that was printed by a script that ended with status 0 all the same."""
+    return error_of(stderr) if _TRACEBACK in stderr else None
+
+
+def warning_of(stderr: str) -> str | None:
+    """What to say of a loss beside which an exception was printed; None as a rule."""
+    told = swallowed(stderr)
+    if told is None:
+        return None
+    return (
+        f"{told.brief} was printed on stderr, and a loss all the same, which counts. Where it is "
+        "not that of the whole training, let the exception pass"
+    )
 
 
 def signal_name(number: int) -> str:

@@ -110,7 +110,6 @@ def used_up(failures: Sequence[Failure], last_success: float | None, rested: flo
 def _brief(error: str) -> str:
     """The exception with the first line of its message, or the last line of another error."""
     if told := error_of(error):
-        first = told.message.splitlines()[:1]
-        return ": ".join([told.error_type, *first])[:MOST_TEXT].rstrip(".")
+        return told.brief[:MOST_TEXT].rstrip(".")
     last = error.strip().splitlines()[-1:] or ["no error text"]
     return last[0][:MOST_TEXT].rstrip(".")

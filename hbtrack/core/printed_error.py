@@ -22,6 +22,11 @@ class PrintedError(NamedTuple):
     text: str  # as it was printed, with what led to it
     place: str | None  # FILE:LINE, the innermost of the user's own code, if any is named
 
+    @property
+    def brief(self) -> str:
+        """Its type with the first line of its message."""
+        return ": ".join([self.error_type, *self.message.splitlines()[:1]])
+
 
 class _Traceback(NamedTuple):
     first: int  # the number of its first line

@@ -232,6 +232,7 @@ class Verdict:
     error: str | None = None
     place: str | None = None  # FILE:LINE of the error, the innermost of the user's own code
     fingerprint: str | None = None  # the same for failures of one cause
+    warning: str | None = None  # what was printed besides a loss that counts
     stdout: str = ""
     stderr: str = ""
     log: str | None = None

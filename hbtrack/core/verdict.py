@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass, replace
 
 from hbtrack.core.execution import Output, Record
-from hbtrack.core.exit_error import exit_error, signal_name
+from hbtrack.core.exit_error import exit_error, signal_name, swallowed, warning_of
 from hbtrack.core.failure_causes import fingerprint_of
 from hbtrack.core.loss import LossRefused, read_loss
 from hbtrack.core.records import AttemptStatus, Verdict
@@ -113,8 +113,20 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
         )
     loss = read_loss(ending.output.last_line, ending.output.stdout)
     if isinstance(loss, LossRefused):
-        return _failed(loss.error_type, loss.message)
-    return Verdict(AttemptStatus.DONE, loss=loss)
+        return _without_a_loss(loss, ending.output.stderr)
+    return Verdict(AttemptStatus.DONE, loss=loss, warning=warning_of(ending.output.stderr))
+
+
+def _without_a_loss(refused: LossRefused, stderr: str) -> Verdict:
+    """It ended with status 0, but the last line is none; an exception it printed tells why."""
+    told = swallowed(stderr)
+    if told is None:
+        return _failed(refused.error_type, refused.message)
+    message = (
+        f"{refused.message} It printed {told.brief} on stderr, and ended with status 0: let the "
+        "exception pass, and it is the error."
+    )
+    return replace(_failed(refused.error_type, message, stderr), place=told.place)
 
 
 def _too_often(ending: Ending, max_lost: int) -> bool:

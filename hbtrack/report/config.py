@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from hbtrack.core.contract import checkpoint_name
+from hbtrack.core.exit_error import warning_of
 from hbtrack.database.location import checkpoints_folder
 from hbtrack.errors import NotFound, UsageError
 from hbtrack.report.ranking import named_params
@@ -46,7 +47,7 @@ ORDER BY r.pass, r.bracket DESC, r.rung, r.slot"""
 
 _ATTEMPTS = """
 SELECT epochs, attempt, status, loss, seconds, exit_code, signal, gpu, host, started_at,
-    finished_at, retried, command, error
+    finished_at, retried, command, error, stderr_tail
 FROM attempts WHERE run_identity = ? AND config_id = ? ORDER BY epochs, attempt"""
 
 _FOLDER = "SELECT token, checkpoints FROM _search WHERE run_identity = ?"
@@ -66,7 +67,7 @@ class Config:
     params: Row
     best: Row | None  # its row of the leaderboard
     path: list[Row]  # its places in canonical order, each with `rank`, `configs` and `outcome`
-    attempts: list[Row]  # by epochs, then number
+    attempts: list[Row]  # by epochs, then number; `warning` is what to say of a loss
     cwd: str  # where its script runs
     checkpoint: str | None  # its folder, if anything lies in it
 
@@ -102,6 +103,12 @@ def _checkpoint(
     return None
 
 
+def _warned(attempt: Row) -> Row:
+    """The attempt with what is to be said of its loss, instead of all that it printed."""
+    printed = str(attempt.pop("stderr_tail") or "")
+    return {**attempt, "warning": warning_of(printed) if attempt["status"] == "done" else None}
+
+
 def read_config(
     connection: sqlite3.Connection, database: Path, run_identity: str, config_id: str
 ) -> Config:
@@ -114,7 +121,7 @@ def read_config(
         named_params(connection, run_identity, config_id),
         next(iter(rows(connection, _LEADS, key)), None),
         [{**row, "outcome": _outcome(row)} for row in path],
-        rows(connection, _ATTEMPTS, key),
+        [_warned(row) for row in rows(connection, _ATTEMPTS, key)],
         working_directory(connection, run_identity),
         _checkpoint(connection, database, run_identity, config_id),
     )

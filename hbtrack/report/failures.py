@@ -48,6 +48,13 @@ _OTHERS = """
 SELECT DISTINCT config_id FROM results
 WHERE run_identity = ? AND rung = 0 AND status = 'done' LIMIT ?"""
 
+_BY_RUNG = """
+SELECT total(done) AS done, total(failed) AS failed FROM rungs
+WHERE run_identity = ? GROUP BY rung > 0 ORDER BY rung > 0"""
+
+FEW_FAIL, MANY_FAIL = 0.1, 0.5
+"""Shares of the fresh and of the promoted configs, from which on only promotions fail."""
+
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
@@ -66,6 +73,32 @@ class FailureGroup:
     epochs: int  # of the example
     error: str  # traceback of the example
     common: tuple[str, ...]  # what its configs have in common and few others have
+
+
+@dataclass(frozen=True, slots=True)
+class Promotions:
+    """How many configs failed after they were promoted, and how many that began anew."""
+
+    failed: int
+    ended: int
+    fresh_failed: int
+    fresh_ended: int
+
+    @property
+    def alone_fail(self) -> bool:
+        """Whether it is what a promotion does, not what a config is."""
+        return (
+            self.failed > max(1, MANY_FAIL * self.ended)
+            and self.fresh_failed < FEW_FAIL * self.fresh_ended
+        )
+
+
+def promotions(connection: sqlite3.Connection, run_identity: str) -> Promotions:
+    """How promoted configs fare beside fresh ones, so far."""
+    found = rows(connection, _BY_RUNG, [run_identity])
+    counts = [(int(row["failed"]), int(row["failed"] + row["done"])) for row in found]
+    (fresh, promoted) = [*counts, (0, 0), (0, 0)][:2]
+    return Promotions(*promoted, *fresh)
 
 
 def failure_groups(

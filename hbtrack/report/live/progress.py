@@ -98,6 +98,8 @@ class Progress:
             if verdict.status is AttemptStatus.DONE:  # a failure may come long before the end
                 self._pace.add(running.increment, verdict.seconds)
             facts["seconds"] = f"{verdict.seconds:.3f}"
+        if verdict.warning:
+            facts["warning"] = verdict.warning
         self.event(_EVENTS[verdict.status], **facts)
 
     def promoted(self, plan: Plan, closed: Closed) -> None:
