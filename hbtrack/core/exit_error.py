@@ -12,9 +12,10 @@ from hbtrack.core.printed_error import PrintedError, error_of, place_of, without
 
 # How the parsers of command lines begin the sentence about what they do not take.
 _USAGE = re.compile(
-    r"^(?:\S+: error: |Error: |ERROR: |FATAL Flags parsing error:\n\s*)(\S.*)", re.MULTILINE
+    r"^(?:\S+: error: |Error: |ERROR: |FATAL Flags parsing error:\s*)(\S.*)", re.MULTILINE
 )
 _USAGE_BOX = re.compile(r"^[╭┌+][─-]+ [\w ]+ [─-]+[╮┐+]\n((?:[│|].*[│|]\n)+)", re.MULTILINE)
+_RULE = re.compile(r"\s[─-]{5,}")  # below it is how to get help
 _OF_FLAGS = "FATAL Flags parsing error:"  # absl's: status 1
 
 _THROWN = re.compile(
@@ -23,13 +24,14 @@ _THROWN = re.compile(
     re.MULTILINE,
 )
 _ABORTED = re.compile(
-    r"^(?:Fatal Python error: .+|.*: Assertion .+ failed\.?|\*\*\* .+ \*\*\*: terminated"
+    r"^(?:Fatal Python error: (?!Aborted|Segmentation fault|Bus error).+"
+    r"|.*: Assertion .+ failed\.?|\*\*\* .+ \*\*\*: terminated"
     r"|(?:free|malloc|realloc|munmap_chunk)\(\): .+|double free or corruption.*|corrupted .+"
     r"|terminate called without an active exception)$",
     re.MULTILINE,
 )
 _TRACEBACK = "Traceback (most recent call last)"
-_NO_WORDS = re.compile(r"[\W_]*")
+_NO_WORDS = re.compile(r"[\W_]*|Set the environment variable HYDRA_FULL_ERROR.*|<no Python frame>")
 _NUMBER = (
     "sys.exit(number) prints the number on stderr and ends with status 1, and so does a main() "
     "that returns it: print the loss on stdout instead, and let main() return None"
@@ -88,7 +90,8 @@ def _usage(said: str) -> PrintedError | None:
         for box in _USAGE_BOX.findall(said)
     ]
     for sentence in [*boxes, *_USAGE.findall(said)][-1:]:
-        message = f"The script did not take its command line: {sentence.strip()}"
+        first = _RULE.split(sentence)[0].strip()
+        message = f"The script did not take its command line: {first}"
         return _printed("usage", message, said)
     return None
 
@@ -106,7 +109,7 @@ def _signalled(status: int, said: str, last_line: bytes) -> str:
     if not isinstance(loss := read_loss(last_line), LossRefused):
         return f"The script was ended by {name}. It had printed {loss!r}: {_AT_THE_END}."
     aborted = _ABORTED.search(said)
-    return f"The script was ended by {name}{f': {aborted[0]}' if aborted else ''}."
+    return f"The script was ended by {name}{f': {aborted[0]}' if aborted else ''}".rstrip(".") + "."
 
 
 def _last_words(said: str) -> str:

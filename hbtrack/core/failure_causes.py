@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from hbtrack.core.attempt_states import FAILURES, ended
+from hbtrack.core.printed_error import error_of
 from hbtrack.core.records import AttemptStatus, Verdict
 
 
@@ -62,8 +63,6 @@ _MACHINE = re.compile(
     r"|name resolution|Name or service not known|nodename nor servname|getaddrinfo failed",
     re.DOTALL,
 )
-_RAISED = re.compile(r"^[\w.]+(?:: .*)?$", re.MULTILINE)
-"""A line of a traceback that names an exception: the last one, or one that led to it."""
 _SAID = 4000  # characters: the end of what a script without a traceback said
 
 
@@ -78,21 +77,23 @@ def cause_of(verdict: Verdict, retry_on: Sequence[str] = ()) -> Cause:
         return Cause.MACHINE
     if verdict.status is AttemptStatus.TIMEOUT:
         return Cause.TIMEOUT
-    said = f"{verdict.error_type}: {verdict.error_message}"
-    if verdict.error_type in ("exit_code", "signal"):
-        said += (verdict.error or "")[-_SAID:]
+    said = _said(verdict)
     if _GPU_MEMORY.search(said):
         return Cause.GPU_MEMORY
     if _GPU_LOST.search(said):
         return Cause.GPU_LOST
-    if verdict.signal == "SIGBUS" or _MACHINE.search(said) or _MACHINE.search(_led_to(verdict)):
+    if verdict.signal == "SIGBUS" or _MACHINE.search(said):
         return Cause.MACHINE
     return Cause.MEMORY if _MEMORY.search(said) else Cause.CONFIG
 
 
-def _led_to(verdict: Verdict) -> str:
-    """The exceptions of a traceback with their messages, the causes of the last one too."""
-    return "\n".join(_RAISED.findall(verdict.error or ""))
+def _said(verdict: Verdict) -> str:
+    """The error, those that led to it, and the last words of a script without a traceback."""
+    error = verdict.error or ""
+    told = error_of(error)
+    led_to = told.led_to if told else ()
+    last = error[-_SAID:] if verdict.error_type in ("exit_code", "signal") else ""
+    return "\n".join([f"{verdict.error_type}: {verdict.error_message}", *led_to, last])
 
 
 def fingerprint_of(verdict: Verdict) -> str | None:

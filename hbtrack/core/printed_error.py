@@ -20,7 +20,8 @@ class PrintedError(NamedTuple):
     error_type: str
     message: str
     text: str  # as it was printed, with what led to it
-    place: str | None  # FILE:LINE, the innermost of the user's own code, if any is named
+    place: str | None = None  # FILE:LINE, the innermost of the user's own code, if any is named
+    led_to: tuple[str, ...] = ()  # each error that led to it, type and message, and itself last
 
     @property
     def brief(self) -> str:
@@ -34,6 +35,7 @@ class _Traceback(NamedTuple):
     error_type: str
     message: str
     frames: list[str]  # FILE:LINE, the innermost last
+    speaker: str = ""  # the name of a rank, as it stands before each line
 
     @property
     def says(self) -> tuple[str, str]:
@@ -43,9 +45,9 @@ class _Traceback(NamedTuple):
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 _HEADER = re.compile(r"(.*?)(Exception Group )?Traceback \(most recent call last\):")
-_FRAME = re.compile(r'[> ] *File "(.*)", line (\d+)')
+_FRAME = re.compile(r'[> ]*File "(.*)", line (\d+)')
 _EXCEPTION = re.compile(r"([^\W\d](?:[\w.]|<locals>)*)(?:: (.*))?")
-_BAD_SYNTAX = re.compile(r"(?:Syntax|Indentation|Tab)Error: .*")
+_NAMED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?:: .*)?")
 _BORDER = re.compile(r" +[|+] ?")
 _BOX = re.compile(r"[╭┌+][─-]* ?Traceback \(most recent call last\) ?[─-]*[╮┐+]")
 _BOX_END = re.compile(r"[╰└+][─-]+[╯┘+]")
@@ -53,7 +55,10 @@ _BOX_FRAME = re.compile(r"(.+):(\d+) in \S.*")
 _BAR = re.compile(r"^.*(?=Traceback \(most recent call last\):)")
 _QUOTED = "Original "  # by a loader, of its worker
 # After the last: a box, and what is said while Python or a launcher ends.
-_NO_MORE = re.compile(r"[╭┌+][─-]|Exception ignored |\S+:\d+: \w*Warning: |[EWI]\d{4} \d\d:\d\d:")
+_NO_MORE = re.compile(
+    r"[╭┌+][─-]|Exception ignored |\S+:\d+: \w*Warning: |[EWI]\d{4} \d\d:\d\d:"
+    r"|Set the environment variable HYDRA_FULL_ERROR"
+)
 _LINKS = ("direct cause of the following exception:", "another exception occurred:")
 
 # Whose message only repeats that another process has failed.
@@ -67,24 +72,35 @@ def error_of(stderr: str) -> PrintedError | None:
     found = list(_tracebacks(lines))
     if not found:
         return None
-    number = _cause(found)
+    number = _cause(found, lines)
     first = number
     while first and _leads_on(lines, found[first].first):
         first -= 1
-    same = [one for one in found[first : number + 1] if one.says == found[number].says]
+    chain = found[first : number + 1]
+    same = [one for one in chain if one.says == found[number].says]
     error = found[number]
     text = "\n".join(stderr.replace("\r\n", "\n").split("\n")[found[first].first :]).rstrip()
     if _speaker(lines, found[first].first) == "":
         text = _BAR.sub("", text, count=1)
-    return PrintedError(error.error_type, error.message, text, _innermost(same[0].frames))
+    led_to = tuple(f"{one.error_type}: {one.message}" for one in chain)
+    return PrintedError(error.error_type, error.message, text, _innermost(same), led_to)
 
 
-def _cause(found: Sequence[_Traceback]) -> int:
-    """Which one says why: the last, but before a launcher's the last that is none."""
-    number = len(found) - 1
-    while number and found[number].says[0] in _LAUNCHERS:
-        number -= 1
-    return len(found) - 1 if found[number].says[0] in _LAUNCHERS else number
+def _cause(found: Sequence[_Traceback], lines: Sequence[str]) -> int:
+    """Which one says why: the last that is no launcher's, but of several ranks the first.
+
+    The others fail because that one has gone.
+    """
+    own = [n for n, one in enumerate(found) if one.says[0] not in _LAUNCHERS]
+    number = own[-1] if own else len(found) - 1
+    if found[number].speaker:
+        number = next(n for n in own if found[n].speaker)
+        for after in range(number + 1, len(found)):
+            if found[after].speaker == found[number].speaker and _leads_on(
+                lines, found[after].first
+            ):
+                number = after
+    return number
 
 
 def _leads_on(lines: Sequence[str], first: int) -> bool:
@@ -95,17 +111,20 @@ def _leads_on(lines: Sequence[str], first: int) -> bool:
     return next(filter(None, bare), "").endswith(_LINKS)
 
 
-def _innermost(frames: list[str]) -> str | None:
-    """Of the user's own code, or of any if none is."""
-    own = [frame for frame in frames if not _OF_LIBRARIES.search(frame)]
-    return next(reversed(own or frames), None)
+def _innermost(errors: Sequence[_Traceback]) -> str | None:
+    """Of the user's own code in the first that has some, or of any code in the last."""
+    for error in errors:
+        if own := [frame for frame in error.frames if not _OF_LIBRARIES.search(frame)]:
+            return own[-1]
+    return next(reversed(errors[-1].frames), None)
 
 
 def place_of(said: str) -> str | None:
     """FILE:LINE of what ran when Python itself crashed, where faulthandler tells."""
     _, _, innermost_first = said.rpartition(" (most recent call first):\n")
     found = [_FRAME.match(line) for line in innermost_first.split("\n")]
-    return _innermost(["{}:{}".format(*match.groups()) for match in found[::-1] if match])
+    frames = ["{}:{}".format(*match.groups()) for match in found[::-1] if match]
+    return _innermost([_Traceback(0, 0, "", "", frames)])
 
 
 def without_escapes(text: str) -> str:
@@ -118,13 +137,14 @@ def without_escapes(text: str) -> str:
 
 def _tracebacks(lines: Sequence[str]) -> Iterator[_Traceback]:
     """Every whole traceback; of an exception group the first that is in it."""
-    number = 0
+    number, some = 0, False
     while number < len(lines):
         found = _group(lines, number) or _plain(lines, number) or _boxed(lines, number)
-        found = found or _bad_syntax(lines, number)
+        found = found or (None if some else _headless(lines, number))
         if found and not lines[max(number - 1, 0)].startswith("Exception ignored "):
             yield found
         number = found.end if found else number + 1
+        some = some or found is not None
 
 
 def _speaker(lines: Sequence[str], number: int) -> str | None:
@@ -152,7 +172,8 @@ def _plain(lines: Sequence[str], number: int) -> _Traceback | None:
         elif line and not line[0].isspace() and (match := _EXCEPTION.fullmatch(line)):
             rest = [text for _, text in _spoken(lines, at + 1, speaker)]
             end = number + 1 if speaker else at + 1  # those of two ranks may be mixed
-            return _Traceback(number, end, match[1], _message(match[2], rest), frames)
+            message = _message(match[2], rest)
+            return _Traceback(number, end, match[1], message, frames, speaker)
     return None
 
 
@@ -184,7 +205,7 @@ def _group(lines: Sequence[str], number: int) -> _Traceback | None:
     bare = ["Traceback (most recent call last):"]  # none of them was raised
     bare += [_BORDER.sub("", line, count=1) for line in lines[number + 1 : inside]]
     leaf = leaf or _plain(bare, 0)
-    return leaf and leaf._replace(first=number, end=inside)
+    return leaf and leaf._replace(first=number, end=inside, speaker="")
 
 
 def _boxed(lines: Sequence[str], number: int) -> _Traceback | None:
@@ -232,16 +253,19 @@ def _unwrapped(lines: Sequence[str], width: int) -> str:
     return text
 
 
-def _bad_syntax(lines: Sequence[str], number: int) -> _Traceback | None:
-    """Of the script itself: no frame was there yet, so there is no header."""
-    if not _BAD_SYNTAX.fullmatch(lines[number]):
+def _headless(lines: Sequence[str], number: int) -> _Traceback | None:
+    """One whose frames have no header: of the script's own syntax, or drawn by a library.
+
+    It is the first: what comes after a traceback may be the rest of its message.
+    """
+    if not _NAMED.fullmatch(lines[number]):
         return None
-    for above in range(number - 1, max(number - 5, -1), -1):
-        if match := _FRAME.match(lines[above]):
-            error_type, _, message = lines[number].partition(": ")
-            frames = ["{}:{}".format(*match.groups())]
-            return _Traceback(above, number + 1, error_type, message, frames)
-    return None
+    above = [at for at in range(number) if _FRAME.match(lines[at])]
+    if not above:
+        return None
+    frames = ["{}:{}".format(*match.groups()) for at in above if (match := _FRAME.match(lines[at]))]
+    error_type, _, message = lines[number].partition(": ")
+    return _Traceback(above[0], number + 1, error_type, message, frames)
 
 
 def _message(first: str | None, rest: Sequence[str]) -> str:
