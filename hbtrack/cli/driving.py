@@ -18,6 +18,8 @@ from hbtrack.database.location import existing_database
 from hbtrack.driver.interfaces import StopRequest, Tolerances
 from hbtrack.driver.lock import owned
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, UsageError
+from hbtrack.report.agreement import compared
+from hbtrack.report.direction import direction
 from hbtrack.report.live.progress import Progress, can_redraw
 from hbtrack.report.state import state_of
 from hbtrack.searches.file import DatabaseFile, Settings
@@ -140,6 +142,7 @@ def _finished(session: Session, args: argparse.Namespace) -> int:
     query = "SELECT * FROM searches WHERE run_identity = ?"
     with session.file.database() as database:
         (row,) = rows(database.connection, query, [identity])
+        found = direction(compared(database.connection, identity))
     done = f"{identity} is finished: {row['evaluations_done']} evaluations done, "
     done += f"{row['evaluations_failed']} failed."
     if row["best_loss"] is None and row["evaluations_failed"]:
@@ -149,6 +152,8 @@ def _finished(session: Session, args: argparse.Namespace) -> int:
         complain(
             f"Best {row['best_loss']!r} at {budget(row['best_epochs'])}: {row['best_config_id']}"
         )
+    if found.is_doubtful:
+        complain(found.sentence)
     complain(f"More: {to_type(args, identity, 'report')}")
     return os.EX_OK
 

@@ -14,8 +14,9 @@ from hbtrack.cli.advice import to_type
 from hbtrack.core.times import unix
 from hbtrack.database.location import database_path
 from hbtrack.errors import UsageError
-from hbtrack.report.agreement import GOOD, Agreement, agreement
+from hbtrack.report.agreement import GOOD, Agreement, agreement, compared
 from hbtrack.report.comparability import found_checkpoints, mixture_sentence, told_max_epochs
+from hbtrack.report.direction import Direction, direction
 from hbtrack.report.failures import failure_counts
 from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable, unused_sentence
 from hbtrack.report.script_changes import ScriptChange, script_changes
@@ -54,6 +55,7 @@ class Report(Snapshot):
     ranked: list[Row]
     failures: list[Row]
     agreement: Agreement | None
+    direction: Direction
     edits: list[ScriptChange]
     found_checkpoints: str | None  # that the search did not make: why that is thought
     told: dict[int, int]  # max_epochs, if several, and how many results of each
@@ -88,6 +90,7 @@ def _read(
     connection: sqlite3.Connection, args: argparse.Namespace, name: str, limit: int | None
 ) -> Report:
     search, state, left = read_now(connection, database_path(args.db), name)
+    results = compared(connection, name)
     return Report(
         search,
         state,
@@ -95,7 +98,8 @@ def _read(
         rows(connection, RUNNING, {"identity": name}) if state in ("running", "orphaned") else [],
         ranking(connection, name, args.sort, limit),
         failure_counts(connection, name),
-        agreement(connection, name),
+        agreement(results),
+        direction(results),
         script_changes(connection, name),
         found_checkpoints(connection, name),
         told_max_epochs(connection, name, search["max_epochs"]),
@@ -123,6 +127,7 @@ def _as_json(report: Report, limit: int | None) -> dict[str, Any]:
             for max_epochs, count in report.told.items()
         ],
         "agreement": asdict(report.agreement) if report.agreement else None,
+        "promotions": {"rose": report.direction.rose, "compared": report.direction.of},
         "script_changes": [asdict(edit) for edit in report.edits],
     }
 
@@ -243,6 +248,8 @@ def _below(report: Report, args: argparse.Namespace) -> list[str]:
         lines.append(tables.wrapped(unused, "  "))
     if report.told:
         lines.append(tables.wrapped(mixture_sentence(report.told), "  "))
+    if report.direction.is_doubtful:
+        lines.append(tables.wrapped(report.direction.sentence, "  "))
     if report.agreement:
         lines.append(tables.wrapped(f"was stopping early right? {report.agreement}", "  "))
     more = [

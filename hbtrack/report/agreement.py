@@ -146,8 +146,12 @@ def mean_agreement(known: Sequence[Transition]) -> Agreement:
     return Agreement(sum(one.n * (one.rho or 0) for one in known) / n, n)
 
 
-def agreement(connection: sqlite3.Connection, identity: str) -> Agreement | None:
-    """How far the ranks of a search agree; None where too few configs were measured again."""
-    results = read_results(connection, identity, _COMPARED, compared=COMPARED)
+def compared(connection: sqlite3.Connection, identity: str) -> list[Result]:
+    """The places of a search that went on from a rung to the next, some of very many."""
+    return list(read_results(connection, identity, _COMPARED, compared=COMPARED))
+
+
+def agreement(results: Iterable[Result]) -> Agreement | None:
+    """How far ranks agree; None where too few configs were measured again."""
     known = comparable(transitions(results))
     return mean_agreement(known) if known else None

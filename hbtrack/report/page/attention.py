@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from hbtrack.report.comparability import mixture_sentence
+from hbtrack.report.direction import direction
 from hbtrack.report.page.facts import CAUSES, PageFacts, numeric
 from hbtrack.report.page.svg.scales import number
 from hbtrack.report.page.wording import are, count, listed, percent, short, span, stamp
@@ -42,6 +43,7 @@ def attention(facts: PageFacts) -> list[Item]:
         *_interruptions(facts),
         *_changed(facts),
         *_found(facts),
+        *_rising(facts),
         *_mixed(facts),
         *_edges(facts),
     ]
@@ -113,6 +115,12 @@ def _found(facts: PageFacts) -> Iterator[Item]:
     if facts.found_checkpoints:
         title = "It may have begun on checkpoints of another search"
         yield Item(title, (printable(facts.found_checkpoints),))
+
+
+def _rising(facts: PageFacts) -> Iterator[Item]:
+    found = direction(facts.results)
+    if found.is_doubtful:
+        yield Item("Is it a loss?", (found.sentence,))
 
 
 def _mixed(facts: PageFacts) -> Iterator[Item]:
