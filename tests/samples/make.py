@@ -101,7 +101,7 @@ def cleaned(text, python):
 def frame(sample):
     """FILE:LINE of the line that the sample's `at` is a part of."""
     if "at" not in sample:
-        return None
+        return sample.get("frame")
     for name, text in files(sample).items():
         for number, line in enumerate(text.splitlines(), 1):
             if sample["at"] in line:
@@ -117,7 +117,7 @@ def squeezed(text):
 def error(sample, status, text):
     if status != sample.get("status", 1):
         print(f"  but samples.toml says status {sample.get('status', 1)}")
-    for key in ("type", "message"):
+    for key in ("type", "message", "message_has"):
         if squeezed(sample.get(key, "")) not in squeezed(text.decode(errors="replace")):
             print(f"  but the {key} is not in it")
     return {
@@ -125,7 +125,7 @@ def error(sample, status, text):
         "error_type": sample.get("type"),
         "message": sample.get("message"),
         "frame": frame(sample),
-        **({"leaves": sample["leaves"]} if "leaves" in sample else {}),
+        **{key: sample[key] for key in ("message_has", "leaves") if key in sample},
     }
 
 
