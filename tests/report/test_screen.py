@@ -234,7 +234,7 @@ def run_identity(argv):
 
 if __name__ == "__main__":
     if sys.argv[1] == "a\\x07b":
-        raise ValueError("\\x1b[31m[blink]:bomb:")
+        raise ValueError("\\x1b7\\x1b[31m[blink]:bomb:")
     if "wait" in sys.argv:
         open("gate").read()
     print(0.5 if sys.argv[1] == "[red]x[/]" else 0.7)
@@ -259,7 +259,7 @@ def test_hostile_ids_stay_text(
         for raw in (b"\x1b[2J", b"\x1b]", b"\x07", b"\x1b[31m[", "\u202e".encode()):
             assert raw not in each.written
         assert r"\x1b]0;owned\x07[bold]id[/]" in each.text()
-        assert r"1x ValueError: \x1b[31m" in each.text()
+        assert r"1x ValueError: \x1b7[blink]" in each.text()
 
 
 # --- --progress ----------------------------------------------------------------------------------
