@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from hbtrack.core.exit_error import signal_name
 from hbtrack.core.records import Command
 from hbtrack.core.script_text import Imported
-from hbtrack.core.exit_error import signal_name
 from hbtrack.errors import ScriptError
 from hbtrack.script.command import is_text
 
