@@ -48,10 +48,10 @@ def exit_error(status: int, stderr: str, last_line: bytes = b"") -> PrintedError
     `last_line` is that of stdout: it may have been the loss.
     """
     said = without_escapes(stderr)
-    if status == 2 or _OF_FLAGS in said:
-        told = _usage(said) or error_of(stderr)
-    else:
-        told = error_of(stderr) or _thrown(said)
+    told = error_of(stderr)
+    if status == 2 or _OF_FLAGS in said or (told and told.is_launchers):
+        told = _usage(said) or told
+    told = told or _thrown(said)
     if told:
         return told
     if status < 0:

@@ -56,6 +56,7 @@ _MACHINE = re.compile(
     r"|\[Errno (5|28|70|112|113|116|122)\]|Transport endpoint is not connected|Host is down"
     r"|PytorchStreamWriter failed writing|inline_container.{0,200}file write failed"
     r"|DataLoader worker .{0,80}(killed by signal|exited unexpectedly)"
+    r"|(died with <Signals\.SIGKILL|terminated with signal SIGKILL|Signal 9 \(SIGKILL\) received)"
     r"|\bBus error\b|insufficient shared memory|unable to (open|mmap) shared memory"
     r"|No route to host|Network is (unreachable|down)|Connection (refused|reset|timed out|aborted)"
     r"|\bConnection(Refused|Reset|Aborted)?Error\b|\bConnect(ion)?Timeout\b|RemoteDisconnected"

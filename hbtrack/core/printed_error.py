@@ -24,6 +24,11 @@ class PrintedError(NamedTuple):
     led_to: tuple[str, ...] = ()  # each error that led to it, type and message, and itself last
 
     @property
+    def is_launchers(self) -> bool:
+        """Whether it says only that another process failed, and nothing tells why."""
+        return self.error_type.rpartition(".")[2] in LAUNCHERS
+
+    @property
     def brief(self) -> str:
         """Its type with the first line of its message."""
         return ": ".join([self.error_type, *self.message.splitlines()[:1]])
@@ -51,7 +56,8 @@ _NAMED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?:: .*)?")
 _BORDER = re.compile(r" +[|+] ?")
 _BOX = re.compile(r"[╭┌+][─-]* ?Traceback \(most recent call last\) ?[─-]*[╮┐+]")
 _BOX_END = re.compile(r"[╰└+][─-]+[╯┘+]")
-_BOX_FRAME = re.compile(r"(.+):(\d+) in \S.*")
+_BOX_FRAME = re.compile(r"(.+):(\d+)(?: in *\S.*)?")
+_BOX_BELOW = re.compile(r"[╭┌+][─-]+[╮┐+]")  # where the syntax is wrong
 _BAR = re.compile(r"^.*(?=Traceback \(most recent call last\):)")
 _QUOTED = "Original "  # by a loader, of its worker
 # After the last: a box, and what is said while Python or a launcher ends.
@@ -62,7 +68,7 @@ _NO_MORE = re.compile(
 _LINKS = ("direct cause of the following exception:", "another exception occurred:")
 
 # Whose message only repeats that another process has failed.
-_LAUNCHERS = ("ChildFailedError", "CalledProcessError", "ProcessRaisedException")
+LAUNCHERS = ("ChildFailedError", "CalledProcessError", "ProcessRaisedException")
 _OF_LIBRARIES = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python3[^/\\]*[/\\]|^<")
 
 
@@ -91,7 +97,7 @@ def _cause(found: Sequence[_Traceback], lines: Sequence[str]) -> int:
 
     The others fail because that one has gone.
     """
-    own = [n for n, one in enumerate(found) if one.says[0] not in _LAUNCHERS]
+    own = [n for n, one in enumerate(found) if one.says[0] not in LAUNCHERS]
     number = own[-1] if own else len(found) - 1
     if found[number].speaker:
         number = next(n for n in own if found[n].speaker)
@@ -209,10 +215,15 @@ def _group(lines: Sequence[str], number: int) -> _Traceback | None:
 
 
 def _boxed(lines: Sequence[str], number: int) -> _Traceback | None:
-    if not _BOX.fullmatch(lines[number]):
+    indent = len(lines[number]) - len(lines[number].lstrip())
+    if not _BOX.fullmatch(lines[number].strip()):
         return None
+    if indent:  # it stands in a column of a log
+        column = [line[indent:].rstrip() for line in lines[number:]]
+        found = _boxed(column, 0)
+        return found and found._replace(first=number, end=number + found.end)
     frames, part, at = [], "", number + 1
-    while at < len(lines) and not _BOX_END.fullmatch(lines[at]):
+    while at < len(lines) and not _ends(lines, at):
         line = lines[at][1:-1].strip()
         part += line if part or line.startswith("/") else ""  # a long path is wrapped
         if match := _BOX_FRAME.fullmatch(part):
@@ -226,6 +237,12 @@ def _boxed(lines: Sequence[str], number: int) -> _Traceback | None:
             outer = _Traceback(number, below + 1, match[1], message.strip(), frames)
             return _in_box(lines, outer) or outer
     return None
+
+
+def _ends(lines: Sequence[str], number: int) -> bool:
+    """Whether the box ends there, and none below belongs to it."""
+    below = "".join(lines[number + 1 : number + 2])
+    return bool(_BOX_END.fullmatch(lines[number]) and not _BOX_BELOW.fullmatch(below))
 
 
 def _in_box(lines: Sequence[str], group: _Traceback) -> _Traceback | None:
