@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hbtrack.core.execution import Output, Record
+from hbtrack.core.failure_causes import Cause, cause_of
 from hbtrack.core.records import AttemptStatus, Verdict
 from hbtrack.core.verdict import Ending, judge
 
@@ -138,3 +139,72 @@ def test_a_script_killed_as_memory_ran_out_is_told_so() -> None:
     found = verdict(max_lost=0, exit_status=-signal.SIGKILL, oom=True)
     assert "ran out of memory" in (found.error_message or "")
     assert "ran out of memory" not in (verdict(max_lost=0, exit_status=-9).error_message or "")
+
+
+RAISED = 'Traceback (most recent call last):\n  File "s.py", line 3, in f\nKeyError: {}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "error_type"), [(b"", "no_output"), (b"epoch 3", "bad_last_line")]
+)
+def test_an_exception_that_was_swallowed_explains_a_missing_loss(
+    line: bytes, error_type: str
+) -> None:
+    found = verdict(last_line=line, stderr=RAISED.format("'lr'"))
+    assert (found.status, found.error_type, found.place) == ("failed", error_type, "s.py:3")
+    assert "KeyError: 'lr'" in (found.error_message or "")
+    assert "Traceback" in (found.error or "")
+
+
+def test_a_cause_that_was_swallowed_counts_as_that_cause() -> None:
+    full = RAISED.format("1").replace("KeyError: 1", "OSError: [Errno 28] No space left on device")
+    assert cause_of(verdict(last_line=b"", stderr=full)) is Cause.MACHINE
+    assert cause_of(verdict(last_line=b"", stderr="[Errno 28] is fine\n")) is Cause.CONFIG
+
+
+def test_a_loss_with_an_exception_beside_it_counts_and_is_told() -> None:
+    found = verdict(stderr=RAISED.format("'lr'"))
+    assert (found.status, found.loss) == ("done", 0.25)
+    assert "KeyError: 'lr'" in (found.warning or "")
+    assert verdict(stderr="Epoch 3\n").warning is None
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("RuntimeError: CUDA out of memory. Tried to allocate 2 GiB", Cause.GPU_MEMORY),
+        ("OSError: [Errno 28] No space left on device", Cause.MACHINE),
+        ("KeyError: 'lr'", Cause.CONFIG),
+    ],
+)
+def test_a_launcher_hides_no_cause(said: str, cause: Cause) -> None:
+    stderr = RAISED.replace("KeyError: {}", said)
+    stderr += RAISED.replace("KeyError: {}", "subprocess.CalledProcessError: Command 'rank' ...")
+    found = verdict(exit_status=1, stderr=stderr)
+    assert f"{found.error_type}: {found.error_message}" == said
+    assert cause_of(found) is cause
+
+
+def test_what_other_ranks_make_of_it_is_no_fault_of_the_network() -> None:
+    first, second = RAISED.format("'lr'"), RAISED.replace("KeyError: {}", "E: Connection reset")
+    stderr = "".join(
+        f"[rank{rank}]: {line}\n"
+        for rank, text in enumerate((first, second))
+        for line in text.splitlines()
+    )
+    found = verdict(exit_status=1, stderr=stderr)
+    assert (found.error_type, cause_of(found)) == ("KeyError", Cause.CONFIG)
+
+
+def test_different_errors_are_different_causes_in_a_box_too() -> None:
+    box = "╭── Traceback (most recent call last) ──╮\n│ /a.py:{} in f                        │\n"
+    box += "╰───────────────────────────────────────╯\n{}: x\n"
+    found = [
+        verdict(exit_status=1, stderr=box.format(*one)).fingerprint
+        for one in ((3, "KeyError"), (4, "KeyError"), (3, "ValueError"))
+    ]
+    assert found == [
+        "KeyError; exit 1; /a.py:3",
+        "KeyError; exit 1; /a.py:4",
+        "ValueError; exit 1; /a.py:3",
+    ]

@@ -11,10 +11,11 @@ import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TOY, Hbtrack, Row, wait_for
+from conftest import SAMPLER, TOY, Hbtrack, Row, wait_for
 from terminal import on_terminal
 
 from hbtrack.report.agreement import Agreement, comparable, mean_agreement, transitions
@@ -457,3 +458,71 @@ def test_report_tells_what_is_running(hbtrack: Hbtrack) -> None:
         line = rf"^running for 0:\d\d:\d\d, to 1 epoch: {re.escape(row['config_id'])}$"
         assert re.search(line, text, re.MULTILINE)
     assert "running for" not in hbtrack("report").stdout
+
+
+# --- what a number is, and what promotions do ----------------------------------------------------
+
+PROMOTED = """
+import os, sys
+
+def get_random_config_id(rng):
+    return f"x:{rng.randint(10**9)}"
+
+def run_identity(argv):
+    return "promoted"
+
+if __name__ == "__main__":
+    epochs = int(sys.argv[3])
+    saved = os.path.join(os.environ["HBTRACK_CHECKPOINT"], "saved")
+    if os.path.exists(saved) and "breaks" in sys.argv:
+        raise RuntimeError("a snapshot of another length")
+    open(saved, "w").close()
+    print(int(sys.argv[1][2:]) / 10**9 + ("rises" in sys.argv) * epochs / 100 - epochs / 1000)
+"""
+DOUBT = "The number rose with training in 20 of 20 promotions: is it a loss?"
+
+
+@pytest.mark.parametrize("word", ["rises", "falls"])
+def test_a_number_that_rises_with_training_is_asked_about(
+    hbtrack: Hbtrack, script: Callable[[str], Path], word: str
+) -> None:
+    said = hbtrack("run", "--max-epochs", 27, "--workers", 2, script(PROMOTED), word).stderr
+    shown = hbtrack("report", env={"COLUMNS": "200"}).stdout
+    assert [DOUBT in said, DOUBT in shown] == [word == "rises"] * 2
+    hbtrack("report", "--html", "page.html")
+    assert ("Is it a loss?" in (hbtrack.folder / "page.html").read_text()) == (word == "rises")
+
+
+def test_errors_say_when_only_promoted_configs_fail(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    hbtrack("run", "-q", "--max-epochs", 9, script(PROMOTED), "breaks")
+    said = hbtrack("errors").stdout
+    assert "4 of 4 failed after a promotion, 0 of 17 that began anew" in said
+
+
+BESIDE = (
+    SAMPLER
+    + """
+def run_identity(argv):
+    return "beside"
+
+if __name__ == "__main__":
+    import traceback
+    try:
+        {}["lr"]
+    except KeyError:
+        traceback.print_exc()
+    print(0.5)
+"""
+)
+
+
+def test_an_exception_beside_a_loss_is_told_in_the_log_and_by_show(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    hbtrack("run", "-q", "--max-epochs", 1, script(BESIDE))
+    log = (hbtrack.folder / "hbtrack.db.d" / "1" / "log").read_text()
+    assert "event=done" in log
+    assert "warning=\"KeyError: 'lr' was printed on stderr" in log
+    assert "1 epoch: KeyError: 'lr' was printed on stderr" in hbtrack("show", "best").stdout
