@@ -156,7 +156,7 @@ def main(names):
     expected = json.loads(path.read_text()) if path.exists() else {}
     for kind, of_kind in samples.items():
         for name, sample in of_kind.items():
-            if not names or name in names:
+            if not names or name in names or f"{kind}/{name}" in names:
                 expected.setdefault(kind, {})[name] = make(kind, name, sample)
                 path.write_text(json.dumps(expected, indent=2, sort_keys=True) + "\n")
 
