@@ -89,6 +89,8 @@ _WORDS = [
         (r"^\[(Parallel\(n_jobs|CV)", "joblib", "leave its verbose out"),
         (r"\d+%\|.*\| *\d+/\d+ \[", "tqdm", f"close the bar {_EARLIER}, as by `with`"),
         (r"\d+/\d+ \[\d+%\] in ", "alive-progress", "print the loss after its `with` block"),
+        (r"^\[\d\d:\d\d:\d\d\] \w+: [\d.e-]+s, \d+ calls", "xgboost", "leave verbosity=3 out"),
+        (r"^Epoch \d+/\d+ .*━.*it/s", "lightning", "print the loss after trainer.fit()"),
         ("━━", "rich", "print the loss after its `with` block"),
     )
 ]
