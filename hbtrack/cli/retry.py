@@ -7,9 +7,9 @@ from hbtrack.cli import complain, show_error
 from hbtrack.cli.advice import to_type
 from hbtrack.cli.driving import file_to_end, searches_of, settle_dead
 from hbtrack.cli.signals import stoppable
+from hbtrack.core.places import named
 from hbtrack.core.records import Search
 from hbtrack.errors import Conflict, HbtrackError, NotFound
-from hbtrack.searches.places import named
 from hbtrack.searches.retry import Failure, Retried, retry_failures
 from hbtrack.searches.session import own
 from hbtrack.text import budget, printable
@@ -69,8 +69,8 @@ def _say(args: argparse.Namespace, search: Search, retried: Retried) -> None:
         )
         if retried.larger:
             complain(
-                "Not run, for their configs have a result at a larger budget, which counts there: "
-                f"{named(retried.larger)}."
+                "There counts the result of a larger budget, which their configs have or were "
+                f"started for: {named(retried.larger)}."
             )
 
 

@@ -64,9 +64,10 @@ def derive(plan: "Plan", begun: Mapping[Evaluation, Place | None]) -> Derived:
     `begun` are the evaluations without a result, with the place that each was called for: it
     keeps that as long as the script is to be called for it there.
     """
-    callable_ = plan.callable()
+    called = {place: plan.start_of(place).epochs for place in plan.callable()}
     owners: dict[Evaluation, Place | None] = {one[:2]: None for one in known.recorded(plan)}
-    owners |= {one: place if place in callable_ else None for one, place in begun.items()}
+    for one, place in begun.items():
+        owners[one] = place if place and called.get(place) == one[1] else None
     sources = {place: epochs for (_, epochs), place in owners.items() if place}
     for place, config_id, source, reused in known.settled(plan):
         sources[place] = source

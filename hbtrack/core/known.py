@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def facts(plan: "Plan") -> Facts:
     """The facts that a plan follows from; what is running is no part of them."""
     entered = {key: rung.members for key, rung in plan.rungs.items() if rung.members}
-    return Facts(passes_of(entered), tuple(recorded(plan)), {}, ())
+    begun = tuple((name, config.begun) for name, config in plan.configs.items() if config.begun)
+    return Facts(passes_of(entered), tuple(recorded(plan)), {}, (), begun)
 
 
 def recorded(plan: "Plan") -> Iterator[tuple[str, int, Loss]]:
@@ -65,11 +66,14 @@ def ended_configs(plan: "Plan") -> list[str]:
 
 
 def larger(plan: "Plan", config_ids: Collection[str]) -> list[Place]:
-    """The places of these configs that take the result of a larger budget than their own."""
+    """The places of these configs that take, or will, the result of a larger budget than theirs."""
+    sources = {one.place: (one.config_id, one.source_epochs) for one in settled(plan)}
+    for start in map(plan.start_of, plan.callable()):
+        sources[start.place] = (start.config_id, start.epochs)
     return [
-        one.place
-        for one in settled(plan)
-        if one.config_id in config_ids and one.source_epochs > plan.rungs[rung_of(one.place)].epochs
+        place
+        for place, (config_id, epochs) in sources.items()
+        if config_id in config_ids and epochs > plan.rungs[rung_of(place)].epochs
     ]
 
 

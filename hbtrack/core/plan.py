@@ -13,6 +13,8 @@ The rules
   budget or, if there is none, at the smallest recorded budget above (no checkpoint is ever asked
   for fewer epochs than it has). Only the canonically first slot of an id that has not come to its
   end may call the script, so no two processes ever work on one config.
+* A config that was started for more than a place asks is called for that much again, whether it
+  came to a result or not; the place takes that. (A failure that was taken back leaves that.)
 * Ready places start in canonical order. When nothing is ready, the next pass opens.
 * A recorded evaluation belongs to the canonically first place that takes it at its own budget.
   When the schedule has grown there may be none, for now or for ever: an orphan. Its loss counts.
@@ -115,6 +117,8 @@ class Plan:
             self._ready.remove(place)  # ValueError: the facts contradict each other
             heapq.heapify(self._ready)
         self.running.add(place)
+        start = self.start_of(place)
+        self.configs[start.config_id].begun = start.epochs
 
     def requeue(self, place: Place) -> None:
         """The process of this place ended without a result: it is to be run again."""
@@ -134,7 +138,8 @@ class Plan:
     def start_of(self, place: Place) -> Start:
         """The decision to run the script for a place."""
         rung = self.rungs[rung_of(place)]
-        return Start(place, rung.members[place.slot], rung.epochs)
+        config_id = rung.members[place.slot]
+        return Start(place, config_id, max(rung.epochs, self.configs[config_id].begun))
 
     def start_for(self, config_id: str, epochs: int) -> Start | None:
         """The decision to run the script for this evaluation, if it may be now."""
@@ -160,11 +165,11 @@ class Plan:
     def place_of(self, config_id: str, epochs: int) -> Place:
         """The place that may call the script for this evaluation.
 
-        Raises KeyError when there is none: no slot of the config is at this budget.
+        Raises KeyError when there is none: no slot of the config asks for this budget.
         """
         config = self.configs[config_id]
         place = self._waiting(config.slots[config.live])
-        if place is None or self._epochs(place) != epochs:
+        if place is None or epochs not in (self._epochs(place), self.start_of(place).epochs):
             raise KeyError((config_id, epochs))
         return place
 

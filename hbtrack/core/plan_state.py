@@ -45,6 +45,7 @@ class ConfigState:
     budgets: tuple[int, ...] = ()  # recorded, ascending
     losses: tuple[Loss, ...] = ()  # of those budgets
     live: int = 0  # the first slot that has not come to its end
+    begun: int = 0  # the largest budget it was started for: so much may lie in its checkpoint
     # Budget -> first place that took it, and the later slots that have come to their end: where
     # there are several slots.
     owners: dict[int, Place] | None = None

@@ -15,6 +15,9 @@ def recompute(schedule: Schedule, passes: int, facts: Facts) -> Plan:
             plan.record(config_id, epochs, loss)
         for pass_, config_ids in enumerate(facts.passes, 1):
             plan.open_pass(pass_, config_ids)
+        for config_id, epochs in facts.begun:
+            config = plan.configs[config_id]
+            config.begun = max(config.begun, epochs)
     return plan
 
 

@@ -203,6 +203,7 @@ class Facts:
     results: tuple[tuple[str, int, Loss], ...]  # config_id, epochs, loss
     entered: dict[RungKey, dict[int, str]]  # of each rung that was entered: slot -> config_id
     open_attempts: tuple[OpenAttempt, ...]
+    begun: tuple[tuple[str, int], ...] = ()  # evaluations that were started, and have no result
     earlier_seconds: float = 0.0  # seconds in which drivers that have ended lived
 
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from hbtrack.core.decisions import Start
 from hbtrack.core.execution import attempt_name
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import Place, Search, rung_of
+from hbtrack.core.records import Search, rung_of
 from hbtrack.driver.interfaces import Edges, Running
 from hbtrack.errors import HbtrackError
 
@@ -29,10 +30,11 @@ class Driven:
         self.failure = self.failure or error
         self.edges.observer.event("error", message=str(error), running=len(self.running))
 
-    def watch(self, attempt: int, place: Place, gpu: str, since: float) -> Running:
+    def watch(self, attempt: int, start: Start, gpu: str, since: float) -> Running:
         """From now on this attempt is under way, since a moment (monotonic)."""
-        rung, name = self.plan.rungs[rung_of(place)], attempt_name(self.search.token, attempt)
-        config_id = rung.members[place.slot]
-        running = Running(attempt, name, place, config_id, rung.epochs, rung.increment, gpu, since)
+        increment = self.plan.rungs[rung_of(start.place)].increment
+        name = attempt_name(self.search.token, attempt)
+        what = (start.place, start.config_id, start.epochs)
+        running = Running(attempt, name, *what, increment, gpu, since)
         self.running[attempt] = running
         return running

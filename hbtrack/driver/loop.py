@@ -9,12 +9,13 @@ A start and what freed its worker are recorded in one commit; nothing starts tha
 import time
 from collections.abc import Sequence
 
-from hbtrack.core.decisions import Done
+from hbtrack.core.decisions import Done, Start
 from hbtrack.core.derived import Evaluation
 from hbtrack.core.execution import Seen, Slot
 from hbtrack.core.gpu import Gpu
-from hbtrack.core.known import first_failures
+from hbtrack.core.known import first_failures, larger
 from hbtrack.core.limits import FIRST, broken, reached
+from hbtrack.core.places import named
 from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Facts, Search, SearchStatus, Verdict
 from hbtrack.driver.admission import Admission
@@ -90,10 +91,11 @@ class Driver:
         )
         self._versions.remember(*self._ledger.script_versions())
         for open_attempt in facts.open_attempts:
-            place = self._driven.plan.place_of(open_attempt.config_id, open_attempt.epochs)
-            self._driven.plan.start(place)
+            evaluation = (open_attempt.config_id, open_attempt.epochs)
+            start = Start(self._driven.plan.place_of(*evaluation), *evaluation)
+            self._driven.plan.start(start.place)
             since = begun_at(open_attempt, self._ledger.boot_id)
-            running = self._driven.watch(open_attempt.pk, place, open_attempt.gpu, since)
+            running = self._driven.watch(open_attempt.pk, start, open_attempt.gpu, since)
             running.adopted, running.look = True, self._versions.taken_over(open_attempt)
             if open_attempt.status is not AttemptStatus.RUNNING:
                 running.ending = open_attempt.status
@@ -233,7 +235,9 @@ class Driver:
         if idle and (taken := recorder.take_back(idle, why, self._driven.search)):
             self._driven.plan = recorder.plan
             self._rest.streak.forget(idle)
-            self._observer.event("retry", evaluations=taken, reason=why)
+            more = larger(self._driven.plan, {config_id for config_id, _ in idle})
+            differing = {"larger_budget_at": named(more)} if more else {}
+            self._observer.event("retry", evaluations=taken, reason=why, **differing)
 
     def _stop_if_broken(self, step: Step) -> None:
         """Once: if the first evaluations all failed alike, not the configs are at fault."""

@@ -75,14 +75,18 @@ class Recorder:
         again: str | None = None,
     ) -> None:
         """An attempt for this place came to an end; `again` is why a failure is no result yet."""
+        own = self.plan.rungs[rung_of(place)].epochs == epochs
+        measured = {"loss": verdict.loss, "seconds": verdict.seconds}
         self.writer.end(attempt, verdict, again)
-        self.writer.result(place, config_id, epochs, loss=verdict.loss, seconds=verdict.seconds)
+        self.writer.result(place if own else None, config_id, epochs, **measured)
         if again or not verdict.is_result:
             self.plan.requeue(place)
             self._touched.add(rung_of(place))
         else:
             consequences = self.plan.record(config_id, epochs, verdict.loss)
-            self._follow(consequences, verdict.finished_at, called=place)
+            if not own:
+                self.writer.orphan(config_id, epochs)
+            self._follow(consequences, verdict.finished_at, called=place if own else None)
 
     def take_back(self, evaluations: Collection[Evaluation], why: str, search: Search) -> int:
         """Failures of these evaluations are none; of how many.

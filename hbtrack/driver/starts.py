@@ -103,7 +103,7 @@ class Starts:
             epochs_before=before,
             script_version=self._versions.number(start, recorder.writer, now),
         )
-        running = self._driven.watch(attempt, start.place, slot.gpu, since)
+        running = self._driven.watch(attempt, start, slot.gpu, since)
         running.epochs_before, running.look = before, self._versions.now()
         running.alone = self._admission.one_at_a_time
         return running

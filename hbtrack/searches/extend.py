@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
+from hbtrack.core.places import named
 from hbtrack.core.records import Search, SearchStatus, Terms
 from hbtrack.core.schedule import grown, schedule_of
 from hbtrack.driver.rederive import grow
 from hbtrack.errors import UsageError
 from hbtrack.faults import fault_point
 from hbtrack.script.probe import ScriptProbe
-from hbtrack.searches.places import named
 from hbtrack.searches.session import Session
 from hbtrack.searches.start import as_stored, load_settled, to_drive
 from hbtrack.searches.terms import Options

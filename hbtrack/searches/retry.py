@@ -33,7 +33,8 @@ class Failure:
 class Retried:
     """Which of the chosen failures run again, what stands in the way of the others, and the cost.
 
-    `larger` are places that need no run, for their configs have a result at a larger budget.
+    `larger` are places that take the result of a larger budget, which their configs have or were
+    started for.
     """
 
     queued: tuple[Failure, ...] = ()
@@ -53,15 +54,13 @@ def retry_failures(session: Session, chosen: Callable[[Failure], bool]) -> Retri
     with session.file.transaction() as connection:
         before = rebuild(schedule_of(terms), terms.passes, load_settled(connection, stored))
         found = [Failure(*row) for row in catalogue.failures(connection, stored.pk)]
-        # The largest budget of a config first: what stands above it decides about a smaller one.
-        for failure in sorted(filter(chosen, found), key=lambda one: -one.epochs):
+        for failure in filter(chosen, found):
             evaluation = (failure.config_id, failure.epochs)
             if problem := known.withdrawal_problem(before, *evaluation):
                 refused.append((failure, problem))
-            elif withdraw(connection, stored.pk, *evaluation, "asked"):
-                queued.append(failure)
             else:
-                refused.append((failure, "its config has been started for more epochs since"))
+                withdraw(connection, stored.pk, *evaluation, "asked")
+                queued.append(failure)
         if not queued:
             return Retried(refused=tuple(refused))
         after = rederive(connection, stored.pk, schedule_of(terms), terms.passes)
@@ -76,4 +75,7 @@ def retry_failures(session: Session, chosen: Callable[[Failure], bool]) -> Retri
 def _epochs(plan: Plan, queued: list[Failure]) -> int:
     """The epochs that these evaluations train, as far as the script is called for them."""
     reached = {config_id: epochs for config_id, epochs, _ in known.recorded(plan)}  # the largest
-    return sum(max(0, one.epochs - reached.get(one.config_id, 0)) for one in queued)
+    asked: dict[str, int] = {}  # one call of a config is for all that is asked of it
+    for one in queued:
+        asked[one.config_id] = max(one.epochs, asked.get(one.config_id, 0))
+    return sum(max(0, epochs - reached.get(name, 0)) for name, epochs in asked.items())

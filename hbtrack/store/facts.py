@@ -29,6 +29,12 @@ FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk
 WHERE e.config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)
     AND {is_in(RESULTS, "a.")}"""
 
+_BEGUN = f"""
+SELECT e.config_pk, e.epochs
+FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk
+WHERE e.config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)
+    AND NOT {is_in(RESULTS, "a.")}"""
+
 _MEASURED = """
 SELECT e.epochs - coalesce((SELECT max(below.epochs) FROM _evaluation below
         WHERE below.config_pk = e.config_pk AND below.epochs < e.epochs), 0), a.seconds
@@ -92,11 +98,13 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
             if members := {row[0]: ids[row[1]] for row in query(_PLACES, (rung_pk,))}:
                 entered[key] = members
         results = tuple((ids[row[0]], row[1], row[2]) for row in rows(_RESULTS))
+        begun = tuple((ids[row[0]], row[1]) for row in rows(_BEGUN))
     return Facts(
         passes=passes_of(entered),
         results=results,
         entered=entered,
         open_attempts=tuple(open_attempts(query, search_pk)),
+        begun=begun,
         earlier_seconds=sum(max(0.0, seconds) for seconds in lives),
     )
 

@@ -58,6 +58,8 @@ SQL = {
     # After a search was extended a place may find its result measured, but nobody's.
     "owner": f"UPDATE _evaluation SET place_pk = "
     f"(SELECT pk FROM _place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = {EVALUATION}",
+    # It was called for a place that asked for less, and so takes it only.
+    "orphan": f"UPDATE _evaluation SET place_pk = NULL WHERE pk = {EVALUATION}",
     "best": "UPDATE _config SET best_loss = a.loss, best_epochs = e.epochs, "
     "best_position = :position FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk "
     f"WHERE e.pk = {EVALUATION} AND _config.pk = e.config_pk AND a.status = 'done' "
@@ -131,13 +133,8 @@ SQL = {
     "ON own.evaluation_pk = a.evaluation_pk WHERE own.pk = :attempt AND a.retried = 'automatic' "
     "AND a.attempt > coalesce((SELECT max(b.attempt) FROM _attempt b "
     "WHERE b.evaluation_pk = own.evaluation_pk AND b.retried = 'asked'), 0)",
-    # Not where the config was started for more since, without a result: its checkpoint may have
-    # more epochs than it would be asked for. Where it has a result at more, that is taken.
     "withdraw": f"UPDATE _attempt SET retried = :why WHERE pk = "
-    f"(SELECT attempt_pk FROM _evaluation WHERE pk = {EVALUATION}) AND {is_in(FAILURES)} "
-    f"AND coalesce((SELECT max({is_in(RESULTS, 'a.')}) FROM _evaluation e "
-    f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.config_pk = {CONFIG} "
-    "AND e.epochs > :epochs), 1)",
+    f"(SELECT attempt_pk FROM _evaluation WHERE pk = {EVALUATION}) AND {is_in(FAILURES)}",
     "tried": f"SELECT {TRIED} FROM _attempt a WHERE a.pk = :attempt",
     "rest": "UPDATE _driver SET rests_until = :until, rests_because = :because, "
     "rests_from = :since WHERE pk = :driver",

@@ -9,6 +9,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from hbtrack.core.consequences import Consequences, Summary
+from hbtrack.core.derived import ORPHAN
 from hbtrack.core.records import (
     AttemptStatus,
     Place,
@@ -153,19 +154,27 @@ class Writer:
 
     def result(
         self,
-        place: Place,
+        place: Place | None,
         config_id: str,
         epochs: int,
         *,
         loss: float | None,
         seconds: float | None,
     ) -> None:
-        """The summary of a config whose attempt has ended (loss None if it has no loss)."""
-        facts = self._place(place, config_id=config_id, epochs=epochs)
+        """The summary of a config whose attempt has ended (loss None if it has no loss).
+
+        `place` is where it counts; None while nobody asks for so many epochs.
+        """
+        facts = self._config(config_id, epochs=epochs)
         facts |= {"loss": loss, "seconds": seconds or 0.0}
+        facts["position"] = ORPHAN if place is None else self._hold.position(place)
         self.change("config", facts)
         if loss is not None:
             run(self.connection, "best", facts)
+
+    def orphan(self, config_id: str, epochs: int) -> None:
+        """An evaluation belongs to no place, until one of its own budget takes it."""
+        self.change("orphan", self._config(config_id, epochs=epochs))
 
     def open_pass(self, sampled: Sampled) -> None:
         """The configs of a pass; `apply` writes their places."""

@@ -19,7 +19,7 @@ from hbtrack.core import known
 from hbtrack.core.consequences import Consequences, Entered, Improved, Settled
 from hbtrack.core.decisions import Decision, Done, OpenPass, Start, Wait
 from hbtrack.core.plan import Plan
-from hbtrack.core.rebuild import rebuild
+from hbtrack.core.rebuild import rebuild, recompute
 from hbtrack.core.records import BracketStatus, Facts, Loss, Place, RungKey, rung_of
 from hbtrack.core.schedule import Schedule, make_schedule
 from hbtrack.core.simulation import Simulation, distinct_ids, simulate
@@ -588,6 +588,34 @@ def test_a_loss_that_was_changed_stops_the_search() -> None:
     )
     with pytest.raises(HbtrackError, match="hbtrack db check"):
         rebuild_from(life, replace(facts, results=changed))
+
+
+def without(plan: Plan, *failures: tuple[str, int]) -> Plan:
+    """The plan after these failures were taken back."""
+    facts = known.facts(plan)
+    left = tuple(one for one in facts.results if one[:2] not in failures)
+    return recompute(plan.schedule, plan.passes, replace(facts, results=left))
+
+
+def test_a_config_is_not_asked_for_less_than_it_was_started_for() -> None:
+    plan, _ = small("abc ad")
+    feed(plan, ("a", 1, None), ("a", 3, None))  # the second slot's turn came, and failed too
+    again = without(plan, ("a", 1), ("a", 3))
+    first = Place(1, FIRST, 0, 0)
+    assert again.next() == Start(first, "a", 3)
+    again.start(first)
+    assert again.place_of("b", 1) == Place(1, FIRST, 0, 1)
+    assert settled_by(again.record("a", 3, 0.5))[:2] == [
+        (first, 3, True),
+        (Place(1, SECOND, 0, 0), 3, False),
+    ]
+
+
+def test_what_was_started_for_as_much_as_is_asked_is_asked_for_that() -> None:
+    plan, _ = small("abc de")
+    feed(plan, ("a", 1, None), ("d", 3, None))
+    again = without(plan, ("a", 1), ("d", 3))
+    assert starts(again) == [("a", 1), ("b", 1), ("c", 1), ("d", 3), ("e", 3)]
 
 
 def test_a_result_recorded_twice_is_an_error() -> None:
