@@ -72,7 +72,7 @@ HOSTILE = [
     "`$(touch harmed)`",
 ]
 IDENTITY = "id|<b>\x1b[1m\u202e\n=1"
-MESSAGE = "\x1b[2J=evil|<i>\u202e"
+MESSAGE = "\x1b7=evil|<i>\u202e"
 
 ODD = f"""
 import sys

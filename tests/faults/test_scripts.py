@@ -138,10 +138,9 @@ def test_fault_23_a_crash_is_a_failure_by_the_name_of_its_signal(does: Does) -> 
         *(f"print(0.5, flush=True); {code}" for code in codes),
         columns="a.status, a.signal, exit_code, error_type, f.error",
     )
-    assert found == [
-        ("failed", name, None, "signal", f"The script was ended by {name}.")
-        for name in ["SIGSEGV", "SIGABRT", *FATAL]
-    ]
+    for name, (*facts, error) in zip(["SIGSEGV", "SIGABRT", *FATAL], found, strict=True):
+        assert facts == ["failed", name, None, "signal"]
+        assert str(error).startswith(f"The script was ended by {name}. It had printed 0.5: ")
 
 
 STOPS = ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"]
@@ -235,7 +234,7 @@ def test_fault_29_30_31_34_35_36_38_any_other_last_line_is_a_failure_that_quotes
     for (status, loss, message, short), says in zip(found, prints.values(), strict=True):
         assert (status, loss, short) == ("failed", None, 1)
         assert says in str(message)
-        assert "print(float(loss))" in str(message)
+        assert "print(" in str(message)  # how to print it, or before what
     kept = hbtrack.rows("SELECT stderr_tail FROM attempts WHERE config_id = '2'")
     assert kept[0] == ("0.25\n",)
 

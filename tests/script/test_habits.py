@@ -145,6 +145,7 @@ def test_a_script_finds_what_it_would_find_without_hbtrack(hbtrack: Hbtrack) -> 
     bare, found = map(json.loads, (hbtrack.folder / "surroundings").read_text().splitlines())
     for name in ("ATTEMPT", "IDENTITY", "CHECKPOINT", "MAX_EPOCHS", "EPOCHS_DONE"):
         assert found["environment"].pop(f"HBTRACK_{name}")
+    assert found["environment"].pop("PYTHONUNBUFFERED") == "1"
     assert found["argv"][1].startswith("x:")
     found["argv"][:2], bare["argv"][:2] = [], []
     assert found == bare

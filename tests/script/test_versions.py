@@ -354,8 +354,8 @@ def test_the_check_of_a_database_sees_versions_and_texts_that_are_wrong(hbtrack:
     assert sha256(TEXT) in problems
     assert "numbered [2]" in problems
     assert "version 1 of its script ran, but is not there" in problems
-    connection.executescript("UPDATE _script_version SET number = 1; DELETE FROM _script_text")
-    connection.close()
+    with closing(sqlite3.connect(hbtrack.database)) as connection:
+        connection.executescript("UPDATE _script_version SET number = 1; DELETE FROM _script_text")
 
 
 # --- before a start ------------------------------------------------------------------------------
