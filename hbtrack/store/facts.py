@@ -23,17 +23,10 @@ _PLACES = "SELECT slot, config_pk FROM _place WHERE rung_pk = ? ORDER BY slot"
 
 # IN goes through the configs in the order of their keys, as they and their evaluations were
 # written: much faster than in the order of the index, which is that of the ids.
-_RESULTS = f"""
-SELECT e.config_pk, e.epochs, a.loss
+_STARTED = f"""
+SELECT e.config_pk, e.epochs, a.loss, {is_in(RESULTS, "a.")}
 FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk
-WHERE e.config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)
-    AND {is_in(RESULTS, "a.")}"""
-
-_BEGUN = f"""
-SELECT e.config_pk, e.epochs
-FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk
-WHERE e.config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)
-    AND NOT {is_in(RESULTS, "a.")}"""
+WHERE e.config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)"""
 
 _MEASURED = """
 SELECT e.epochs - coalesce((SELECT max(below.epochs) FROM _evaluation below
@@ -97,14 +90,18 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
         for key, rung_pk in rung_pks(query, search_pk).items():
             if members := {row[0]: ids[row[1]] for row in query(_PLACES, (rung_pk,))}:
                 entered[key] = members
-        results = tuple((ids[row[0]], row[1], row[2]) for row in rows(_RESULTS))
-        begun = tuple((ids[row[0]], row[1]) for row in rows(_BEGUN))
+        results, begun = [], []
+        for config_pk, epochs, loss, is_result in rows(_STARTED):
+            if is_result:
+                results.append((ids[config_pk], epochs, loss))
+            else:
+                begun.append((ids[config_pk], epochs))
     return Facts(
         passes=passes_of(entered),
-        results=results,
+        results=tuple(results),
         entered=entered,
         open_attempts=tuple(open_attempts(query, search_pk)),
-        begun=begun,
+        begun=tuple(begun),
         earlier_seconds=sum(max(0.0, seconds) for seconds in lives),
     )
 
