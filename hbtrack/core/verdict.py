@@ -41,6 +41,7 @@ class Ending:
     --timeout allows; `times_lost` is how often its evaluation was lost before, under a driver's
     eyes, and `watched` if a driver had its eyes on this end. `script_written` if a file of the
     script was written while it ran, `one_script` unless that gave it another text.
+    `checkpoint_gone` if its folder for checkpoints, or the disk of that, was away at its end.
     """
 
     record: Record
@@ -52,6 +53,7 @@ class Ending:
     times_lost: int = 0
     script_written: bool = False
     one_script: bool = True
+    checkpoint_gone: bool = False
 
 
 def judge(ending: Ending, max_lost: int) -> Verdict:
@@ -59,9 +61,9 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
     status = ending.record.exit_status
     by_signal = status is not None and status < 0
     verdict = _status(ending, max_lost)
-    # It may not have been able to print, or not have read a whole script.
+    # It may not have been able to print or to save, or not have read a whole script.
     no_fault_of_its_own = (
-        (ending.record.full or ending.script_written)
+        (ending.record.full or ending.script_written or ending.checkpoint_gone)
         and not ending.record.overflow
         and not _too_often(ending, max_lost)
     )

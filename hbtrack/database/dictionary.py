@@ -168,9 +168,9 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "started_at": f"when it took the search; {_TIME}",
         "seen_at": f"when it was last known to live; {_TIME}",
         "ended_at": f"when it let the search go; {_TIME}; NULL: it lives, or died without a word",
-        "rests_until": "until when nothing starts at most, for failures are doubted or the script "
-        f"cannot be run; {_TIME}; else NULL",
-        "rests_because": "the failures that are doubted, or what is wrong with the script; NULL "
+        "rests_until": "until when nothing starts at most, for failures are doubted, or the script "
+        f"or the folder for checkpoints is away; {_TIME}; else NULL",
+        "rests_because": "the failures that are doubted, or what is away and why; NULL "
         "while it does not rest",
     },
     "data_dictionary": {

@@ -101,13 +101,32 @@ def require_there(elsewhere: str | None) -> None:
         )
 
 
-def make_checkpoints_folder(database: Path, token: str, elsewhere: str | None) -> Path:
-    """Create the folder of a search's checkpoints; refuses one that others can write to."""
+SIGN = ".hbtrack"
+"""What hbtrack puts into the folder of a search on another disk, and scripts do not."""
+
+
+def make_checkpoints_folder(
+    database: Path, token: str, elsewhere: str | None
+) -> tuple[Path, Path | None]:
+    """Create the folder of a search's checkpoints; it, and what is there while its disk is.
+
+    Refuses one that others can write to. The latter is None where they lie beside the database;
+    else a file, for scripts that make their folder with all above it make the search's, too, on the
+    mount point of a disk that is away.
+    """
     require_there(elsewhere)
     folder = checkpoints_folder(database, token, elsewhere)
-    above = [] if elsewhere else [folder.parent.parent, folder.parent]
-    _make_private(*above, folder)
-    return folder
+    if not elsewhere:
+        _make_private(folder.parent.parent, folder.parent, folder)
+        return folder, None
+    _make_private(folder)
+    try:
+        (folder / SIGN).touch(mode=0o600)
+    except OSError as error:
+        raise HbtrackError(
+            f"Nothing can be written to {folder}: {error.strerror}.", see="cannot-write"
+        ) from error
+    return folder, folder / SIGN
 
 
 def require_private(level: Path) -> None:

@@ -27,26 +27,52 @@ from hbtrack.store.writer import Writer
 
 
 class Folders(Checkpoints):
-    """The folders of a search's configs, in `folder`, which is there."""
+    """The folders of a search's configs, in `folder`, which is not made again while it is used.
 
-    def __init__(self, folder: Path, search: Search, observer: Observer) -> None:
-        self._folder = os.fspath(folder)
+    On another disk it is there as long as `sign` is: what else may lie in its place scripts have
+    made, on the bare mount point of a disk that is away.
+    """
+
+    def __init__(self, folder: Path, sign: Path | None, search: Search, observer: Observer) -> None:
+        self._folder, self._sign = os.fspath(folder), sign and os.fspath(sign)
         self._search, self._observer = search, observer
         self._looked = search.found_checkpoints is not None
         self._made = ""  # of this config the folder was made ahead
 
     def make(self, config_id: str) -> None:
         """Make the folder of a config, if it is not there. Raises OSError."""
-        if config_id != self._made:
+        made, self._made = self._made, ""
+        if config_id != made:
             with suppress(FileExistsError):
                 os.mkdir(self._of(config_id), 0o700)  # noqa: PTH102 - for each attempt
+
+    def problem(self, config_id: str | None = None) -> str | None:
+        """Why that of a config, or of any, cannot be used or made just now; None if it is there.
+
+        Beside the database what goes wrong is not that of checkpoints alone: raises OSError.
+        """
+        if self._sign is None:
+            if config_id is not None:
+                self.make(config_id)
+            return None
+        try:
+            os.stat(self._sign)  # noqa: PTH116 - for each attempt
+            if config_id is not None:
+                self.make(config_id)
+        except OSError as error:
+            return f"{error.strerror}: {error.filename}"
+        return None
+
+    def is_gone(self, config_id: str) -> bool:
+        """Whether the folder of a config, which was made, is not there, or not on its disk."""
+        return self.problem() is not None or not os.path.isdir(self._of(config_id))  # noqa: PTH112
 
     def make_ahead(self, coming: Decision) -> None:
         """Make the folder of the config that is likely to be next, while others are trained."""
         if isinstance(coming, Start):
             with suppress(OSError):  # told when it is really next
-                self.make(coming.config_id)
-                self._made = coming.config_id
+                if not self.problem(coming.config_id):
+                    self._made = coming.config_id
 
     def found(self, config_id: str) -> bool:
         """Whether anything lies in the folder of a config."""

@@ -1,6 +1,7 @@
 """What attempts that have ended came to: the verdict, and whether a failure is the result yet."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from hbtrack.core.execution import Output, Record
@@ -56,7 +57,16 @@ class Harvest:
             script_written=looks.written,
             one_script=looks.one_script,
         )
-        return judge(ending, self._edges.tolerances.max_lost)
+        verdict = judge(ending, self._edges.tolerances.max_lost)
+        if verdict.status is AttemptStatus.FAILED and self._checkpoint_gone(running):
+            lost = writer.times_lost(running.attempt)
+            ending = replace(ending, checkpoint_gone=True, times_lost=lost)
+            verdict = judge(ending, self._edges.tolerances.max_lost)
+        return verdict
+
+    def _checkpoint_gone(self, running: Running) -> bool:
+        """Looked at where it may have been the reason, and not for each attempt."""
+        return self._edges.checkpoints.is_gone(running.config_id)
 
     def note(self, writer: Writer, running: Running, verdict: Verdict) -> Noted:
         """Note what an attempt came to, for its GPU too; what that means for failures."""

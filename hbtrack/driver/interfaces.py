@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 class Checkpoints:
     """Where scripts save, and what they are told of it: here nothing, for made-up scripts."""
 
-    def make(self, config_id: str) -> None:
-        """Make the folder of a config, if it is not there. Raises OSError."""
+    def problem(self, config_id: str | None = None) -> str | None:  # noqa: ARG002
+        """Why that of a config, or of any, cannot be used or made just now; None if it is there."""
+        return None
+
+    def is_gone(self, config_id: str) -> bool:  # noqa: ARG002
+        """Whether the folder of a config, which was made, is not there, or not on its disk."""
+        return False
 
     def make_ahead(self, coming: Decision) -> None:
         """Make the folder of the config that is likely to be next."""

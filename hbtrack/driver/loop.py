@@ -122,7 +122,7 @@ class Driver:
     def _timeout(self) -> float | None:
         """Seconds until the loop has something to do by itself."""
         moments = [self._termination.next_at(), self._admission.not_before, self._rest.next_at()]
-        moments += [self._versions.look_at, self._lifetime.heartbeat_at()]
+        moments += [self._starts.next_at(), self._lifetime.heartbeat_at()]
         if (limit := self._driven.search.limits.max_time) is not None and self._stop.at is None:
             moments.append(self._lifetime.reaches(limit))
         return max(0.0, min(at for at in moments if at is not None) - time.monotonic())
@@ -151,7 +151,7 @@ class Driver:
         """Record what has ended, what follows, and what starts next: one transaction at most."""
         self._termination.raise_if_unkillable(except_for={running.attempt for running in ended})
         self._admission.look_at_the_clock()
-        self._versions.look_again()
+        self._starts.look_again()
         starts: list[tuple[Running, Slot]] = []
         verdicts: list[tuple[Running, Verdict]] = []
         with Step(self._ledger, self._driven.plan) as step:

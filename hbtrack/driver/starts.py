@@ -14,6 +14,7 @@ from hbtrack.core.script_text import Look
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.driven import Driven
 from hbtrack.driver.interfaces import Running
+from hbtrack.driver.outage import Outage
 from hbtrack.driver.recorder import Recorder, Step
 from hbtrack.driver.rest import Rest
 from hbtrack.driver.versions import Versions
@@ -32,6 +33,8 @@ class Starts:
         self._rest, self._versions = rest, versions
         self._executor, self._sampler = edges.executor, edges.sampler
         self._checkpoints, self._clock = edges.checkpoints, edges.clock
+        self._away = Outage(driven.search.limits.max_rest, edges.observer, "checkpoints_back")
+        self._look_at: float | None = None  # monotonic; while that folder is away
         self._sampled_from: Look | None = None  # the script that is asked for a pass
 
     def decide(self, step: Step) -> list[tuple[Running, Slot]]:
@@ -43,20 +46,25 @@ class Starts:
             decision = self._driven.plan.next()
             if not (isinstance(decision, Start | OpenPass) and self._script_may_start(step)):
                 break
-            if isinstance(decision, Start) and (slot := self._reserve(step)):
+            if isinstance(decision, OpenPass):
+                if not self._open_pass(step, decision.pass_):
+                    break
+            elif self._can_save(step, decision.config_id) and (slot := self._reserve(step)):
                 starts.append((self._record_start(step.recorder, decision, slot), slot))
-            elif not (isinstance(decision, OpenPass) and self._open_pass(step, decision.pass_)):
+            else:
                 break
         return starts
 
     def _ask_again(self, step: Step) -> list[tuple[Running, Slot]]:
         """When a rest is over and nothing runs: one evaluation, to see if the machine is well."""
         failed = self._rest.question()
-        if failed is None or self._driven.running or not self._script_may_start(step):
+        if failed is None or self._driven.running:
+            return []
+        if not (self._script_may_start(step) and self._can_save(step)):
             return []
         if (start := self._question(step, failed)) is None:
             self._rest.give_up()
-        elif slot := self._reserve(step):
+        elif self._can_save(step, start.config_id) and (slot := self._reserve(step)):
             self._rest.asking((start.config_id, start.epochs))
             return [(self._record_start(step.recorder, start, slot), slot)]
         return []
@@ -78,9 +86,38 @@ class Starts:
         except HbtrackError as error:
             self._driven.fail(error)
             return False
-        if self._versions.turns:
-            self._versions.turn(step.recorder.writer, self._clock())
+        self._tell(step)
         return may_start
+
+    def _can_save(self, step: Step, config_id: str | None = None) -> bool:
+        """Whether there is a folder for what a config, or any, saves; if never, the search ends."""
+        if problem := self._checkpoints.problem(config_id):
+            what = f"the folder for checkpoints is away ({problem})"
+            try:
+                self._look_at = self._away.goes_on(what, _gone(problem))
+            except HbtrackError as error:
+                self._driven.fail(error)
+                return False
+        else:
+            self._away.is_over()
+        self._tell(step)
+        return not problem
+
+    def look_again(self) -> None:
+        """A new step: what was found before may have changed."""
+        self._versions.look_again()
+        self._look_at = None
+
+    def next_at(self) -> float | None:
+        """When what is not there now is to be looked for again (monotonic)."""
+        return self._versions.look_at if self._look_at is None else self._look_at
+
+    def _tell(self, step: Step) -> None:
+        """Say in the database whether and why nothing starts, if that has changed."""
+        outages = (self._versions.outage, self._away)
+        if any(outage.turns for outage in outages):
+            told = [outage.turn(self._clock()) for outage in outages]
+            step.recorder.writer.outage(*next(filter(None, told), (None, None)))
 
     def _reserve(self, step: Step) -> Slot | None:
         """Where the next attempt may run; all GPUs for the one evaluation that is left."""
@@ -110,7 +147,6 @@ class Starts:
 
     def _epochs_before(self, recorder: Recorder, config_id: str) -> int:
         """The epochs that are known to lie in the folder of the config, which is there now."""
-        self._checkpoints.make(config_id)
         if has_loss(self._driven.plan, config_id) and self._checkpoints.found(config_id):
             return recorder.writer.epochs_saved(config_id)
         return 0
@@ -146,3 +182,13 @@ class Starts:
             self._sampled_from = None
             step.recorder.open_pass(sampled, self._clock())
         return sampled is not None
+
+
+def _gone(problem: str) -> HbtrackError:
+    return HbtrackError(
+        f"The folder for checkpoints is away ({problem}), for longer than --max-rest allows. No "
+        "evaluation failed by that, and everything recorded is kept. When its disk is back, type "
+        "`hbtrack resume`. To train again what goes on and save it elsewhere: `hbtrack resume "
+        "--checkpoints DIR`.",
+        see="checkpoints-away",
+    )

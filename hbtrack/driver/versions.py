@@ -13,14 +13,12 @@ from hbtrack.core.records import OpenAttempt, Search
 from hbtrack.core.script_text import Hashes, Look, changed, is_of
 from hbtrack.core.times import unix
 from hbtrack.driver.interfaces import Edges
+from hbtrack.driver.outage import Outage
 from hbtrack.errors import HbtrackError
 from hbtrack.store.writer import Writer
 
 QUIET_SECONDS = 0.2
 """How long another text must stay as it is before it is started: half of one may compile, too."""
-
-LOOK_SECONDS = 1.0
-"""Between two looks at a script that cannot be run."""
 
 
 class Looks(NamedTuple):
@@ -36,7 +34,7 @@ class Versions:
     def __init__(self, edges: Edges, search: Search) -> None:
         self._script, self._observer = edges.script, edges.observer
         self._stops = search.resources.script_changes == "stop"
-        self._max_rest = search.limits.max_rest
+        self.outage = Outage(search.limits.max_rest, edges.observer, "script_mended")
         self._numbers: dict[frozenset[tuple[str, str]], int] = {}
         self._files: dict[int, Hashes] = {}
         self._last: Hashes = {}  # of the last start
@@ -45,9 +43,6 @@ class Versions:
         self._fine: Look | None = None  # may be started
         self._young: Look | None = None  # another text than before, and when it was found
         self._young_since = 0.0
-        self._problem: str | None = None
-        self._told: str | None = None  # the problem that the database names
-        self._rests_since = 0.0
         self.look_at: float | None = None  # monotonic; while nothing can start
 
     def remember(self, versions: Iterable[tuple[int, Hashes]], last: Hashes) -> None:
@@ -78,32 +73,16 @@ class Versions:
         if look is self._fine:
             return True
         if problem := self._script.problem(look):
-            self._rest(problem)
+            what = f"the script is no Python just now ({problem})"
+            self.look_at = self.outage.goes_on(what, _broken(problem))
             return False
         if self._may_be_half(look):
             return False
-        if self._problem:
-            self._problem = None
-            self._observer.event("script_mended")
+        self.outage.is_over()
         if self._stops and (files := changed(self._last, look.files)):
             raise _edited(files)
         self._fine = look
         return True
-
-    @property
-    def turns(self) -> bool:
-        """Whether a rest has begun or is over, which the database does not say yet."""
-        return self._problem != self._told
-
-    def turn(self, writer: Writer, now: float) -> None:
-        """Say in the database whether and why nothing starts, and how long at most."""
-        self._told = self._problem
-        if self._problem is None:
-            writer.script_rest(None, None)
-            return
-        left = self._rests_since + self._max_rest - time.monotonic()
-        because = f"the script is no Python just now ({self._problem})"
-        writer.script_rest(now + left, f"{because}; it is looked at every second")
 
     def _may_be_half(self, look: Look) -> bool:
         """Whether another text was found only just now: an editor may still be writing it."""
@@ -115,22 +94,6 @@ class Versions:
         if half := now < self._young_since + QUIET_SECONDS:
             self.look_at = self._young_since + QUIET_SECONDS
         return half
-
-    def _rest(self, problem: str) -> None:
-        now = time.monotonic()
-        if self._problem is None:
-            self._rests_since = now
-        if now - self._rests_since >= self._max_rest:
-            raise HbtrackError(
-                f"The script is no Python any more ({problem}), for longer than --max-rest allows. "
-                "No evaluation failed by that, and everything recorded is kept. When it is mended, "
-                "type `hbtrack resume`.",
-                see="script-no-python",
-            )
-        if problem != self._problem:
-            message = f"the script is no Python just now ({problem}), so nothing is started"
-            self._observer.event("wait", message=message, seconds=LOOK_SECONDS)
-        self._problem, self.look_at = problem, now + LOOK_SECONDS
 
     def number(self, start: Start, writer: Writer, now: float) -> int | None:
         """The version that is started for an evaluation; None if nobody can look at it."""
@@ -178,4 +141,13 @@ def _edited(files: list[str]) -> HbtrackError:
         "recorded is kept. Undo the edit and type `hbtrack resume`, or go on with the new text: "
         "`hbtrack resume --script-changes go-on`.",
         see="script-edited",
+    )
+
+
+def _broken(problem: str) -> HbtrackError:
+    return HbtrackError(
+        f"The script is no Python any more ({problem}), for longer than --max-rest allows. "
+        "No evaluation failed by that, and everything recorded is kept. When it is mended, "
+        "type `hbtrack resume`.",
+        see="script-no-python",
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hbtrack.core.contract import checkpoint_name
 from hbtrack.core.records import Search
-from hbtrack.database.location import checkpoints_folder, require_private
+from hbtrack.database.location import SIGN, checkpoints_folder, require_private
 
 _GONE = ".removed-"
 
@@ -70,9 +70,13 @@ class Saved:
 
     def remove_empty(self) -> None:
         """Remove the folders in which nothing is, and their own if none is left."""
-        for folder in [*self.folder.glob("*"), self.folder]:
+        for folder in self.folder.glob("*"):
             with suppress(OSError):
                 folder.rmdir()
+        if list(self.folder.glob("*")) == [self.folder / SIGN]:
+            (self.folder / SIGN).unlink()
+        with suppress(OSError):
+            self.folder.rmdir()
 
 
 def size_of(folder: Path) -> int:

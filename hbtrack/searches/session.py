@@ -155,12 +155,15 @@ class _Driving:
     observer: Observer
     stop: StopRequest
     fence: int | None = None  # of this process, once it has written to the search
+    checkpoints: Checkpoints | None = None
 
     def go_on(self, devices: list[Gpu], on_wake: Callable[[int], None]) -> SearchStatus:
         """From the facts until the search is finished, stopped or in trouble."""
         session, search = self.session, self.session.search
         busy_seconds = min(patience.BUSY_SECONDS, session.settings.patience)
-        checkpoints = self._checkpoints() if devices else Checkpoints()
+        if self.checkpoints is None or not search.resources.checkpoints:
+            # On another disk they are found once: later it may be away.
+            self.checkpoints = self._checkpoints() if devices else Checkpoints()
         with session.file.database(busy_seconds) as database, ExitStack() as stack:
             ledger = Ledger(database, search.pk)
             facts = self._own(ledger, devices)
@@ -176,7 +179,7 @@ class _Driving:
             tolerances = session.settings.tolerances
             edges = Edges(
                 *(executor, sampler, self.observer, self.stop, tolerances),
-                checkpoints=checkpoints,
+                checkpoints=self.checkpoints,
                 script=self._script(ledger),
             )
             driver = Driver(search, plan, ledger, edges, devices)
@@ -188,8 +191,8 @@ class _Driving:
     def _checkpoints(self) -> Checkpoints:
         """Where scripts save. Raises HbtrackError before anything is written if that is nowhere."""
         search, path = self.session.search, self.session.file.path
-        folder = make_checkpoints_folder(path, search.token, search.resources.checkpoints)
-        return Folders(folder, search, self.observer)
+        found = make_checkpoints_folder(path, search.token, search.resources.checkpoints)
+        return Folders(*found, search, self.observer)
 
     def _script(self, ledger: Ledger) -> ScriptFiles:
         """The files of the script; those of its last start where it was not imported now."""

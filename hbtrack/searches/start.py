@@ -128,6 +128,7 @@ def as_stored(session: Session, options: Options) -> Iterator[tuple[Search, Scri
 def _say_what_stays(session: Session, search: Search) -> None:
     """Tell of the checkpoints that lie where they are not looked for any more."""
     if search.resources.checkpoints == session.search.resources.checkpoints:
+        _say_what_is_not_there(session, search)
         return
     before, now = (
         Saved(checkpoints_folder(session.file.path, one.token, one.resources.checkpoints))
@@ -139,6 +140,22 @@ def _say_what_stays(session: Session, search: Search) -> None:
             f"From now on {now.folder} has their folders, with nothing in them: each that goes on "
             "is trained again from its first epoch. It need not be: `hbtrack stop`, copy what the "
             "old folder holds into the new one, `hbtrack resume`."
+        )
+
+
+def _say_what_is_not_there(session: Session, search: Search) -> None:
+    """Tell of a folder on another disk that an earlier start made, and that is not there."""
+    elsewhere = search.resources.checkpoints
+    folder = checkpoints_folder(session.file.path, search.token, elsewhere)
+    if elsewhere is None or not Path(elsewhere).is_dir() or folder.is_dir():
+        return
+    with session.file.transaction() as connection:
+        opened, _ = sampled_so_far(connection.execute, search.pk)
+    if opened:
+        session.settings.say(
+            f"{elsewhere} has nothing of {search.run_identity} any more, so what goes on is "
+            "trained again from its first epoch. If the disk is not mounted: `hbtrack stop`, mount "
+            "it, `hbtrack resume`."
         )
 
 

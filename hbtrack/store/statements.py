@@ -138,7 +138,7 @@ SQL = {
     "tried": f"SELECT {TRIED} FROM _attempt a WHERE a.pk = :attempt",
     "rest": "UPDATE _driver SET rests_until = :until, rests_because = :because, "
     "rests_from = :since WHERE pk = :driver",
-    "script_rest": "UPDATE _driver SET rests_until = :until, rests_because = :because "
+    "outage": "UPDATE _driver SET rests_until = :until, rests_because = :because "
     "WHERE pk = :driver",
     "fingerprint": f"SELECT a.fingerprint, a.error FROM _evaluation e "
     f"JOIN _attempt a ON a.pk = e.attempt_pk WHERE e.pk = {EVALUATION}",

@@ -125,10 +125,10 @@ class Writer:
         facts = {"until": _iso(until), "because": because, "since": _iso(since)}
         self.change("rest", {**facts, "driver": self._hold.driver_pk})
 
-    def script_rest(self, until: float | None, because: str | None) -> None:
-        """Nothing starts until then at most (None: it is over), for the script cannot be run."""
+    def outage(self, until: float | None, because: str | None) -> None:
+        """Nothing starts until then at most (None: it is over), for what starts need is away."""
         facts = {"until": _iso(until), "because": because, "driver": self._hold.driver_pk}
-        self.change("script_rest", facts)
+        self.change("outage", facts)
 
     def times_retried(self, attempt: int) -> int:
         """How often this attempt's evaluation was run again by --retries."""

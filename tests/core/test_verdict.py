@@ -128,6 +128,14 @@ def test_a_failure_on_a_full_disk_is_run_again_but_not_for_ever() -> None:
     assert (found.status, found.error_type) == (AttemptStatus.FAILED, "exit_code")
 
 
+def test_a_failure_whose_checkpoint_was_away_is_run_again_but_not_for_ever() -> None:
+    assert verdict(exit_status=1, checkpoint_gone=True).status is AttemptStatus.LOST
+    assert verdict(checkpoint_gone=True).status is AttemptStatus.DONE
+    assert verdict(exit_status=1, checkpoint_gone=True, overflow=True).error_type == "log_overflow"
+    found = verdict(exit_status=1, checkpoint_gone=True, times_lost=5)
+    assert (found.status, found.error_type) == (AttemptStatus.FAILED, "exit_code")
+
+
 @pytest.mark.parametrize("status", [0, 1, -signal.SIGKILL])
 def test_an_overflowing_log_is_a_failure_of_its_own(status: int) -> None:
     found = verdict(exit_status=status, overflow=True)

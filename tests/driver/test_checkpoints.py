@@ -144,11 +144,11 @@ def test_names_of_folders_are_safe_where_case_does_not_count_and_for_every_id() 
 
 def test_a_folder_is_made_ahead_and_only_told_of_when_it_is_next(tmp_path: Path) -> None:
     coming = Start(Place(1, 1, 0, 0), "x:1", 1)
-    folders = Folders(tmp_path, A_SEARCH, Observer())
+    folders = Folders(tmp_path, tmp_path, A_SEARCH, Observer())
     folders.make_ahead(coming)
     assert [one.name for one in tmp_path.iterdir()] == [checkpoint_name("x:1")]
     folders.make("x:1")
-    nowhere = Folders(tmp_path / "gone", A_SEARCH, Observer())
+    nowhere = Folders(tmp_path / "gone", tmp_path / "gone", A_SEARCH, Observer())
     nowhere.make_ahead(coming)
     with pytest.raises(FileNotFoundError):
         nowhere.make("x:1")

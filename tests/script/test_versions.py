@@ -19,8 +19,9 @@ from hbtrack.core.records import Limits, Resources, Search
 from hbtrack.core.script_text import Imported, Look
 from hbtrack.core.streak import Failure, Streak
 from hbtrack.driver.interfaces import Edges, Observer, StopRequest
+from hbtrack.driver.outage import LOOK_SECONDS
 from hbtrack.driver.rest import FIRST_SECONDS, Rest
-from hbtrack.driver.versions import LOOK_SECONDS, QUIET_SECONDS, Versions
+from hbtrack.driver.versions import QUIET_SECONDS, Versions
 from hbtrack.errors import HbtrackError
 from hbtrack.script.command import make_command
 from hbtrack.script.files import KEPT, ScriptFiles

@@ -51,6 +51,7 @@ _SENTENCES = {  # what is said where there are no lines
     "script_changed": "{files} was changed: from {from_config} at {epochs} epochs on the new text "
     "is what runs.",
     "script_mended": "The script is Python again: the search goes on.",
+    "checkpoints_back": "The folder for checkpoints is back: the search goes on.",
 }
 
 
