@@ -50,6 +50,15 @@ SELECT epochs, attempt, status, loss, seconds, exit_code, signal, gpu, host, sta
     finished_at, retried, command, error, stderr_tail
 FROM attempts WHERE run_identity = ? AND config_id = ? ORDER BY epochs, attempt"""
 
+# What the last of them was told; NULL where that is not known.
+_TOLD = """
+SELECT a.max_epochs, a.epochs_before
+FROM _attempt a
+    JOIN _evaluation e ON e.pk = a.evaluation_pk
+    JOIN _config c ON c.pk = e.config_pk
+WHERE c.search_pk = (SELECT pk FROM _search WHERE run_identity = ?) AND c.config_id = ?
+ORDER BY e.epochs DESC, a.attempt DESC LIMIT 1"""
+
 _FOLDER = "SELECT token, checkpoints FROM _search WHERE run_identity = ?"
 
 _CWD = "SELECT cwd FROM _search WHERE run_identity = ?"
@@ -70,14 +79,18 @@ class Config:
     attempts: list[Row]  # by epochs, then number; `warning` is what to say of a loss
     cwd: str  # where its script runs
     checkpoint: str | None  # its folder, if anything lies in it
+    told: dict[str, str]  # what the last attempt's environment had, without the folder
 
     @property
     def command(self) -> str | None:
         """The last attempt's command line for a shell; None if none was started yet."""
         if not self.attempts:
             return None
-        told = f"HBTRACK_CHECKPOINT={shlex.quote(self.checkpoint)} " if self.checkpoint else ""
-        return in_folder(self.cwd, told + self.attempts[-1]["command"])
+        told = (
+            {"HBTRACK_CHECKPOINT": self.checkpoint, **self.told} if self.checkpoint else self.told
+        )
+        words = [f"{name}={shlex.quote(value)}" for name, value in told.items()]
+        return in_folder(self.cwd, " ".join([*words, self.attempts[-1]["command"]]))
 
     @property
     def failed(self) -> Row | None:
@@ -103,6 +116,22 @@ def _checkpoint(
     return None
 
 
+def _told(
+    connection: sqlite3.Connection, run_identity: str, config_id: str, *, saved: bool
+) -> dict[str, str]:
+    """What the config's last attempt was told, as far as it is known and holds by hand, too.
+
+    What lay in a folder of which nothing is left is not said of another one.
+    """
+    for row in rows(connection, _TOLD, [run_identity, config_id]):
+        told = {"HBTRACK_IDENTITY": run_identity, "HBTRACK_MAX_EPOCHS": row["max_epochs"]}
+        if saved:
+            told["HBTRACK_EPOCHS_DONE"] = row["epochs_before"]
+        known = row["max_epochs"] is not None
+        return {name: str(value) for name, value in told.items() if known and value is not None}
+    return {}
+
+
 def _warned(attempt: Row) -> Row:
     """The attempt with what is to be said of its loss, instead of all that it printed."""
     printed = str(attempt.pop("stderr_tail") or "")
@@ -115,6 +144,7 @@ def read_config(
     """What is known of a config that the database has."""
     key = [run_identity, config_id]
     path = rows(connection, _PATH, key)
+    checkpoint = _checkpoint(connection, database, run_identity, config_id)
     return Config(
         run_identity,
         config_id,
@@ -123,7 +153,8 @@ def read_config(
         [{**row, "outcome": _outcome(row)} for row in path],
         [_warned(row) for row in rows(connection, _ATTEMPTS, key)],
         working_directory(connection, run_identity),
-        _checkpoint(connection, database, run_identity, config_id),
+        checkpoint,
+        _told(connection, run_identity, config_id, saved=checkpoint is not None),
     )
 
 

@@ -174,6 +174,21 @@ def test_that_max_epochs_has_changed_is_said_before_and_in_every_report(
     assert "different max_epochs" in (hbtrack.folder / "page.html").read_text()
 
 
+def test_the_command_that_show_has_tells_the_script_what_it_was_told(
+    hbtrack: Hbtrack, script: Script
+) -> None:
+    hbtrack("run", "--max-epochs", 9, script(SAVES), "it's $HOME")
+    [(best,)] = hbtrack.rows("SELECT config_id FROM leaderboard ORDER BY epochs DESC LIMIT 1")
+    *_, then = [one for one in told(hbtrack) if one["config_id"] == best]
+    command = hbtrack("show", best).stdout.splitlines()[-1]
+    assert hbtrack.process(["sh", "-c", command]).returncode == 0
+    (now,) = told(hbtrack)
+    names = ("CHECKPOINT", "EPOCHS_DONE", "IDENTITY", "MAX_EPOCHS")
+    assert [now[f"HBTRACK_{name}"] for name in names] == [then[f"HBTRACK_{name}"] for name in names]
+    assert then["HBTRACK_EPOCHS_DONE"] == "3"
+    assert hbtrack.json("show", best)["command"] == command
+
+
 def test_show_has_the_folder_and_a_command_that_finds_what_is_saved(
     hbtrack: Hbtrack, script: Script
 ) -> None:
