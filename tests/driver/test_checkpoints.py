@@ -255,7 +255,8 @@ def test_a_folder_for_checkpoints_that_is_not_there_is_refused_and_nothing_writt
     path = script(SAVES)
     said = hbtrack("run", "--checkpoints", "gone", path, code=2).stderr
     assert "must be a folder that is there, not 'gone'" in said
-    assert not hbtrack.database.exists()
+    assert "and is empty" in hbtrack("run", "--checkpoints", "", path, code=2).stderr
+    assert [one.name for one in hbtrack.folder.iterdir()] == [path.name]
 
 
 def test_a_disk_for_checkpoints_that_is_not_mounted_any_more_is_refused(

@@ -43,6 +43,8 @@ def gpus(text: str) -> str:
 
 def folder(text: str) -> str:
     """The absolute path of a folder that is there."""
+    if not text:  # of an unset variable; it would mean the working directory
+        raise argparse.ArgumentTypeError("must be a folder, and is empty")
     path = os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111 - no pathlib here
     if not os.path.isdir(path):  # noqa: PTH112
         raise argparse.ArgumentTypeError(f"must be a folder that is there, not {text!a}")
