@@ -9,6 +9,7 @@ from hbtrack.cli.driving import file_to_end, require_dead, search_of
 from hbtrack.cli.signals import stoppable
 from hbtrack.core.records import Search
 from hbtrack.database.location import require_there, search_folder
+from hbtrack.errors import HbtrackError
 from hbtrack.searches.file import DatabaseFile
 from hbtrack.searches.remove import remove_search
 from hbtrack.searches.saved import Saved
@@ -29,8 +30,8 @@ def main(args: argparse.Namespace) -> int:
         require_answer(args)
         if args.checkpoints:
             require_there(search.resources.checkpoints)
-        saved = Saved.of(file.path, search)
         complain(_what_goes(file, search))
+        saved = _saved(file, search)
         complain(_what_stays(search, saved, args))
         confirm(args, search.run_identity)
         require_dead(file, search)  # the answer may have taken long
@@ -50,14 +51,24 @@ def _what_goes(file: DatabaseFile, search: Search) -> str:
     )
 
 
-def _what_stays(search: Search, saved: Saved, args: argparse.Namespace) -> str:
+def _saved(file: DatabaseFile, search: Search) -> Saved | None:
+    """What its scripts have saved; None, which is said, where it is not to be touched."""
+    try:
+        return Saved.of(file.path, search)
+    except HbtrackError as error:  # a link, or others can write to it
+        reason = str(error).partition(", so nothing")[0]
+        complain(f"Its checkpoints stay where they are: {reason}.")
+        return None
+
+
+def _what_stays(search: Search, saved: Saved | None, args: argparse.Namespace) -> str:
     """What becomes of the checkpoints, wherever they lie."""
     elsewhere = (
         f"What its script {search.command.script} has saved itself in other places stays, "
         "checkpoints too: a new search of it would take those for its own. It ran in "
         f"{search.command.cwd}"
     )
-    if not (size := saved.size()):
+    if saved is None or not (size := saved.size()):
         return elsewhere
     checkpoints = f"Its checkpoints, {data_size(size)} in {saved.folder}"
     if args.checkpoints:

@@ -132,6 +132,13 @@ def make_checkpoints_folder(
 def require_private(level: Path) -> None:
     """Raise HbtrackError unless it is a folder, no link, that only the user can write to."""
     state = level.lstat()
+    if stat.S_ISLNK(state.st_mode):
+        raise HbtrackError(
+            f"{level} is a link, and hbtrack follows none there, so nothing is put into it. Remove "
+            "the link and move the folder to which it leads into its place; or, for checkpoints on "
+            "another disk, remove it and name a folder there with --checkpoints DIR.",
+            see="unsafe-folder",
+        )
     private = not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     own = os.geteuid() in (state.st_uid, 0)  # root has been warned
     if not (stat.S_ISDIR(state.st_mode) and own and private):

@@ -11,10 +11,11 @@ from hbtrack.searches.session import Session
 from hbtrack.store.catalogue import delete_search, token_of
 
 
-def remove_search(session: Session, saved: Saved, *, checkpoints: bool) -> None:
+def remove_search(session: Session, saved: Saved | None, *, checkpoints: bool) -> None:
     """Remove a search of which no script runs. It is gone whole, or nothing has changed.
 
-    What its scripts have `saved` stays, unless the checkpoints shall go, too.
+    What its scripts have `saved` stays, unless the checkpoints shall go, too; None leaves even
+    folders that are empty.
     """
     with session.file.database() as database:
         with database.without_foreign_keys() as connection:
@@ -22,6 +23,8 @@ def remove_search(session: Session, saved: Saved, *, checkpoints: bool) -> None:
             fault_point("remove.inside")
         fault_point("remove.after")
     _remove_folder(session)
+    if saved is None:
+        return
     if checkpoints:
         saved.remove_all()
     else:

@@ -145,16 +145,33 @@ def test_no_link_is_followed(copied: Hbtrack) -> None:
     assert (outside / "mine").stat().st_size == 10**6
 
 
-@pytest.mark.parametrize("words", [CLEAN, ("rm", "--identity", "saves", "--checkpoints")])
-def test_a_link_in_the_place_of_the_whole_folder_is_refused(
-    copied: Hbtrack, words: tuple[str, ...]
-) -> None:
+def test_a_link_in_the_place_of_the_whole_folder_is_refused(copied: Hbtrack) -> None:
     folder, outside = saved(copied), copied.folder / "outside"
     folder.rename(outside)
     folder.symlink_to(outside)
-    assert "is not a folder of yours" in copied(*words, "--yes", code=1).stderr
+    said = copied(*CLEAN, "--yes", code=1).stderr
+    assert f"{folder} is a link" in said
+    assert "move the folder to which it leads into its place" in said
+    assert "chmod" not in said
     assert len(list(outside.iterdir())) == 17
-    assert len(copied.rows("SELECT * FROM searches")) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--checkpoints",)])
+@pytest.mark.parametrize("what", ["the folder", "what it lies in"])
+def test_rm_removes_a_search_whose_folder_is_a_link_and_says_that_it_leaves_that(
+    copied: Hbtrack, words: tuple[str, ...], what: str
+) -> None:
+    folder, outside = saved(copied), copied.folder / "outside"
+    folder = folder if what == "the folder" else folder.parent
+    folder.rename(outside)
+    folder.symlink_to(outside)
+    before = sorted(outside.rglob("*"))
+    said = copied("rm", "--identity", "saves", *words, "--yes").stderr
+    assert f"Its checkpoints stay where they are: {folder} is a link, and" in said
+    assert "are removed, too" not in said
+    assert copied.rows("SELECT * FROM searches") == []
+    assert folder.is_symlink()
+    assert sorted(outside.rglob("*")) == before
 
 
 def test_rm_keeps_checkpoints_unless_they_are_named(copied: Hbtrack) -> None:

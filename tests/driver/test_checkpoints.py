@@ -282,7 +282,8 @@ def test_a_folder_of_the_search_that_is_a_link_to_elsewhere_is_refused(
     shutil.move(folder, other)
     folder.symlink_to(other)
     said = hbtrack("extend", "--identity", "Größe: ", "--passes", 2, code=1).stderr
-    assert f"{folder} is not a folder of yours" in said
+    assert f"{folder} is a link, and hbtrack follows none there" in said
+    assert "--checkpoints DIR" in said
 
 
 # --- what was there before -----------------------------------------------------------------------
