@@ -3,8 +3,9 @@
 A streak is the failures that ended after the last evaluation that succeeded had begun: what ended
 before that start was answered by a success. It is doubted when it is as long as the user says at
 least, and so long that chance would hardly make it; or when one of it says itself that the machine
-is at fault. While a streak is doubted nothing new starts: hbtrack rests, then runs its last failure
-again. Its success takes the whole streak back; that of others, which ran already, says nothing.
+is at fault. While a streak is doubted nothing new starts: hbtrack rests, then runs one evaluation
+to ask whether the machine is well. Its success takes the whole streak back; that of others, which
+ran already, says nothing.
 """
 
 from collections.abc import Iterable
@@ -53,6 +54,8 @@ class Streak:
         self._done, self._failed = done, failed
         self._last_begun = (0, 0.0)  # the attempt that was begun last and succeeded, and when
         self._failures: dict[Evaluation, Failure] = {}
+        self._in_vain = False  # one was run to ask, and failed
+        self.taken_back: set[Evaluation] = set()  # after a rest, at any time
 
     @property
     def failures(self) -> list[Failure]:
@@ -70,6 +73,27 @@ class Streak:
             return self.failures
         return [failure for failure in self.failures if failure.of_machine]
 
+    @property
+    def asks_others(self) -> bool:
+        """Whether one that did not fail can tell more than those that blame the machine again.
+
+        What has failed without saying so is not taken back for another's success alone: the same
+        configs would fail in a row again.
+        """
+        doubted = self.doubted
+        again = self._in_vain or any(one.evaluation in self.taken_back for one in doubted[-1:])
+        return again and all(failure.of_machine for failure in doubted)
+
+    def question(self, ready: Iterable[Evaluation]) -> Evaluation:
+        """What is to be run to ask whether the machine is well, while failures are doubted.
+
+        First the last that failed. Then one of the `ready`, if these can tell more, and rather one
+        that never failed; else the one that failed longest ago, for the last may be a bad config.
+        """
+        if self.asks_others and (others := [one for one in ready if one not in self._failures]):
+            return min(others, key=lambda one: one in self.taken_back)
+        return self.doubted[0 if self._in_vain else -1].evaluation
+
     def note_success(
         self, attempt: int, begun: float, ended: float, *, answers: bool = False
     ) -> list[Evaluation]:
@@ -83,6 +107,7 @@ class Streak:
         if doubted and not answers:
             return []
         self.forget(doubted)
+        self.taken_back.update(doubted)
         self._last_begun = max(self._last_begun, (attempt, begun))
         self._believe_until(self._last_begun[1])
         return doubted
@@ -93,8 +118,9 @@ class Streak:
         self.since = max(self.since, moment)
         self.forget(believed)
 
-    def note_failure(self, failure: Failure) -> None:
-        """An attempt failed, and that counts."""
+    def note_failure(self, failure: Failure, *, answers: bool = False) -> None:
+        """An attempt failed, and that counts; it `answers` if it was run to ask."""
+        self._in_vain = answers or (self._in_vain and bool(self.doubted))
         self._failures[failure.evaluation] = failure
 
     def forget(self, evaluations: Iterable[Evaluation]) -> None:

@@ -16,7 +16,7 @@ from hbtrack.core.streak import TRIES, Failure, Streak
 from hbtrack.core.times import iso, unix
 from hbtrack.driver.interfaces import Edges, Running
 from hbtrack.store.facts import Rows
-from hbtrack.store.streaks import failed_since, last_success, rests_from
+from hbtrack.store.streaks import failed_since, last_success, rests_from, taken_back
 from hbtrack.store.writer import Writer
 
 FIRST_SECONDS = 10.0
@@ -35,6 +35,7 @@ def streak_of(query: Rows, search_pk: int, limits: Limits, facts: Facts) -> Stre
     failures = {failure.evaluation: failure for failure in (_failure(row, limits) for row in rows)}
     failed = max(0, losses.count(None) - len(failures))
     streak = Streak(limits.max_streak, done, failed, since)
+    streak.taken_back.update(taken_back(query, search_pk))
     for failure in failures.values():
         streak.note_failure(failure)
     if last:
@@ -73,29 +74,24 @@ class Rest:
         self._pause = min(FIRST_SECONDS, self._limits.max_rest / 10)
         self._rested = 0.0
         self._asked: Evaluation | None = None  # runs again, to ask whether the machine is well
-        self._last_asked: Evaluation | None = None
 
     # --- what may start ---
 
     @property
     def doubts(self) -> bool:
-        """Whether failures are doubted, so that nothing may start but what `question` names."""
+        """Whether failures are doubted, so that nothing may start but to ask."""
         return bool(self.streak.doubted)
 
-    def question(self) -> Evaluation | None:
-        """What is to be run again now; None while it rests or that runs already."""
+    def may_ask(self) -> bool:
+        """Whether the rest is over, and nothing runs yet to ask whether the machine is well."""
         if self._asked or self._until is None or time.monotonic() < self._until:
-            return None
+            return False
         self._over = True
-        return self.streak.doubted[-1].evaluation
-
-    def asks_another(self, evaluation: Evaluation) -> bool:
-        """Whether another evaluation than this one can tell more: it failed alone, and again."""
-        return evaluation == self._last_asked and len(self.streak.failures) == 1
+        return True
 
     def asking(self, evaluation: Evaluation) -> None:
         """This one was started to ask."""
-        self._asked = self._last_asked = evaluation
+        self._asked = evaluation
 
     def next_at(self) -> float | None:
         """When the rest under way is over (monotonic); None once that was seen.
@@ -124,7 +120,8 @@ class Rest:
         tried = 0
         if cause_of(verdict, self._limits.retry_on) is Cause.MACHINE:
             tried = writer.times_tried(running.attempt)
-        self.streak.note_failure(failure_of(evaluation, verdict, tried, self._limits))
+        failure = failure_of(evaluation, verdict, tried, self._limits)
+        self.streak.note_failure(failure, answers=asked)
         return []
 
     @property

@@ -7,7 +7,6 @@ import time
 
 from hbtrack.core.contract import attempt_argv
 from hbtrack.core.decisions import OpenPass, Start
-from hbtrack.core.derived import Evaluation
 from hbtrack.core.execution import Job, Slot
 from hbtrack.core.known import has_loss
 from hbtrack.core.script_text import Look
@@ -57,25 +56,37 @@ class Starts:
 
     def _ask_again(self, step: Step) -> list[tuple[Running, Slot]]:
         """When a rest is over and nothing runs: one evaluation, to see if the machine is well."""
-        failed = self._rest.question()
-        if failed is None or self._driven.running:
+        may_ask = self._rest.may_ask() and not self._driven.running
+        if not (may_ask and self._script_may_start(step) and self._can_save(step)):
             return []
-        if not (self._script_may_start(step) and self._can_save(step)):
+        if not self._others_known(step):
             return []
-        if (start := self._question(step, failed)) is None:
+        if (start := self._question(step)) is None:
             self._rest.give_up()
         elif self._can_save(step, start.config_id) and (slot := self._reserve(step)):
             self._rest.asking((start.config_id, start.epochs))
             return [(self._record_start(step.recorder, start, slot), slot)]
         return []
 
-    def _question(self, step: Step, failed: Evaluation) -> Start | None:
-        """The last that failed, taken back; another one where it can tell more, or if need be."""
-        if not (self._rest.asks_another(failed) and isinstance(self._driven.plan.next(), Start)):
-            step.recorder.take_back([failed], "rest", self._driven.search)
-            self._driven.plan = step.recorder.plan
-            if start := self._driven.plan.start_for(*failed):
-                return start
+    def _others_known(self, step: Step) -> bool:
+        """Where others are to be asked and none is ready, those of the next pass will be."""
+        decision = self._driven.plan.next()
+        if not (isinstance(decision, OpenPass) and self._rest.streak.asks_others):
+            return True
+        return self._open_pass(step, decision.pass_)
+
+    def _question(self, step: Step) -> Start | None:
+        """The evaluation that is run to ask: another one, or a failed one, taken back."""
+        plan = self._driven.plan
+        starts = [plan.start_of(place) for place in sorted(plan.callable())]
+        ready = {(start.config_id, start.epochs): start for start in starts}
+        asked = self._rest.streak.question(ready)
+        if asked in ready:
+            return ready[asked]
+        step.recorder.take_back([asked], "rest", self._driven.search)
+        self._driven.plan = step.recorder.plan
+        if start := self._driven.plan.start_for(*asked):
+            return start
         decision = self._driven.plan.next()
         return decision if isinstance(decision, Start) else None
 

@@ -42,6 +42,14 @@ WHERE d.search_pk = ? AND a.status IN ('failed', 'timeout')
         WHERE b.evaluation_pk = a.evaluation_pk AND b.pk >= a.pk AND b.retried = 'asked')
 ORDER BY a.finished_at"""
 
+_TAKEN_BACK = """
+SELECT DISTINCT c.config_id, e.epochs
+FROM _driver d
+    JOIN _attempt a ON a.driver_pk = d.pk
+    JOIN _evaluation e ON e.pk = a.evaluation_pk
+    JOIN _config c ON c.pk = e.config_pk
+WHERE d.search_pk = ? AND a.retried = 'rest'"""
+
 
 class Success(NamedTuple):
     """An attempt that is done."""
@@ -71,3 +79,8 @@ def failed_since(query: Rows, search_pk: int, since: str) -> list[Sequence[Any]]
     and the fields of a Verdict from its status on.
     """
     return list(query(_SINCE, (search_pk, since)))
+
+
+def taken_back(query: Rows, search_pk: int) -> list[tuple[str, int]]:
+    """The evaluations that failed and were taken back after a rest, whatever became of them."""
+    return [(config_id, epochs) for config_id, epochs in query(_TAKEN_BACK, (search_pk,))]

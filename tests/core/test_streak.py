@@ -1,5 +1,8 @@
 """Failures in a row: which are doubted, and what a success takes back; from the rule alone."""
 
+from collections import Counter
+from dataclasses import dataclass, field
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from test_plan import examples
 
 from hbtrack.core.failure_causes import Cause, cause_of
 from hbtrack.core.records import AttemptStatus, Verdict
-from hbtrack.core.streak import UNLIKELY, Failure, Streak, expected
+from hbtrack.core.streak import TRIES, UNLIKELY, Failure, Streak, expected
 
 
 def fail(streak: Streak, ended: float, name: str = "", *, of_machine: bool = False) -> None:
@@ -104,6 +107,105 @@ def test_one_failure_that_blames_the_machine_is_doubted_and_the_others_are_not()
     fail(streak, 3)
     assert [failure.evaluation for failure in streak.doubted] == [("full", 1)]
     assert streak.note_success(9, 5.0, 6.0, answers=True) == [("full", 1)]
+
+
+# --- what is run to ask --------------------------------------------------------------------------
+
+
+def test_the_last_that_failed_is_asked_and_then_one_that_has_not_failed() -> None:
+    streak = Streak(10)
+    fail(streak, 1, "full", of_machine=True)
+    assert streak.question([("next", 1)]) == ("full", 1)
+    streak.note_failure(Failure(("full", 1), 2.0, "OSError", of_machine=True), answers=True)
+    assert streak.question([("next", 1)]) == ("next", 1)
+    streak.note_failure(Failure(("next", 1), 3.0, "OSError", of_machine=True), answers=True)
+    assert streak.question([("other", 1)]) == ("other", 1)
+
+
+def test_one_that_was_taken_back_and_fails_again_is_not_asked_first() -> None:
+    streak = Streak(10)
+    fail(streak, 1, "full", of_machine=True)
+    streak.note_success(2, 2.0, 3.0, answers=True)
+    fail(streak, 4, "other", of_machine=True)
+    assert streak.question([("full", 1), ("next", 1)]) == ("other", 1)
+    fail(streak, 5, "full", of_machine=True)
+    assert streak.question([("next", 1)]) == ("next", 1)
+
+
+def test_one_that_never_failed_is_asked_rather_than_one_that_was_taken_back() -> None:
+    streak = Streak(10)
+    streak.taken_back.update([("once", 1), ("full", 1)])
+    fail(streak, 1, "full", of_machine=True)
+    assert streak.question([("once", 1), ("next", 1)]) == ("next", 1)
+    assert streak.question([("once", 1)]) == ("once", 1)
+    assert streak.question([]) == ("full", 1)
+
+
+def test_of_a_long_streak_the_failed_are_asked_in_turn_and_no_others() -> None:
+    streak, asked = Streak(10, done=5), []
+    for ended in range(10, 21):
+        fail(streak, ended)
+    for now in (30.0, 31.0, 32.0):
+        asked.append(streak.question([("next", 1)]))
+        streak.note_failure(Failure(asked[-1], now, "ValueError"), answers=True)
+    assert asked == [("c:20", 1), ("c:10", 1), ("c:11", 1)]
+
+
+@dataclass
+class Machine:
+    """A search of single evaluations, of which the bad always fail and blame the machine."""
+
+    count: int
+    bad: set[int]
+    workers: int
+    streak: Streak = field(default_factory=lambda: Streak(10))
+    failed: set[int] = field(default_factory=set)
+    done: set[int] = field(default_factory=set)
+    tried: Counter[int] = field(default_factory=Counter)
+    now: float = 0.0
+
+    def run(self, one: int, begun: float, *, answers: bool = False) -> None:
+        """One evaluation ends, and what follows is told to the streak."""
+        self.now += 1.0
+        if one not in self.bad:
+            self.done.add(one)
+            back = self.streak.note_success(int(begun), begun, self.now, answers=answers)
+            taken = {int(name) for name, _ in back}
+            self.failed -= taken
+            self.tried.update(taken)  # for this one has succeeded in between
+            return
+        self.failed.add(one)
+        blames = self.tried[one] < TRIES - 1
+        failure = Failure((str(one), 1), self.now, "OSError", blames)
+        self.streak.note_failure(failure, answers=answers)
+
+    def ready(self) -> list[int]:
+        return [one for one in range(self.count) if one not in self.failed | self.done]
+
+    def ask(self) -> int:
+        """How many questions until one is answered."""
+        for asked in range(1, 50):
+            name, _ = self.streak.question([(str(one), 1) for one in self.ready()])
+            self.run(int(name), self.now, answers=True)
+            if not self.streak.doubted:
+                return asked
+        raise AssertionError(self)
+
+
+@given(bad=st.sets(st.integers(0, 39), max_size=6), workers=st.sampled_from([1, 2, 8]))
+@examples(300)
+def test_those_that_always_blame_the_machine_are_failed_while_others_go_on_however_many(
+    bad: set[int], workers: int
+) -> None:
+    search = Machine(100, bad, workers)
+    while ready := search.ready()[: search.workers]:
+        begun = search.now
+        for one in ready:
+            search.run(one, begun)
+        if search.streak.doubted:
+            assert search.ask() <= len(bad) + 1
+    assert search.failed == bad
+    assert search.done == set(range(100)) - bad
 
 
 @given(ends=st.lists(st.tuples(st.booleans(), st.integers(1, 9)), max_size=60))

@@ -169,6 +169,22 @@ def test_one_config_that_alone_blames_the_machine_is_failed_at_the_fifth_time(
     assert "sound" in hbtrack("db", "check").stderr
 
 
+@pytest.mark.parametrize(
+    "workers",
+    [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)],
+)
+def test_some_configs_that_always_blame_the_machine_are_failed_and_the_others_go_on(
+    hbtrack: Hbtrack, script: Write, expected: Rows, workers: int
+) -> None:
+    script('pass\n    if args.config_id in os.environ.get("UNLUCKY", "").split():\n        ' + FULL)
+    unlucky = {str(row[4]) for row in expected if row[1:4] in [(2, 0, 1), (2, 0, 2), (2, 0, 5)]}
+    assert len(unlucky) == 3
+    hbtrack(*RUN, "--workers", workers, "script.py", env={"UNLUCKY": " ".join(unlucky)})
+    assert {name for (name,) in hbtrack.rows("SELECT config_id FROM failures")} == unlucky
+    assert hbtrack.rows("SELECT status FROM searches") == [("finished",)]
+    assert "sound" in hbtrack("db", "check").stderr
+
+
 def test_the_users_own_text_tells_the_machines_failures_at_once(
     hbtrack: Hbtrack, script: Write, expected: Rows
 ) -> None:
