@@ -22,12 +22,13 @@ def _path(args: argparse.Namespace) -> int:
 def _upgrade(args: argparse.Namespace) -> int:
     from hbtrack.database.revision import peek  # noqa: PLC0415
     from hbtrack.database.upgrade import prepare_for_writing  # noqa: PLC0415 - reads no more
+    from hbtrack.searches.file import require_idle  # noqa: PLC0415
     from hbtrack.searches.one_name import under_one_name  # noqa: PLC0415
 
     path = existing_database(args.db)
     peek(path)  # nothing is made for a file that is not ours
     with under_one_name(path):
-        backup = prepare_for_writing(path, complain)
+        backup = prepare_for_writing(path, complain, require_idle)
     if backup:
         complain(f"Upgraded {path}; what it was before is kept in {backup}.")
     else:

@@ -5,6 +5,7 @@ its driver's lock and the files of its workers; and a folder `checkpoints` with 
 in it one per config, unless these were put on another disk. Everything is private to the user.
 """
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -78,6 +79,13 @@ def create_private(path: Path) -> bool:
 def search_folder(database: Path, search_pk: int) -> Path:
     """The folder of one search beside the database, whether it exists or not."""
     return database.with_name(database.name + ".d") / str(search_pk)
+
+
+def search_folders(database: Path) -> list[Path]:
+    """The folders of searches that exist beside the database, whatever it says of them."""
+    with contextlib.suppress(OSError):
+        return sorted(database.with_name(database.name + ".d").glob("[0-9]*"))
+    return []
 
 
 def checkpoints_folder(database: Path, token: str, elsewhere: str | None) -> Path:

@@ -33,10 +33,11 @@ def writable(
     path: Path,
     say: Callable[[str], None],
     *,
+    require_idle: Callable[[Path], None],
     busy_seconds: float = BUSY_SECONDS,
 ) -> Iterator[Database]:
     """The database at `path`, created or upgraded, with its errors in the user's words."""
-    backup = prepare_for_writing(path, say)
+    backup = prepare_for_writing(path, say, require_idle)
     require_sound(path)
     if backup:
         say(f"Upgraded {path}; what it was before is kept in {backup}.")
@@ -47,11 +48,16 @@ def writable(
         raise explain(error, path) from error
 
 
-def prepare_for_writing(path: Path, say: Callable[[str], None] = print) -> Path | None:
+def prepare_for_writing(
+    path: Path,
+    say: Callable[[str], None] = print,
+    require_idle: Callable[[Path], None] = lambda _: None,
+) -> Path | None:
     """Create the file, or upgrade it after a backup; the backup's path if one was made.
 
     Several processes may do this at once: one of them upgrades, the others wait for it. Raises
-    Conflict where somebody else may write to it; root is told that, by `say`.
+    Conflict where somebody else may write to it; root is told that, by `say`. `require_idle` raises
+    it while a driver of an older version runs a search of the file.
     """
     require_own(path, say)
     if not create_private(path):
@@ -62,7 +68,7 @@ def prepare_for_writing(path: Path, say: Callable[[str], None] = print) -> Path 
     if revision in (None, REVISION):
         return None
     require_not_newer(revision, path)
-    return _upgrade(path)
+    return _upgrade(path, require_idle)
 
 
 def _create(path: Path) -> None:
@@ -81,7 +87,7 @@ def _create(path: Path) -> None:
         raise explain(error, path) from error
 
 
-def _upgrade(path: Path) -> Path | None:
+def _upgrade(path: Path, require_idle: Callable[[Path], None]) -> Path | None:
     """Run the migrations; the backup that was made while nobody else could write to the file.
 
     None where another process has upgraded it meanwhile.
@@ -95,12 +101,17 @@ def _upgrade(path: Path) -> Path | None:
     config.set_main_option("script_location", os.fspath(migrations_folder()).replace("%", "%%"))
     kept: list[Path] = []
     config.attributes["path"] = path
-    config.attributes["keep"] = lambda revision: kept.append(backup_before_upgrade(path, revision))
+
+    def keep(revision: str) -> None:
+        require_idle(path)
+        kept.append(backup_before_upgrade(path, revision))
+
+    config.attributes["keep"] = keep
     try:
         command.upgrade(config, "head")
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise explain(error, path) from error
-    except HbtrackError:  # such as a signal that came meanwhile
+    except HbtrackError:  # such as a driver that is alive, or a signal that came meanwhile
         raise
     except Exception as error:  # whatever a revision may raise
         raise HbtrackError(

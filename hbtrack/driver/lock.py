@@ -11,7 +11,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,6 +78,19 @@ def owner_of(folder: Path) -> Owner | None:
             return UNNAMED
         time.sleep(0.005)
     return None
+
+
+def require_no_driver(database: Path, folders: Iterable[Path]) -> None:
+    """Raise Conflict while a driver, be it of an older version, runs a search of the database."""
+    for folder in folders:
+        if owner := owner_of(folder):
+            raise Conflict(
+                f"Another hbtrack, of an older version, is running a search of {database} "
+                f"({owner}), and could not go on if the file were upgraded. It goes on "
+                "undisturbed, and nothing was changed. Type the same again when it has ended; "
+                f"`kill -TERM {owner.pid}` on {owner.host} has it end as Ctrl-C does.",
+                see="another-driver",
+            )
 
 
 def wait_for_owner(folder: Path) -> None:

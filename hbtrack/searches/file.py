@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import Self
 
 from hbtrack.database.connection import Database
+from hbtrack.database.location import search_folders
 from hbtrack.database.revision import REVISION, explain, peek
 from hbtrack.database.trust import require_own
 from hbtrack.database.upgrade import writable
 from hbtrack.driver.interfaces import Tolerances
+from hbtrack.driver.lock import require_no_driver
 from hbtrack.searches.one_name import hold_name
+
+
+def require_idle(path: Path) -> None:
+    """Raise Conflict while a driver runs a search of the file, which is about to be upgraded."""
+    require_no_driver(path, search_folders(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,9 @@ class DatabaseFile:
             if self.path.exists() and self._name_lock is None:
                 peek(self.path)  # nothing is made for a file that is not ours
                 self._hold_name()
-            opening = writable(self.path, self.settings.say, busy_seconds=busy_seconds)
+            opening = writable(
+                self.path, self.settings.say, require_idle=require_idle, busy_seconds=busy_seconds
+            )
             self._database = self._opening.enter_context(opening)
             self._hold_name()  # it may be new
         try:

@@ -9,6 +9,7 @@ that is then removed:
 """
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -23,8 +24,10 @@ from alembic.config import Config
 from conftest import REFUSAL, ROOT, Hbtrack
 
 from hbtrack.core.streams import stream_of
+from hbtrack.database.location import make_search_folder
 from hbtrack.database.revision import REVISION
 from hbtrack.database.upgrade import prepare_for_writing
+from hbtrack.driver.lock import DriverLock
 from hbtrack.script.command import sha256_of
 from hbtrack.script.probe import ScriptProbe
 from hbtrack.store.catalogue import load_search
@@ -128,8 +131,38 @@ def test_an_upgrade_for_which_there_is_no_room_is_told_in_a_sentence(
     )
     assert result.returncode == 1
     assert re.fullmatch(REFUSAL, result.stderr)
-    assert hbtrack.database.read_bytes() == before
+    assert dump(hbtrack.database) == before
     hbtrack("db", "upgrade")
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+OLDER = max(release for release in RELEASED if release < REVISION)
+
+
+@pytest.mark.parametrize(
+    "words", [("db", "upgrade"), ("resume",), ("extend", "--passes", 3, "--identity", "*")]
+)
+def test_a_file_is_not_upgraded_under_a_driver_of_an_older_version(
+    hbtrack: Hbtrack, stored: Callable[[str], list[object]], words: tuple[object, ...]
+) -> None:
+    stored(OLDER)
+    before, folder = dump(hbtrack.database), make_search_folder(hbtrack.database, 7)
+    lock = DriverLock(folder, "another")  # held since before as it is now
+    try:
+        said = hbtrack(*words, code=4).stderr
+    finally:
+        lock.release()
+    assert (
+        f"Another hbtrack, of an older version, is running a search of {hbtrack.database}" in said
+    )
+    assert f"pid {os.getpid()} on " in said
+    assert dump(hbtrack.database) == before
+    assert not list(hbtrack.folder.glob("*backup*"))
+    assert "Upgraded" in hbtrack("db", "upgrade").stderr, "now that it has ended"
 
 
 def test_the_schema_of_this_version_has_a_stored_database() -> None:
