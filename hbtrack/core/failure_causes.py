@@ -52,8 +52,10 @@ _MEMORY = re.compile(
 )
 # What the kernel says of disks, mounts, shared memory and the network, and who hands it on.
 _MACHINE = re.compile(
-    r"No space left on device|Disk quota exceeded|Input/output error|Stale (NFS )?file handle"
-    r"|\[Errno (5|28|70|112|113|116|122)\]|Transport endpoint is not connected|Host is down"
+    r"No space left on device|Disk quota exceeded|Stale (NFS )?file handle|Read-only file system"
+    r"|\b(OSError|IOError|errno)\b[^\n]*Input/output error|: Input/output error(?m:$)"
+    r"|\[Errno (5|19|28|30|70|112|113|116|122)\]|: No such device(?m:$)"
+    r"|Transport endpoint is not connected|Host is down"
     r"|PytorchStreamWriter failed writing|inline_container.{0,200}file write failed"
     r"|DataLoader worker .{0,80}(killed by signal|exited unexpectedly)"
     r"|(died with <Signals\.SIGKILL|terminated with signal SIGKILL|Signal 9 \(SIGKILL\) received)"

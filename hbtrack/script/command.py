@@ -4,6 +4,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,8 +41,15 @@ def is_text(name: str) -> bool:
 
 
 def sha256_of(script: str | Path) -> str:
-    """The hash of a script's text. Raises UsageError when it cannot be read."""
+    """The hash of a script's text. Raises UsageError when it cannot be read, or is no file."""
     try:
+        kind = Path(script).stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # to open a pipe may wait for ever
+            raise UsageError(
+                f"The script {script} is a device, a pipe or a socket. It was not opened, and "
+                "nothing was started; name a file.",
+                see="no-script",
+            )
         return hashlib.sha256(Path(script).read_bytes()).hexdigest()
     except OSError as error:
         raise UsageError(

@@ -80,6 +80,8 @@ class ScriptFiles:
         script = self._paths[0]
         if not look.files[script]:
             return f"{script} cannot be read"
+        if not self._found[script].content.strip():  # compiles, and is what a save begins with
+            return f"{script} is empty"
         gone = [path for path, sha256 in look.files.items() if not sha256]
         new = [path for path in look.files.keys() - gone if gone or self._is_new(path)]
         if not new:

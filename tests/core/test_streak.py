@@ -249,6 +249,10 @@ def raised(error: str, before: str = "") -> Verdict:
         "OSError: [Errno 122] Disk quota exceeded",
         "OSError: [Errno 5] Input/output error",
         "OSError: [Errno 116] Stale file handle: '/data/train'",
+        "OSError: [Errno 30] Read-only file system: 'm.pt'",
+        "OSError: [Errno 19] No such device",
+        "RuntimeError: cannot read /data/train: Input/output error",
+        "OSError: Unable to read (errno = 5, error message = 'Input/output error', buf = 0x1)",
         "RuntimeError: DataLoader worker (pid 71) is killed by signal: Killed. ",
         "RuntimeError: DataLoader worker (pid(s) 71, 72) exited unexpectedly",
         "RuntimeError: DataLoader worker (pid 4) is killed by signal: Bus error. It is possible "
@@ -280,6 +284,8 @@ def test_these_blame_the_machine_also_as_the_cause_of_what_was_raised(error: str
         "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)",
         "KeyError: 'Connection'",
         "BrokenPipeError: [Errno 32] Broken pipe",
+        "ValueError: Input/output error: shapes differ",
+        "OSError: [Errno 6] No such device or address: '/dev/tape'",
     ],
 )
 def test_these_do_not(error: str) -> None:

@@ -112,8 +112,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, 
 @pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("script", BROKEN), ("script", None), ("lossy", "def loss(:\n"), ("lossy", None)],
-    ids=["a typo", "gone", "a typo in a module", "a module gone"],
+    [
+        ("script", BROKEN),
+        ("script", None),
+        ("script", "\n"),
+        ("lossy", "def loss(:\n"),
+        ("lossy", None),
+    ],
+    ids=["a typo", "gone", "emptied", "a typo in a module", "a module gone"],
 )
 def test_a_script_that_is_no_python_for_a_while_fails_nothing_and_changes_nothing(
     hbtrack: Hbtrack,
@@ -522,7 +528,8 @@ def test_a_file_that_is_written_again_within_a_tick_of_the_clock_is_noticed(
         (b"# coding: nothing\n", "nothing"),
         (b"\xff", "line 1"),
         (b"import os\nreturn", "line 2"),
-        (b"", None),
+        (b"", "a.py is empty"),
+        (b" \n\t\n", "a.py is empty"),
         (b"\xef\xbb\xbfx = 1\r\n", None),
         (b"# coding: latin-1\n# \xe9", None),
     ],
@@ -543,6 +550,23 @@ def test_a_module_that_is_gone_is_missed_only_where_it_is_imported(
     assert "b.py is gone" in str(found.problem(found.look()))
     (tmp_path / "a.py").write_bytes(b"import c")
     assert found.problem(found.look()) is None
+
+
+def test_a_module_may_be_empty(files: Files) -> None:
+    found = files(a=b"import b", b=b"")
+    assert found.problem(found.look()) is None
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_a_script_that_is_no_file_is_refused_and_never_opened(
+    hbtrack: Hbtrack, command: str, kind: str
+) -> None:
+    os.mkfifo(hbtrack.folder / "fifo")
+    script = "fifo" if kind == "fifo" else "/dev/zero"
+    result = hbtrack.process(hbtrack.command(command, script), timeout=60)  # it might hang
+    assert result.returncode == 2
+    assert "is a device, a pipe or a socket. It was not opened" in result.stderr
 
 
 def test_texts_are_kept_that_are_not_too_long_and_utf_8(files: Files, tmp_path: Path) -> None:
