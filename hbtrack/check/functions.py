@@ -49,7 +49,7 @@ def ask(command: Command, time_limit: float, tell: Tell) -> Generator[Finding, N
             yield _refused("import", error, advice.why("\n".join(_refusal(error)), advice.IMPORT))
             return Asked()
         seconds = time.monotonic() - started
-        yield imported(seconds, probe.printed(), watch.touched())
+        yield imported(seconds, probe.printed_on_stdout(), watch.touched())
         with ScriptProbe(command, time_limit, still_holds="") as other:
             seed = secrets.randbelow(2**31)  # configs that nobody has trained here before
             examined = _said(probe.examine, seed, DRAWS)

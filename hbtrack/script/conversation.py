@@ -45,6 +45,7 @@ class Conversation:
         self._step = "import"
         self._buffer = b""
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._warned = tempfile.TemporaryFile()  # noqa: SIM115 - on stderr
         self._channel, inner = socket.socketpair()
         self._channel.settimeout(TICK)
         inside = Path(__file__).with_name("inside.py")
@@ -54,7 +55,7 @@ class Conversation:
                 [*argv, *command.script_args],
                 stdin=subprocess.DEVNULL,
                 stdout=self._printed,
-                stderr=self._printed,
+                stderr=self._warned,
                 cwd=command.cwd,
                 pass_fds=[inner.fileno()],
                 start_new_session=True,
@@ -62,6 +63,7 @@ class Conversation:
         except OSError as error:
             self._channel.close()
             self._printed.close()
+            self._warned.close()
             raise ScriptError(
                 f"The interpreter {command.python} could not be started in {command.cwd}: "
                 f"{error.strerror}. {still_holds} Name another with --python PATH.",
@@ -91,10 +93,13 @@ class Conversation:
         return ScriptError(f"{message}\n{self._still_holds}", output=self.printed(), see=see)
 
     def printed(self) -> str:
-        """What the script has printed so far, from the end."""
-        size = os.fstat(self._printed.fileno()).st_size
-        tail = os.pread(self._printed.fileno(), PRINTED, max(0, size - PRINTED))
-        return tail.decode("utf-8", "replace")
+        """What the script has printed so far, from the end: first that on stdout, then stderr."""
+        both = [self.printed_on_stdout(), _end_of(self._warned.fileno())]
+        return "\n".join(text.removesuffix("\n") for text in both if text)
+
+    def printed_on_stdout(self) -> str:
+        """What it has printed there so far, from the end."""
+        return _end_of(self._printed.fileno())
 
     def close(self) -> None:
         """End the process and what it started."""
@@ -102,6 +107,7 @@ class Conversation:
         self.kill()
         self._process.wait()
         self._printed.close()
+        self._warned.close()
 
     def kill(self) -> None:
         """End the process and its group; a call that waits for it fails. From any thread."""
@@ -222,3 +228,9 @@ def short(text: str) -> str:
     """A text in quotes, and in ASCII, as far as it is short."""
     quoted = ascii(text)
     return quoted if len(quoted) <= 120 else quoted[:100] + "...'"
+
+
+def _end_of(file: int) -> str:
+    """The end of a file that another process writes."""
+    size = os.fstat(file).st_size
+    return os.pread(file, PRINTED, max(0, size - PRINTED)).decode("utf-8", "replace")
