@@ -10,6 +10,9 @@ from hbtrack.check.training import Training
 from hbtrack.core.loss import LossRefused, read_loss
 from hbtrack.core.printed_error import error_of
 
+FEW = 3
+"""Of so many configs most fail by themselves in no search that goes on."""
+
 # --- points 2, 3, 6 ------------------------------------------------------------------------------
 
 
@@ -70,7 +73,7 @@ def separate(
     training: Training, alone: ScriptRun | None, beside: ScriptRun, back: ScriptRun
 ) -> Finding:
     """Another config was trained `beside` the first, which was then called again (`back`)."""
-    files = training.first.touched.written
+    files = frozenset(training.checkpoint)
     shared = sorted(files & (beside.touched.written | (beside.touched.read or frozenset())))
     both = f" (both use {', '.join(shared[:3])})" if shared else ""
     if gone := sorted(files & beside.touched.removed):
@@ -97,6 +100,17 @@ def separate(
             return warned("separate", f"{says}: two at a time may spoil it", advice=advice.OWN_FILE)
         return failed("separate", says, *beside.shown(), advice=advice.OWN_FILE)
     return passed("separate", "two configs have separate checkpoints")
+
+
+def no_second(failing: Sequence[ScriptRun]) -> Finding:
+    """No other config gave a loss; those in `failing` failed where the first had been trained."""
+    if len(failing) < FEW:
+        return skipped("separate", "no second config gives a loss")
+    says = (
+        f"none of {len(failing)} other configs gives a loss where a first was trained; whether "
+        "they would alone cannot be told here"
+    )
+    return warned("separate", says, *failing[-1].shown(), advice=advice.OWN_FILE)
 
 
 def at_once(pairs: Sequence[tuple[ScriptRun, ScriptRun]], training: Training) -> Finding:

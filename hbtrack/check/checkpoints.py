@@ -43,7 +43,8 @@ def _saved(training: Training) -> Finding:
     if files:
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         return passed("checkpoint", f"saves {', '.join(files[:3])}{more}")
-    says = "it wrote no file in its working directory"
+    what = "checkpoint" if training.first.touched.written else "file"
+    says = f"it wrote no {what} in its working directory"
     if training.repeats is False:
         return passed(
             "checkpoint",
@@ -60,6 +61,10 @@ def _saved(training: Training) -> Finding:
 def _resumed(training: Training) -> Finding:
     first, second, fresh = training.first, training.second, training.fresh
     read, files = second.touched.read, training.checkpoint
+    if read is not None and not read and training.repeats is False:
+        return passed("resume", "goes on from what it has elsewhere; losses could not be compared")
+    if not (read or files):
+        read = None  # logs are no checkpoint
     if read is not None and not read:
         says = f"--epochs 2 after --epochs 1 never read {', '.join(files[:3])}: it starts again"
         return failed("resume", says, *second.shown(), advice=advice.LOAD)
@@ -187,18 +192,28 @@ def killed(name: str, ended: ScriptRun, rest: ScriptRun, training: Training) -> 
     return _off(name, what, rest, training.long, training.long_noise)
 
 
-def half_written(run: ScriptRun, training: Training, files: frozenset[str]) -> Finding:
-    """These files, the checkpoint, were cut in half before this run."""
-    second = training.second.touched
+def in_place(training: Training, own: Sequence[str]) -> list[str]:
+    """Of the files of a checkpoint, those of which a kill may leave half.
+
+    Where it writes none a second time, as with a file per epoch, it may be any of them.
+    """
+    again = training.second.touched
+    if not again.changed.intersection(own):
+        return list(own)
+    return [name for name in own if name in again.changed - again.replaced]
+
+
+def half_written(run: ScriptRun | None, training: Training, files: Sequence[str]) -> Finding:
+    """These files of the checkpoint were cut in half before this run, if there are any."""
+    if run is None:
+        return passed("half_written", "never leaves half a checkpoint: it is replaced as a whole")
     if run.done and (run.loss == training.fresh.loss or not training.exact):
         return passed("half_written", "survives a checkpoint that was cut in half")
-    if files & second.changed <= second.replaced:
-        if files & second.replaced:
-            says = "never leaves half a checkpoint: it is replaced as a whole"
-            return passed("half_written", says)
+    if not training.second.touched.changed.intersection(files):
         says = "it does not survive half a checkpoint; if it renames whole ones, none is ever left"
         return skipped("half_written", says)
-    says = "it fails on a checkpoint that a kill has cut in half"
+    names = ", ".join(files[:3])
+    says = f"it fails on {names} cut in half, as a kill may leave what is written in place"
     if run.done:
-        says = "it takes half a checkpoint for a whole one, and gives another loss"
+        says = f"it takes {names} cut in half for a whole, and gives another loss"
     return warned("half_written", says, *run.shown(), advice=advice.ATOMIC)

@@ -107,7 +107,7 @@ class Procedure:
     ) -> tuple[Path | None, Training | Stuck]:
         """Take this config, one of `ids`; its folder as it is now, and what training shows."""
         self.runs.config_id = workspace.config_id
-        self.runs.comparable = self.runs.comparable and bool(first.touched.written)
+        self.runs.comparable = self.runs.comparable and bool(first.touched.saved)
         ids.remove(workspace.config_id)
         if self.runs.comparable:  # in a new copy, those that were tried are new, too
             self.runs.ids = list(ids)
@@ -117,8 +117,8 @@ class Procedure:
     def _fails_anyway(self) -> bool:
         """Whether 2 epochs fail from nothing, too, as they may with some configs."""
         self._failing += 1
-        another = self._failing < CANDIDATES and self.runs.comparable and bool(self.runs.ids)
-        return another and not self.runs.fresh(2)[0].done
+        another = self._failing < CANDIDATES and bool(self.runs.ids)
+        return another and not (self.runs.comparable and self.runs.fresh(2)[0].done)
 
     def _separate(self, workspace: Workspace, training: Training) -> Finding:
         """Other configs beside the first, and the first again after each.
@@ -126,19 +126,23 @@ class Procedure:
         First those most like it, for a checkpoint's name may tell only some of the id.
         """
         nearest, found = _alike(workspace.config_id, self.runs.ids), []
+        failing = []  # where it cannot be told whether they would alone
         for config_id in list(dict.fromkeys([*nearest, *self.runs.ids]))[: 2 + CANDIDATES]:
             self.runs.ids.remove(config_id)
             alone = self._alone(config_id, 1) if self.runs.comparable else None
             if alone is None or alone.done:
                 files = training.first.touched.written
                 beside = self.runs.run(workspace, Call(config_id, 1), reading=files)
+                if alone is None and not beside.done:
+                    failing.append(beside)
+                    continue
                 back = self.runs.run(workspace, Call(workspace.config_id, 2))
                 self._others_use |= _used(beside)
                 self._second = config_id if beside.done else self._second
                 found.append(calls.separate(training, alone, beside, back))
                 if found[-1].status is not Status.PASS or len(found) == len(nearest):
                     return found[-1]
-        return found[-1] if found else skipped("separate", "no second config gives a loss")
+        return found[-1] if found else calls.no_second(failing)
 
     def _at_once(self, training: Training) -> Finding:
         """Two configs at the same time, as two workers train them."""
@@ -173,6 +177,8 @@ class Procedure:
             if killed.stopped:
                 rest = self.runs.run(workspace, killed.call)
                 self.runs.discard(workspace)
+                if not (rest.done or self.runs.comparable) and fraction != FRACTIONS[-1]:
+                    continue  # another config: that one may fail by itself
                 if training.long_noise and not by_noise(rest, training.long, training.long_noise):
                     training = replace(
                         training, long_noise=self._trainer.noise(training.long, rest)
@@ -187,7 +193,7 @@ class Procedure:
 
         That would show nothing. A script that saves at its end only has never saved yet.
         """
-        workspace = self.runs.nowhere()
+        workspace = self.runs.nowhere() if self.runs.comparable else self._one_that_runs()
         run = self.runs.run(workspace, Call(workspace.config_id, epochs), stop)
         if self.runs.comparable and run.stopped and not run.touched.written:
             self.runs.discard(workspace)
@@ -195,21 +201,31 @@ class Procedure:
             run = self.runs.run(workspace, run.call, stop)
         return workspace, run
 
+    def _one_that_runs(self) -> Workspace:
+        """Another config, one of some that gives a loss after 1 epoch."""
+        for _ in range(CANDIDATES):
+            workspace = self.runs.nowhere()
+            if self.runs.run(workspace, Call(workspace.config_id, 1)).done:
+                break
+        return workspace
+
     def _half_written(self, after_first: Path | None, training: Training) -> Finding:
         """The checkpoint after one epoch, cut in half."""
         if after_first is None:
             return skipped("half_written", "nothing is damaged where it could not be brought back")
         own = [name for name in training.checkpoint if name not in self._others_use]
+        if not training.checkpoint:
+            return skipped("half_written", "no file was seen that is its checkpoint")
         if not own:
             return skipped("half_written", "its checkpoint is a file that other configs use, too")
-        for name in own:
+        in_place = checkpoints.in_place(training, own)
+        for name in in_place:
             file = after_first / name
             with file.open("r+b") as half:
                 half.truncate(file.stat().st_size // 2)
-        run = self.runs.run(
-            Workspace(after_first, self.runs.config_id), Call(self.runs.config_id, 2)
-        )
-        return checkpoints.half_written(run, training, frozenset(own))
+        there, two = Workspace(after_first, self.runs.config_id), Call(self.runs.config_id, 2)
+        run = self.runs.run(there, two) if in_place else None
+        return checkpoints.half_written(run, training, in_place)
 
 
 # --- which configs, and which files are whose ----------------------------------------------------

@@ -8,6 +8,7 @@ that is replaced can still be asked. Where access times are not kept, nothing is
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -26,6 +27,16 @@ PREFIX = "hbtrack-check-"
 MOST_WATCHED = 200  # files of a checkpoint of which it is seen whether they are read
 _FICLONE = 0x40049409  # Linux: share the blocks of another file until one of them is written
 
+# Written by loggers, trackers and caches for people to read, or by any program that runs beside.
+_KEPT_OF_RUNS = re.compile(
+    r"/(mlruns|mlartifacts|wandb|trackio|swanlog|aim|\.aim|\.neptune|catboost_info|\.hydra|\.cache"
+    r"|tensorboard|dvclive|codecarbon|\.ipynb_checkpoints|\.pytest_cache|\.git|\.idea|\.vscode)/"
+    r"|/(mlflow\.db[^/]*|nohup\.out|hparams\.yaml|metrics\.csv|emissions\.csv|core(\.\d+)?)$"
+    r"|/events\.out\.tfevents\.[^/]*$|\.(log|out|err|lock|pid|pyc|swp|png|svg|pdf|html)$|~$"
+    r"|/(log|train|output|history|losses|results?)\w*\.(txt|csv|tsv|jsonl)$",
+    re.IGNORECASE,
+)
+
 FileState = tuple[int, int, int]  # inode, time of the last change, size
 
 
@@ -43,6 +54,11 @@ class Touched:
     def written(self) -> frozenset[str]:
         """All that it left otherwise than it was."""
         return self.created | self.changed
+
+    @property
+    def saved(self) -> frozenset[str]:
+        """What it wrote and may go on from: logs are none, nor what libraries keep of runs."""
+        return frozenset(name for name in self.written if not _KEPT_OF_RUNS.search(f"/{name}"))
 
 
 def copy_folder(source: Path, target: Path) -> None:

@@ -17,6 +17,7 @@ NOISES = 3  # so many times the noise of the training is no chance any more
 ALIKE = 5  # runs from nothing that give one loss: training is deterministic
 SURE = 20  # runs from nothing before a loss is said to be off by more than their noise
 PATIENCE = 60.0  # seconds that such runs take together
+OTHERS = 4  # further configs that are tried where one fails, and cannot be tried again
 UNMOVED = 4  # further configs that are trained before it is said that --epochs changes nothing
 LONG = 1.0  # seconds of training that a signal surely hits the middle of
 TOO_LONG = 10.0  # seconds of a run, above which 3 epochs are enough
@@ -94,8 +95,10 @@ class Training:
     @property
     def checkpoint(self) -> list[str]:
         """The files that hold the state: what a run wrote and the next one read, if seen."""
-        own = self.first.touched.written
-        return sorted((self.second.touched.read or frozenset()) & own or own)
+        own, read = self.first.touched, self.second.touched.read
+        if read is not None and not read and self.repeats is False:
+            return []  # it goes on from something else
+        return sorted((read or frozenset()) & own.written or own.saved)
 
     def moment(self, fraction: float) -> float:
         """Seconds after its start when a run from nothing has done this part of the training."""
@@ -153,7 +156,12 @@ class Trainer:
         second = self.runs.run(workspace, two, reading=own)
         if not second.done:
             return Stuck(first, second)
-        again, (fresh,) = self.runs.run(workspace, two), self.runs.fresh(2)
+        again = self.runs.run(workspace, two)
+        if self._goes_on_elsewhere(workspace, first, second, again):
+            self.runs.comparable = False
+        (fresh,) = self._anew(2)
+        if not (fresh.done or self.runs.comparable):
+            fresh = second  # no other config gave a loss, and losses are not compared
         if not (again.done and fresh.done):
             return Stuck(second, fresh if again.done else again)
         long, long_again = self._long(first, second, again, fresh)
@@ -172,7 +180,7 @@ class Trainer:
             noise=noise,
             long_noise=long_noise,
             comparable=self.runs.comparable,
-            heeded=self._heeded(first, second, fresh, long),
+            heeded=self._heeded(first, second, *((fresh, long) if self.runs.comparable else ())),
         )
 
     def noise(self, run: ScriptRun, other: ScriptRun) -> float:
@@ -194,19 +202,49 @@ class Trainer:
         at_most = min(max(epoch), first.seconds, second.seconds, fresh.seconds / 2)
         enough = min(LONG / max(min(epoch), 0.001), TOO_LONG / max(at_most, 0.001))
         epochs = min(MOST_EPOCHS, max(3, math.ceil(enough)))
-        long, long_again = self.runs.fresh(epochs, epochs)
+        long, long_again = self._anew(epochs, epochs)
         if long.done and long_again.done:
             return long, long_again
         return fresh if self.runs.comparable else second, again
 
+    def _goes_on_elsewhere(
+        self, workspace: Workspace, first: ScriptRun, second: ScriptRun, again: ScriptRun
+    ) -> bool:
+        """Whether it read none of the files that it wrote, and went on from something else.
+
+        It prints a line for each epoch that it trained, or the loss of 2 epochs where 1 is asked.
+        """
+        if not self.runs.comparable or second.touched.read != frozenset():
+            return False
+        if first.lines == second.lines > again.lines:
+            return True
+        (fewer,) = self.runs.onward(workspace, 1)
+        return fewer.done and fewer.loss == second.loss != first.loss
+
+    def _anew(self, *epochs: int) -> list[ScriptRun]:
+        """From nothing; where each time is another config, one of some that gives a loss.
+
+        A config may fail by itself.
+        """
+        runs = self.runs.fresh(*epochs)
+        for _ in range(0 if self.runs.comparable else OTHERS):
+            if all(run.done for run in runs) or not self.runs.ids:
+                break
+            runs = self.runs.fresh(*epochs)
+        return runs
+
     def _heeded(self, *runs: ScriptRun) -> bool:
         """Whether the loss of some config changes with --epochs; one may have converged at once."""
         for _ in range(UNMOVED):
-            if len({run.loss for run in runs}) > 1 or not self.runs.ids:
+            if _differ(runs) or not self.runs.ids:
                 break
             workspace = self.runs.untrained(self.runs.ids.pop(0))
             runs = tuple(self.runs.in_turn(workspace, 1, runs[-1].call.epochs))
-        return len({run.loss for run in runs}) > 1
+        return _differ(runs)
+
+
+def _differ(runs: Sequence[ScriptRun]) -> bool:
+    return len({run.loss for run in runs if run.done}) > 1
 
 
 def _in_doubt(runs: list[ScriptRun], other: ScriptRun) -> bool:

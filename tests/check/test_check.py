@@ -406,6 +406,22 @@ BROKEN = [
         status="warn",
     ),
     broken(
+        "half of one of two files",
+        "half_written",
+        "it fails on checkpoints/ratelr:",
+        (
+            "    os.replace(partial, path)\n",
+            "    os.replace(partial, path)\n"
+            '    Path("checkpoints", "rate" + path.stem).write_text(json.dumps(state))\n',
+        ),
+        (
+            "        return json.loads(path.read_text())\n",
+            '        json.loads(Path("checkpoints", "rate" + path.stem).read_text())\n'
+            "        return json.loads(path.read_text())\n",
+        ),
+        status="warn",
+    ),
+    broken(
         "a checkpoint for all that run_identity tells apart",
         "other_search",
         "another search, 'data:large1', uses checkpoints/lr:",
@@ -499,13 +515,37 @@ def test_what_is_broken_is_named_with_its_point_and_what_to_change(
     assert found["point"] == POINTS[case.check]
 
 
+ELSEWHERE = ('Path("checkpoints",', 'Path(os.environ["ELSEWHERE"],')
+MOST_FAIL = (
+    PARSE,
+    PARSE + "    if int(args.config_id[-2:]) < 52:\n        raise MemoryError\n",
+)
+OWN_LOG = (
+    STATE,
+    '    log = Path(f"{args.config_id}.log")\n    log.parent.mkdir(exist_ok=True)\n'
+    '    with log.open("a") as file:\n        file.write("x\\n")\n' + STATE,
+)
 HABITS = {
     "noise": NOISE,
     "another partial name": [("path.with_suffix(", "path.with_name(f'.{path.name}.x.tmp') #")],
     "no ending": [
         ('f"{args.config_id}.json"', 'f"{abs(hash(args.config_id)) % 1}{args.config_id}"')
     ],
-    "saved elsewhere": [('Path("checkpoints",', 'Path(os.environ["ELSEWHERE"],')],
+    "saved elsewhere": [ELSEWHERE],
+    "saved elsewhere, where most configs fail": [ELSEWHERE, MOST_FAIL],
+    "saved elsewhere, with a log of each config": [ELSEWHERE, OWN_LOG],
+    "saved elsewhere, slowly, with what a library keeps of runs": [
+        ELSEWHERE,
+        ("default=0.0, help", "default=0.4, help"),
+        (OWN_LOG[0], OWN_LOG[1].replace("{args.config_id}.log", "wandb/{os.getpid()}.bin")),
+    ],
+    "saved elsewhere, with a file of unknown use": [
+        ELSEWHERE,
+        LINES,
+        (OWN_LOG[0], OWN_LOG[1].replace(".log", "")),
+    ],
+    "a log of each config": [OWN_LOG],
+    "a number on stderr at import": [("def load(", "print(1, file=sys.stderr)\n\n\ndef load(")],
     "a line for each epoch, and a loss of each": [
         LINES,
         (PARSE, PARSE + '    open("log.txt", "a").write("x\\n")\n'),
@@ -525,12 +565,7 @@ HABITS = {
         ("import json\n", "import hashlib\nimport json\n"),
         ("args.config_id.replace", "Path(args.config_id).read_text().replace"),
     ],
-    "most configs fail": [
-        (
-            PARSE,
-            PARSE + "    if int(args.config_id[-2:]) < 52:\n        raise MemoryError\n",
-        )
-    ],
+    "most configs fail": [MOST_FAIL],
     "the first config fails in its second epoch": [
         (
             STATE,
@@ -723,8 +758,11 @@ def test_checkpoints_of_a_search_that_ran_here_raise_no_alarm(hbtrack: Hbtrack) 
 
 
 @pytest.mark.slow
-def test_in_place_the_script_runs_in_its_own_folder(hbtrack: Hbtrack) -> None:
-    path = good(hbtrack.folder)
+@pytest.mark.parametrize("edits", [(), (MOST_FAIL,)], ids=["good", "most configs fail"])
+def test_in_place_the_script_runs_in_its_own_folder(
+    hbtrack: Hbtrack, edits: tuple[tuple[str, str], ...]
+) -> None:
+    path = good(hbtrack.folder, *edits)
     for _ in range(2):  # other configs each time
         found = checked(hbtrack, "--in-place", path, code=0)
         statuses = {name: one["status"] for name, one in found.items() if one["status"] != "pass"}
