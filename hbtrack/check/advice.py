@@ -156,7 +156,42 @@ IN_THE_WAY = Advice(
     "A run that was killed leaves it behind: take it over, or lock it (fcntl.flock); a lock ends "
     "with its process."
 )
+SCHEDULE = Advice(
+    "It goes on from its checkpoint, and nothing comes of it: a schedule of the learning rate that "
+    "was made for --epochs gets its old length (T_max, total_iters, total_steps) back with its "
+    "state, and is at its end. Make it for a fixed number of epochs, or set its length anew after "
+    "loading.",
+    'longest = int(os.environ.get("HBTRACK_MAX_EPOCHS", 81))\n'
+    "schedule = CosineAnnealingLR(optimizer, T_max=longest)",
+)
+SAME_FILE = Advice(
+    "Name the checkpoint by what is the same in each run of a config: not by hash(), which is "
+    "another one in each process, by the time, a uuid or --epochs.",
+    _NAMING,
+)
+_SNAPSHOT = Advice(
+    "CatBoost chooses learning_rate and max_ctr_complexity by the number of iterations, and then "
+    "refuses the snapshot of another number: set both.",
+    "CatBoostClassifier(iterations=args.epochs, learning_rate=lr, max_ctr_complexity=4)",
+)
+STOPPED = Advice(
+    "A TERM that hbtrack did not send, of a scheduler or by `kill`, then counts as that config's "
+    "end. Save, and end with 143 in answer to it: such a run is lost, and made again from the "
+    "checkpoint.",
+    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))",
+)
 TERM = Advice("End soon after SIGTERM; hbtrack kills what runs longer than --grace (10 s).")
+
+_WHERE_IT_GOES_ON = {
+    "Tried to step": SCHEDULE,  # torch's OneCycleLR
+    "params are different": _SNAPSHOT,  # CatBoost: current and saved ones
+}
+
+
+def why_not_on(error: str, otherwise: Advice) -> Advice:
+    """What to do about a run that failed where the one for fewer epochs had not."""
+    return next((hint for words, hint in _WHERE_IT_GOES_ON.items() if words in error), otherwise)
+
 
 # --- by what a run said --------------------------------------------------------------------------
 

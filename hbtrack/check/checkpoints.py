@@ -6,9 +6,11 @@ What only the time of a run would tell cannot be told.
 from collections.abc import Iterator, Sequence
 
 from hbtrack.check import advice
-from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
+from hbtrack.check.finding import Advice, Finding, Status, failed, passed, skipped, warned
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.check.training import FEW_DIGITS, Stuck, Training, by_noise, most_digits, spread
+from hbtrack.core.loss import LossRefused, read_loss
+from hbtrack.core.verdict import STOP_EXIT_CODES
 
 # --- more and more epochs ------------------------------------------------------------------------
 
@@ -25,8 +27,10 @@ def stuck(at: Stuck) -> Finding:
 
 
 def _unless_too_long(run: ScriptRun, change: Advice) -> Advice:
-    """What to do about a run that gave no loss: its time, if that was it, or this."""
-    return advice.too_long(run) if run.timed_out else change
+    """What to do about a run that gave no loss: its time, if that was it, what it said, or this."""
+    if run.timed_out:
+        return advice.too_long(run)
+    return advice.why_not_on(run.verdict.error or "", change)
 
 
 def trained(training: Training, runs: Sequence[ScriptRun]) -> Iterator[Finding]:
@@ -66,6 +70,9 @@ def _resumed(training: Training) -> Finding:
     if not (read or files):
         read = None  # logs are no checkpoint
     if read is not None and not read:
+        if other := _elsewhere(first, second):
+            says = f"it saved {files[0]}, and under another name in the next run: {other}"
+            return failed("resume", says, *second.shown(), advice=advice.SAME_FILE)
         says = f"--epochs 2 after --epochs 1 never read {', '.join(files[:3])}: it starts again"
         return failed("resume", says, *second.shown(), advice=advice.LOAD)
     if read is None and training.repeats is None:
@@ -83,8 +90,17 @@ def _resumed(training: Training) -> Finding:
         return _promoted(training)
     if second.loss == first.loss and not training.by_chance:
         says = "--epochs 2 after --epochs 1 prints the loss of 1 epoch"
+        if not second.touched.written.isdisjoint(files):
+            says += ", though it trains and saves"
+            return failed("resume", says, *evidence, advice=advice.SCHEDULE)
         return failed("resume", says, *evidence, advice=advice.LOAD)
     return _off("resume", "--epochs 2 after 1", second, fresh, training.noise)
+
+
+def _elsewhere(first: ScriptRun, second: ScriptRun) -> str | None:
+    """Where the second run saved, if that has another name than what the first has saved."""
+    anew = sorted(second.touched.saved & second.touched.created)
+    return anew[0] if anew and first.touched.saved.isdisjoint(second.touched.changed) else None
 
 
 def _promoted(training: Training) -> Finding:
@@ -170,6 +186,21 @@ def _precision(runs: Sequence[ScriptRun]) -> Finding:
 
 def killed(name: str, ended: ScriptRun, rest: ScriptRun, training: Training) -> Finding:
     """A run was signalled in the middle of its training; `rest` is the same run after it."""
+    found = _gone_on(name, ended, rest, training)
+    status, loss = ended.exit_status, read_loss(ended.last_line.encode())
+    if found.status is not Status.PASS or status is None or status < 0:
+        return found
+    answered = not isinstance(loss, LossRefused)
+    if status in STOP_EXIT_CODES or (status == 0 and answered and loss == rest.loss):
+        return found  # or it had just come to its end
+    says = f"in answer to {name.upper()} it ends with status {status}"
+    if status == 0:
+        says += f" and a loss, {ended.last_line.strip()}" if answered else " and no loss"
+    return warned(name, says, f"$ {ended.command}  # {name.upper()}", advice=advice.STOPPED)
+
+
+def _gone_on(name: str, ended: ScriptRun, rest: ScriptRun, training: Training) -> Finding:
+    """Whether the run after the signal is what it would have been without."""
     signal_name = name.upper()
     what = f"run again after {signal_name}, {ended.seconds:.2f} s after its start"
     if not rest.done:

@@ -77,6 +77,24 @@ def broken(what: str, check: str, says: str, *edits: tuple[str, str], **more: An
     return pytest.param(case, id=what, marks=[pytest.mark.slow] if case.long else [])
 
 
+def answering(answer: str) -> tuple[str, str]:
+    """An answer to SIGTERM."""
+    text = f"    import signal\n    signal.signal(signal.SIGTERM, lambda *_: ({answer}))\n"
+    return PARSE, PARSE + text
+
+
+KEEPS_LENGTH = [
+    (
+        '        state["epoch"] += 1\n',
+        '        state["epoch"] += 1\n        state = {"length": epochs, **state}\n',
+    ),
+    (
+        'config["lr"] * gradient',
+        '(config["lr"] * gradient * max(0, 1 - state["epoch"] / state.get("length", epochs)))',
+    ),
+    ("rng.uniform(0, 0.9)", "0"),  # it stands still without a rate
+    ("{0:.3f}", "{0.0 * rng.uniform(0, 0.9):.3f}"),
+]
 NOISE = [
     ("Random(7)", "Random()"),
     ('        state["random"] = rng.getstate()\n', ""),
@@ -273,6 +291,68 @@ BROKEN = [
         (SAVE, SAVE.replace("state)", '{**state, "speed": 0.0})')),
         ("rng.uniform(0, 0.9)", "rng.uniform(0.1, 0.9)"),
         status="warn",
+    ),
+    broken(
+        "a schedule that comes back with its old length",
+        "resume",
+        "prints the loss of 1 epoch, though it trains",
+        *KEEPS_LENGTH,
+        change="schedule",
+    ),
+    broken(
+        "a schedule that ends with its old length",
+        "resume",
+        "fails where --epochs 1 was trained before",
+        *KEEPS_LENGTH,
+        (
+            "        time.sleep(args.seconds)\n",
+            '        if state["epoch"] >= state.get("length", epochs):\n'
+            '            raise ValueError("Tried to step 2 times. The total number is 1")\n',
+        ),
+        change="schedule",
+    ),
+    broken(
+        "a checkpoint named by hash()",
+        "resume",
+        "under another name in the next run",
+        ('f"{args.config_id}.json"', 'f"{hash(args.config_id)}.json"'),
+        change="hash()",
+        long=False,
+    ),
+    broken(
+        "a checkpoint named by the time",
+        "resume",
+        "under another name in the next run",
+        ('f"{args.config_id}.json"', 'f"{args.config_id}.{START}.json"'),
+        ("def checkpoint_of", "START = time.time_ns()\n\n\ndef checkpoint_of"),
+        change="the time",
+    ),
+    broken(
+        "a loss in answer to SIGTERM",
+        "sigterm",
+        "it ends with status 0 and a loss, 0.1",
+        answering("print(0.1), sys.exit(0)"),
+        SLOWER,
+        status="warn",
+        change="143",
+    ),
+    broken(
+        "status 0 in answer to SIGTERM",
+        "sigterm",
+        "it ends with status 0 and no loss",
+        answering("sys.exit(0)"),
+        SLOWER,
+        status="warn",
+        change="143",
+    ),
+    broken(
+        "a failure in answer to SIGTERM",
+        "sigterm",
+        "it ends with status 1",
+        answering("sys.exit(1)"),
+        SLOWER,
+        status="warn",
+        change="143",
     ),
     broken("ignores --epochs", "total", "changes nothing", ("< epochs:", "< 5:")),
     broken(
@@ -592,12 +672,19 @@ HABITS = {
     ],
     "exits with None": [(MAIN, '__main__":\n    sys.exit(main())\n')],
     "slow epochs": [SLOWER, ("default=0.02", "default=0.6")],
-    "answers SIGTERM": [
+    "answers SIGTERM with 143": [answering("print(0.1), sys.exit(143)")],
+    "a schedule of a fixed length, saved with the rest": [
+        *KEEPS_LENGTH,
+        ('"length": epochs', '"length": int(os.environ["HBTRACK_MAX_EPOCHS"])'),
+    ],
+    "hears of SIGTERM, and goes on to its end": [answering("None")],
+    "a file of another name for each number of epochs": [
+        ('f"{args.config_id}.json"', 'f"{args.config_id}.{args.epochs}.json"'),
         (
-            PARSE,
-            PARSE + "    import signal\n"
-            "    signal.signal(signal.SIGTERM, lambda *_: (print(0.1), sys.exit(0)))\n",
-        )
+            LOAD,
+            "    for file in path.parent.glob(f'{path.name.rsplit(\".\", 2)[0]}.*.json'):\n"
+            "        return json.loads(file.read_text())\n",
+        ),
     ],
 }
 
