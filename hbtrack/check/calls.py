@@ -22,7 +22,7 @@ def called(runs: Sequence[ScriptRun]) -> Iterator[Finding]:
     if works:
         run = works[-1]
         others = [one for one in runs if not one.done]
-        says = f"runs with --epochs 1 --gpu 0, in {run.seconds:.2f} s"
+        says = f"runs with {_called(run)}, in {run.seconds:.2f} s"
         if others:
             says += f"; {len(others)} of {len(runs)} configs failed, which is recorded, no harm"
         yield passed("call", says, *run.shown())
@@ -30,16 +30,20 @@ def called(runs: Sequence[ScriptRun]) -> Iterator[Finding]:
         return
     run = runs[0]
     if run.exit_status == 0:
-        yield passed("call", "runs with --epochs 1 --gpu 0, and ends with status 0")
+        yield passed("call", f"runs with {_called(run)}, and ends with status 0")
         says = (run.verdict.error_message or "").partition("; print")[0].rstrip(".")
         yield failed("loss", says, *run.shown(), advice=advice.LOSS)
         return
     tried = "" if len(runs) == 1 else f", with none of {len(runs)} configs"
-    says = f"it does not run with --epochs 1 --gpu 0{tried}"
+    says = f"it does not run with {_called(run)}{tried}"
     if run.timed_out:
         yield failed("call", f"{says}: {run.came_to}", run.command, advice=advice.too_long(run))
     else:
         yield failed("call", says, *run.shown(), advice=_to_change(run))
+
+
+def _called(run: ScriptRun) -> str:
+    return f"--epochs {run.call.epochs} --gpu 0"
 
 
 def refused(run: ScriptRun) -> bool:

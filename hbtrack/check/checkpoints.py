@@ -20,7 +20,8 @@ def stuck(at: Stuck) -> Finding:
     before, run = at.before, at.run
     evidence = (*before.shown(), *run.shown())
     if run.call.epochs > before.call.epochs:
-        says = "--epochs 2 fails where --epochs 1 was trained before"
+        says = f"--epochs {run.call.epochs} fails where "
+        says += f"--epochs {before.call.epochs} was trained before"
         return failed("resume", says, *evidence, advice=_unless_too_long(run, advice.LOAD))
     says = "the same call gives a loss once, and fails another time"
     return failed("again", says, *evidence, advice=_unless_too_long(run, advice.AGAIN))
@@ -65,6 +66,7 @@ def _saved(training: Training) -> Finding:
 def _resumed(training: Training) -> Finding:
     first, second, fresh = training.first, training.second, training.fresh
     read, files = second.touched.read, training.checkpoint
+    what = f"--epochs {second.call.epochs} after --epochs {first.call.epochs}"
     if read is not None and not read and training.repeats is False:
         return passed("resume", "goes on from what it has elsewhere; losses could not be compared")
     if not (read or files):
@@ -73,13 +75,13 @@ def _resumed(training: Training) -> Finding:
         if other := _elsewhere(first, second):
             says = f"it saved {files[0]}, and under another name in the next run: {other}"
             return failed("resume", says, *second.shown(), advice=advice.SAME_FILE)
-        says = f"--epochs 2 after --epochs 1 never read {', '.join(files[:3])}: it starts again"
+        says = f"{what} never read {', '.join(files[:3])}: it starts again"
         return failed("resume", says, *second.shown(), advice=advice.LOAD)
     if read is None and training.repeats is None:
-        says = "whether --epochs 2 after --epochs 1 goes on or starts again cannot be told"
+        says = f"whether {what} goes on or starts again cannot be told"
         return warned("resume", says, *_trained(training), advice=advice.TELL)
     if read is None and training.repeats:
-        says = "--epochs 2 after --epochs 1 starts again, as far as files, lines and losses tell"
+        says = f"{what} starts again, as far as files, lines and losses tell"
         return failed("resume", says, *_trained(training), advice=advice.LOAD)
     if not training.comparable:
         return passed("resume", "goes on from its checkpoint; losses could not be compared")
@@ -89,12 +91,13 @@ def _resumed(training: Training) -> Finding:
     if second.loss == fresh.loss:
         return _promoted(training)
     if second.loss == first.loss and not training.by_chance:
-        says = "--epochs 2 after --epochs 1 prints the loss of 1 epoch"
+        says = f"{what} prints the loss of {first.call.epochs} epoch"
         if not second.touched.written.isdisjoint(files):
             says += ", though it trains and saves"
             return failed("resume", says, *evidence, advice=advice.SCHEDULE)
         return failed("resume", says, *evidence, advice=advice.LOAD)
-    return _off("resume", "--epochs 2 after 1", second, fresh, training.noise)
+    says = f"--epochs {second.call.epochs} after {first.call.epochs}"
+    return _off("resume", says, second, fresh, training.noise)
 
 
 def _elsewhere(first: ScriptRun, second: ScriptRun) -> str | None:
@@ -106,13 +109,16 @@ def _elsewhere(first: ScriptRun, second: ScriptRun) -> str | None:
 def _promoted(training: Training) -> Finding:
     """Two epochs after one are as good as two from nothing; so should be many."""
     onward, long = training.onward, training.long
-    epochs = long.call.epochs
     if not onward.done:
-        says = f"--epochs {epochs} fails where --epochs 2 was trained before"
+        *before, epochs = training.in_turn.split(", ")
+        says = f"--epochs {epochs} fails where --epochs {before[-1]} was trained before"
         return failed("resume", says, *onward.shown(), advice=_unless_too_long(onward, advice.LOAD))
     if onward.loss == long.loss:
-        return passed("resume", f"--epochs 1, 2, {epochs} in turn give the losses of whole runs")
-    says = f"--epochs {epochs} after 1 and 2"
+        return passed(
+            "resume", f"--epochs {training.in_turn} in turn give the losses of whole runs"
+        )
+    *before, epochs = training.in_turn.split(", ")
+    says = f"--epochs {epochs} after {', '.join(before[:-1])} and {before[-1]}"
     return _off("resume", says, onward, long, training.long_noise)
 
 
@@ -136,12 +142,13 @@ def _trained(training: Training) -> tuple[str, ...]:
 def _total(training: Training, runs: Sequence[ScriptRun]) -> Finding:
     first, second, long, three = training.first, training.second, training.long, training.three
     if three and training.additional:
-        says = "--epochs 2 after --epochs 1 trained 3 epochs in all: --epochs is not the total"
+        says = f"--epochs {second.call.epochs} after --epochs {first.call.epochs} trained "
+        says += f"{three.call.epochs} epochs in all: --epochs is not the total"
         evidence = (*second.shown(), "and from nothing:", *three.shown())
         return failed("total", says, *evidence, advice=advice.TOTAL)
     if training.heeded:
         return passed("total", "--epochs is heeded, and is the total")
-    says = f"the loss is the same for 1 and {long.call.epochs} epochs"
+    says = f"the loss is the same for {first.call.epochs} and {long.call.epochs} epochs"
     trains = second.touched.written or training.lines_tell
     # Configs that all have one loss may have converged, and one of few digits may hide the rest.
     differ = len({run.loss for run in runs if run.done}) > 1

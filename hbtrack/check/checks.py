@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hbtrack.check.budgets import Budgets
 from hbtrack.check.finding import POINTS, Finding, Status, skipped
-from hbtrack.check.functions import TYPICAL, ask
-from hbtrack.check.procedure import Procedure
+from hbtrack.check.functions import ask
+from hbtrack.check.outlook import Outlook, Progress
+from hbtrack.check.procedure import Procedure, planned
 from hbtrack.check.scratch import copy_folder, remove, scratch_folder
 from hbtrack.check.script_run import Bench, in_copy
 from hbtrack.check.told import OTHER, Told
-from hbtrack.check.workspaces import OutOfConfigs, Runs
+from hbtrack.check.workspaces import NotTried, Runs
 from hbtrack.core.records import Command
+
+MOST_STARTS = 5  # with --quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,16 @@ class Check:
     in_place: bool
     timeout: float  # seconds of a run of the script
     import_timeout: float  # seconds of an import of it
+    budgets: Budgets
+    quick: bool  # at most MOST_STARTS of the script
+    side_by_side: int  # at most so many runs, where they share nothing
 
 
-def findings(check: Check, tell: Callable[[str], None]) -> Iterator[Finding]:
-    """Try the script, point by point; `tell` hears the name of what is tried next.
+Tell = Callable[[Progress], None]
+
+
+def findings(check: Check, tell: Tell) -> Iterator[Finding]:
+    """Try the script, point by point; `tell` hears where it is, before a check and after a run.
 
     It is imported in the very copy that its runs start from, as in a search: what the functions
     leave there, such as a table of ids, the runs find.
@@ -39,38 +48,43 @@ def findings(check: Check, tell: Callable[[str], None]) -> Iterator[Finding]:
         if not check.in_place:
             pristine = scratch / "pristine"
             copy_folder(Path(check.command.cwd), pristine)
-        found = []
-        with suppress(OutOfConfigs):
+        missing, because = dict.fromkeys(POINTS), ""
+        try:
             for finding in _in(scratch, pristine, check, tell):
-                found.append(finding)
+                missing.pop(finding.name)
+                if finding.status is Status.FAIL:
+                    because = f"not tried, since {finding.name} fails"
                 yield _where_it_was(finding, scratch, check.command)
-        yield from _not_tried(found)
+        except NotTried as reason:
+            because = str(reason)
+        yield from (skipped(name, because) for name in missing)
 
 
-def _not_tried(found: list[Finding]) -> Iterator[Finding]:
-    """The checks that are missing, and why."""
-    fails = [finding.name for finding in found if finding.status is Status.FAIL]
-    because = f"since {fails[-1]} fails" if fails else "for lack of different configs"
-    seen = {finding.name for finding in found}
-    yield from (skipped(name, f"not tried, {because}") for name in POINTS if name not in seen)
-
-
-def _in(
-    scratch: Path, pristine: Path | None, check: Check, tell: Callable[[str], None]
-) -> Iterator[Finding]:
+def _in(scratch: Path, pristine: Path | None, check: Check, tell: Tell) -> Iterator[Finding]:
     command = check.command
     imports = in_copy(command, pristine) if pristine else command
-    asked = yield from ask(imports, check.import_timeout, tell)
+    outlook = Outlook(planned(check.budgets, quick=check.quick))
+
+    def begin(name: str) -> None:
+        outlook.begin(name)
+        tell(outlook.progress())
+
+    asked = yield from ask(imports, check.import_timeout, begin)
     if not asked.ids:
         return
     logs, work = scratch / "logs", scratch / "work"
     logs.mkdir()
     work.mkdir()
-    told = Told(asked.identity, TYPICAL.max_epochs, scratch.name)
+    told = Told(asked.identity, check.budgets.most, scratch.name)
     bench = Bench(command, check.timeout, logs, told)
     try:
-        runs = Runs(bench, list(asked.ids), pristine, work)
-        yield from Procedure(runs, asked.others, tell).findings()
+        runs = Runs(
+            *(bench, list(asked.ids), pristine, work, outlook, check.budgets),
+            tell=lambda: tell(outlook.progress()),
+            side_by_side=check.side_by_side,
+            most=MOST_STARTS if check.quick else None,
+        )
+        yield from Procedure(runs, asked.others, begin).findings()
     finally:
         bench.end()
         if check.in_place:

@@ -62,9 +62,9 @@ def _runs(
     )
 
     def run(at: Workspace) -> ScriptRun:
-        runs.runs.append(bench.run(at.folder, Call(at.config_id, 1), reading=own))
+        found = runs.run(at, Call(at.config_id, runs.budgets.first), reading=own, bench=bench)
         runs.discard(at)
-        return runs.runs[-1]
+        return found
 
     alone = run(runs.untrained(workspace.config_id)) if runs.comparable else None
     if alone and not alone.done:

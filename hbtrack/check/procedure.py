@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hbtrack.check import calls, checkpoints, other_search
+from hbtrack.check import advice, calls, checkpoints, other_search
+from hbtrack.check.budgets import Budgets
 from hbtrack.check.finding import Finding, Status, skipped
 from hbtrack.check.functions import Experiment
 from hbtrack.check.scratch import states
 from hbtrack.check.script_run import Call, ScriptRun, Stop
-from hbtrack.check.training import Stuck, Trainer, Training, by_noise
-from hbtrack.check.workspaces import Runs, Workspace
+from hbtrack.check.training import Stuck, Trainer, Training, by_noise, starts_again
+from hbtrack.check.workspaces import Runs, Workspace, left_out
 
 FRACTIONS = (0.5, 0.3, 0.15, 0.05)
 """Of the training, at which it is killed; the next if it had ended."""
@@ -20,6 +21,33 @@ MOST_CANDIDATES = 20  # while none runs at all: in some searches most configs fa
 PATIENCE = 60.0  # seconds of runs that fail, after which no more than CANDIDATES are tried
 BAD_IDS = ("not-a-config-of-this-script", "nor is this")
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
+ONE, TWO, MANY = 1, 2, 0
+
+
+PLANNED = {
+    "call": (ONE,),
+    "resume": (TWO, TWO, TWO, MANY, MANY, MANY),
+    "separate": (ONE, ONE, TWO, ONE, ONE, TWO),
+    "at_once": (MANY, MANY, MANY),
+    "multi_gpu": (TWO,),
+    "bad_id": (ONE,),
+    "sigterm": (MANY, MANY),
+    "sigkill": (MANY, MANY),
+    "half_written": (TWO,),
+    "other_search": (ONE, ONE),
+}
+"""What is tried in which order, and the runs that it usually takes, each by its epochs."""
+PLANNED_QUICKLY = {"call": (ONE,), "resume": (TWO, TWO, TWO), "separate": (ONE,)}
+GOES_ON = ("checkpoint", "resume", "total", "again")
+"""Where one of these fails, what trains for long would only say it once more."""
+LONG_ONES = ("at_once", "sigterm", "sigkill", "half_written")
+
+
+def planned(budgets: Budgets, *, quick: bool) -> dict[str, list[int]]:
+    """The epochs of the runs that each check usually takes; 0 for many, yet to be found."""
+    epochs = {ONE: budgets.first, TWO: budgets.second, MANY: 0}
+    runs = PLANNED_QUICKLY if quick else PLANNED
+    return {name: [epochs[one] for one in ones] for name, ones in runs.items()}
 
 
 @dataclass(slots=True)
@@ -30,6 +58,9 @@ class Procedure:
     others: Sequence[Experiment]  # that other arguments select
     tell: Callable[[str], None]  # hears the name of what is tried next
     _trainer: Trainer = field(init=False)
+    _workspace: Workspace = field(init=False)
+    _after_first: Path | None = field(init=False, default=None)  # its folder as it was then
+    _training: Training = field(init=False)
     _others_use: frozenset[str] = field(init=False, default=frozenset())
     _failing: int = field(init=False, default=0)  # configs that failed after their first epoch
     _second: str = field(init=False, default="")  # another config that gives a loss
@@ -38,7 +69,10 @@ class Procedure:
         self._trainer = Trainer(self.runs)
 
     def findings(self) -> Iterator[Finding]:
-        """Run the script again and again; what the runs show."""
+        """Run the script again and again; what the runs show.
+
+        Raises NotTried before what the script, or the user, does not let it try.
+        """
         self.tell("call")
         ids = list(self.runs.ids)
         workspace, first = self._first()
@@ -46,32 +80,75 @@ class Procedure:
         if not first.done:
             return
         self.tell("resume")
-        after_first, training = self._begin(workspace, first, ids)
+        training = self._begin(workspace, first, ids)
         while isinstance(training, Stuck) and self._fails_anyway():
             workspace, first = self._first()
             if first.done:
-                after_first, training = self._begin(workspace, first, ids)
+                training = self._begin(workspace, first, ids)
         if isinstance(training, Stuck):
             yield checkpoints.stuck(training)
             return
-        yield from checkpoints.trained(training, self.runs.runs)
-        self.tell("separate")
-        yield self._separate(workspace, training)
-        self.tell("at_once")
-        yield self._at_once(training)
-        self.tell("multi_gpu")
-        multi = self.runs.run(workspace, Call(workspace.config_id, 2, multi_gpu=True))
-        yield calls.multi(multi, training)
-        self.tell("bad_id")
-        yield self._bad_ids(workspace)
-        for name, number in (("sigterm", TERM), ("sigkill", KILL)):
-            self.tell(name)
-            yield self._killed(name, number, training)
-        self.tell("half_written")
-        yield self._half_written(after_first, training)
-        self.tell("other_search")
-        yield other_search.tried(self.runs, workspace, training, self.others, self._others_use)
+        self._workspace, self._training = workspace, training
+        found = list(self._trained())
+        yield from found
+        if self.runs.quick:
+            yield from self._quick()
+            raise left_out()
+        fails = [one.name for one in found if one.status is Status.FAIL and one.name in GOES_ON]
+        left = LONG_ONES if fails else ()
+        self.runs.outlook.leave_out(left)
+        yield from self._tried(left, *fails[:1])
         yield calls.left(self.runs.runs)
+
+    def _trained(self) -> Iterator[Finding]:
+        """What training showed; without what so few runs do not tell."""
+        fresh_starts = starts_again(self._training.second)
+        for finding in checkpoints.trained(self._training, self.runs.runs):
+            if finding.name == "again" and fresh_starts:
+                yield skipped("again", "not tried, since resume fails")
+            elif finding.advice is advice.TELL and self.runs.quick:
+                yield skipped(finding.name, str(left_out()))
+            else:
+                yield finding
+
+    def _quick(self) -> Iterator[Finding]:
+        """What takes one run more, or none."""
+        self.tell("separate")
+        if self._training.checkpoint and self.runs.ids and self.runs.may_start():
+            beside = self._beside(self.runs.ids.pop(0))
+            yield calls.separate(self._training, None, beside, self._training.again)
+        yield calls.left(self.runs.runs)
+
+    def _tried(self, left: Sequence[str], because: str = "") -> Iterator[Finding]:
+        """One point after the other, but for those that are `left` since another one fails.
+
+        Those that need nothing but copies of what was trained are tried side by side.
+        """
+        points = {
+            "separate": self._separate,
+            "at_once": self._at_once,
+            "multi_gpu": self._multi,
+            "bad_id": self._bad_ids,
+            "sigterm": lambda runs: self._killed(runs, "sigterm", TERM),
+            "sigkill": lambda runs: self._killed(runs, "sigkill", KILL),
+            "half_written": self._half_written,
+            "other_search": self._other_search,
+        }
+        aside = [name for name in ("multi_gpu", "half_written", "other_search") if name not in left]
+        found: dict[str, Finding] = {}
+        for name, point in points.items():
+            self.tell(name)
+            if name in left:
+                found[name] = skipped(name, f"not tried, since {because} fails")
+            elif name == aside[0] and self.runs.width > 1:
+                found.update(
+                    zip(aside, self.runs.together(*[points[one] for one in aside]), strict=True)
+                )
+            elif name not in found:
+                found[name] = point(self.runs)
+            if name == "at_once" and found[name].status is Status.WARN:
+                self.runs.side_by_side = 1
+            yield found[name]
 
     def _first(self) -> tuple[Workspace, ScriptRun]:
         """One epoch of a config that works and had no checkpoint before, if one is found.
@@ -81,14 +158,14 @@ class Procedure:
         """
         tried: list[tuple[Workspace, ScriptRun]] = []
         runs: list[ScriptRun] = []
-        while self.runs.ids and _worth_trying(runs):
+        while self.runs.ids and self._goes_on_trying(runs):
             tried.append(self._one_epoch(self.runs.ids.pop(0)))
             runs.append(tried[-1][1])
         best = max(tried, key=lambda one: (one[1].done, _from_nothing(one[1])))
         for workspace, _ in tried:
             if workspace is not best[0]:
                 self.runs.discard(workspace)
-        if _from_nothing(best[1]) or not self.runs.pristine:
+        if _from_nothing(best[1]) or not self.runs.pristine or self.runs.quick:
             return best
         if stale := _used_by_one(best[1], runs):
             for name in stale:
@@ -97,95 +174,121 @@ class Procedure:
             return self._one_epoch(best[0].config_id)
         return best
 
+    def _goes_on_trying(self, runs: list[ScriptRun]) -> bool:
+        if self.runs.quick:
+            return self.runs.may_start() and not any(map(_says_enough, runs))
+        return _worth_trying(runs)
+
     def _one_epoch(self, config_id: str) -> tuple[Workspace, ScriptRun]:
         workspace = self.runs.untrained(config_id)
         found = frozenset(states(workspace.folder)) if self.runs.pristine else frozenset()
-        return workspace, self.runs.run(workspace, Call(config_id, 1), reading=found)
+        return workspace, self.runs.run(workspace, self._call(config_id), reading=found)
 
-    def _begin(
-        self, workspace: Workspace, first: ScriptRun, ids: list[str]
-    ) -> tuple[Path | None, Training | Stuck]:
-        """Take this config, one of `ids`; its folder as it is now, and what training shows."""
+    def _begin(self, workspace: Workspace, first: ScriptRun, ids: list[str]) -> Training | Stuck:
+        """Take this config, one of `ids`; what training shows."""
         self.runs.config_id = workspace.config_id
         self.runs.comparable = self.runs.comparable and bool(first.touched.saved)
         ids.remove(workspace.config_id)
         if self.runs.comparable:  # in a new copy, those that were tried are new, too
             self.runs.ids = list(ids)
-        after_first = self.runs.copy_of(workspace.folder) if self.runs.comparable else None
-        return after_first, self._trainer.train(workspace, first)
+            self._after_first = self.runs.copy_of(workspace.folder)
+        return self._trainer.train(workspace, first)
+
+    def _call(self, config_id: str, step: int = ONE) -> Call:
+        budgets = self.runs.budgets
+        return Call(config_id, budgets.second if step == TWO else budgets.first)
 
     def _fails_anyway(self) -> bool:
         """Whether 2 epochs fail from nothing, too, as they may with some configs."""
         self._failing += 1
         another = self._failing < CANDIDATES and bool(self.runs.ids)
-        return another and not (self.runs.comparable and self.runs.fresh(2)[0].done)
+        epochs = self.runs.budgets.second
+        return another and not (self.runs.comparable and self.runs.fresh(epochs)[0].done)
 
-    def _separate(self, workspace: Workspace, training: Training) -> Finding:
+    def _separate(self, _runs: Runs) -> Finding:
         """Other configs beside the first, and the first again after each.
 
         First those most like it, for a checkpoint's name may tell only some of the id.
         """
-        nearest, found = _alike(workspace.config_id, self.runs.ids), []
+        nearest, found = _alike(self._workspace.config_id, self.runs.ids), []
         failing = []  # where it cannot be told whether they would alone
         for config_id in list(dict.fromkeys([*nearest, *self.runs.ids]))[: 2 + CANDIDATES]:
             self.runs.ids.remove(config_id)
-            alone = self._alone(config_id, 1) if self.runs.comparable else None
+            epochs = self.runs.budgets.first
+            alone = self._alone(config_id, epochs) if self.runs.comparable else None
             if alone is None or alone.done:
-                files = training.first.touched.written
-                beside = self.runs.run(workspace, Call(config_id, 1), reading=files)
+                beside = self._beside(config_id)
                 if alone is None and not beside.done:
                     failing.append(beside)
                     continue
-                back = self.runs.run(workspace, Call(workspace.config_id, 2))
-                self._others_use |= _used(beside)
+                back = self.runs.run(self._workspace, self._call(self._workspace.config_id, TWO))
                 self._second = config_id if beside.done else self._second
-                found.append(calls.separate(training, alone, beside, back))
+                found.append(calls.separate(self._training, alone, beside, back))
                 if found[-1].status is not Status.PASS or len(found) == len(nearest):
                     return found[-1]
         return found[-1] if found else calls.no_second(failing)
 
-    def _at_once(self, training: Training) -> Finding:
+    def _beside(self, config_id: str) -> ScriptRun:
+        """Another config where the first was trained."""
+        files = self._training.first.touched.written
+        beside = self.runs.run(self._workspace, self._call(config_id), reading=files)
+        self._others_use |= _used(beside)
+        return beside
+
+    def _at_once(self, _runs: Runs) -> Finding:
         """Two configs at the same time, as two workers train them."""
         if not (self.runs.comparable and self._second):
             return skipped("at_once", "it takes a folder of its own, and two configs")
-        workspace, epochs = self.runs.nowhere(), training.long.call.epochs
-        asked = [Call(config_id, epochs) for config_id in (workspace.config_id, self._second)]
-        beside = self.runs.bench.run_beside(workspace.folder, asked)
-        self.runs.runs += beside
+        workspace, long = self.runs.nowhere(), self._training.long
+        calls_ = [Call(one, long.call.epochs) for one in (workspace.config_id, self._second)]
+
+        def job(call: Call) -> Callable[[Runs], ScriptRun]:
+            return lambda lane: lane.run(workspace, call)
+
+        beside = [run for _, run in self.runs.beside(2, *map(job, calls_))]
+        for run in beside:
+            self.runs.note(run)
         self.runs.discard(workspace)
-        alone = [training.long, self._alone(self._second, epochs)]
-        return calls.at_once(list(zip(beside, alone, strict=True)), training)
+        alone = [long, self._alone(self._second, long.call.epochs)]
+        return calls.at_once(list(zip(beside, alone, strict=True)), self._training)
 
     def _alone(self, config_id: str, epochs: int) -> ScriptRun:
         """Where no config was trained yet."""
         return self.runs.in_turn(self.runs.untrained(config_id), epochs)[0]
 
-    def _bad_ids(self, workspace: Workspace) -> Finding:
-        """Ids that no sampler gave; the second only where the first did not end it."""
-        one, other = (Call(name, 1) for name in BAD_IDS)
-        runs = [self.runs.run(workspace, one)]
-        if runs[0].exit_status == 0:
-            runs.append(self.runs.run(workspace, other))
-        return calls.bad_ids(runs)
+    def _multi(self, runs: Runs) -> Finding:
+        at = runs.again_in(self._workspace)
+        multi = runs.run(at, replace(self._call(at.config_id, TWO), multi_gpu=True))
+        runs.discard(at)
+        return calls.multi(multi, self._training)
 
-    def _killed(self, name: str, number: signal.Signals, training: Training) -> Finding:
+    def _bad_ids(self, runs: Runs) -> Finding:
+        """Ids that no sampler gave; the second only where the first did not end it."""
+        one, other = map(self._call, BAD_IDS)
+        found = [runs.run(self._workspace, one)]
+        if found[0].exit_status == 0:
+            found.append(runs.run(self._workspace, other))
+        return calls.bad_ids(found)
+
+    def _killed(self, _runs: Runs, name: str, number: signal.Signals) -> Finding:
         """A run that is ended in the middle of its training, and the same run again."""
         pace = 1.0  # of the machine: it may have been busy when the training was timed
+        long = self._training.long
         for fraction in FRACTIONS:
-            stop = Stop(number, pace * training.moment(fraction))
-            workspace, killed = self._stopped(stop, training.long.call.epochs)
+            stop = Stop(number, pace * self._training.moment(fraction))
+            workspace, killed = self._stopped(stop, long.call.epochs)
             if killed.stopped:
                 rest = self.runs.run(workspace, killed.call)
                 self.runs.discard(workspace)
                 if not (rest.done or self.runs.comparable) and fraction != FRACTIONS[-1]:
                     continue  # another config: that one may fail by itself
-                if training.long_noise and not by_noise(rest, training.long, training.long_noise):
-                    training = replace(
-                        training, long_noise=self._trainer.noise(training.long, rest)
-                    )
+                noise = self._training.long_noise
+                if noise and not by_noise(rest, long, noise):
+                    noise = self._trainer.noise(long, rest)
+                training = replace(self._training, long_noise=noise)
                 return checkpoints.killed(name, killed, rest, training)
             self.runs.discard(workspace)
-            pace = min(1.0, killed.seconds / training.long.seconds)
+            pace = min(1.0, killed.seconds / long.seconds)
         return skipped(name, "it had always ended before the signal came")
 
     def _stopped(self, stop: Stop, epochs: int) -> tuple[Workspace, ScriptRun]:
@@ -205,27 +308,35 @@ class Procedure:
         """Another config, one of some that gives a loss after 1 epoch."""
         for _ in range(CANDIDATES):
             workspace = self.runs.nowhere()
-            if self.runs.run(workspace, Call(workspace.config_id, 1)).done:
+            if self.runs.run(workspace, self._call(workspace.config_id)).done:
                 break
         return workspace
 
-    def _half_written(self, after_first: Path | None, training: Training) -> Finding:
+    def _half_written(self, runs: Runs) -> Finding:
         """The checkpoint after one epoch, cut in half."""
-        if after_first is None:
+        if self._after_first is None:
             return skipped("half_written", "nothing is damaged where it could not be brought back")
-        own = [name for name in training.checkpoint if name not in self._others_use]
-        if not training.checkpoint:
+        own = [name for name in self._training.checkpoint if name not in self._others_use]
+        if not self._training.checkpoint:
             return skipped("half_written", "no file was seen that is its checkpoint")
         if not own:
             return skipped("half_written", "its checkpoint is a file that other configs use, too")
-        in_place = checkpoints.in_place(training, own)
+        in_place = checkpoints.in_place(self._training, own)
+        if not in_place:
+            return checkpoints.half_written(None, self._training, in_place)
+        at = Workspace(runs.copy_of(self._after_first), runs.config_id)
         for name in in_place:
-            file = after_first / name
+            file = at.folder / name
             with file.open("r+b") as half:
                 half.truncate(file.stat().st_size // 2)
-        there, two = Workspace(after_first, self.runs.config_id), Call(self.runs.config_id, 2)
-        run = self.runs.run(there, two) if in_place else None
-        return checkpoints.half_written(run, training, in_place)
+        run = runs.run(at, self._call(at.config_id, TWO))
+        runs.discard(at)
+        return checkpoints.half_written(run, self._training, in_place)
+
+    def _other_search(self, runs: Runs) -> Finding:
+        return other_search.tried(
+            runs, self._workspace, self._training, self.others, self._others_use
+        )
 
 
 # --- which configs, and which files are whose ----------------------------------------------------
@@ -233,13 +344,18 @@ class Procedure:
 
 def _worth_trying(runs: list[ScriptRun]) -> bool:
     """Whether to try another config after these, for one that runs and is new here."""
-    if any(run.timed_out or _from_nothing(run) or calls.refused(run) for run in runs):
+    if any(_from_nothing(run) or (_says_enough(run) and not run.done) for run in runs):
         return False
     if len(runs) < CANDIDATES:
         return True
     none_runs = not any(run.done for run in runs)
     spent = sum(run.seconds for run in runs)
     return none_runs and len(runs) < MOST_CANDIDATES and spent < PATIENCE
+
+
+def _says_enough(run: ScriptRun) -> bool:
+    """Whether it works, or fails in a way that is no config's fault."""
+    return run.done or run.timed_out or calls.refused(run)
 
 
 def _alike(config_id: str, ids: list[str]) -> list[str]:

@@ -7,8 +7,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -129,19 +128,6 @@ class Bench:
             return replace(run, left=running.left())
         finally:
             running.kill()
-
-    def run_beside(self, folder: Path, calls: Sequence[Call]) -> list[ScriptRun]:
-        """Call the script several times at once, in one folder, whose files are not told apart."""
-        benches = [replace(self, logs=self.logs / str(number)) for number in range(len(calls))]
-        for bench in benches:
-            bench.logs.mkdir(exist_ok=True)
-        with ThreadPoolExecutor(len(calls)) as pool:
-            try:
-                return list(pool.map(lambda bench, call: bench.run(folder, call), benches, calls))
-            except BaseException:  # Ctrl-C: the others need not be waited for
-                for bench in benches:
-                    bench.end()
-                raise
 
     def end(self) -> None:
         """Kill what any run has left, should a signal have come before it was taken care of."""

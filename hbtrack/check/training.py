@@ -28,6 +28,7 @@ MOST_EPOCHS = 81
 class Training:
     """One config: for 1 epoch, then 2, then 2 again; and from nothing for 2, and for many.
 
+    Where the budgets of a search are tried, its two smallest ones stand for 1 and 2.
     `long` is from nothing and `long_again` the same epochs after it. `noise` is how far some runs
     from nothing were apart, 0 where that was not tried since the losses agreed anyway.
     """
@@ -40,11 +41,12 @@ class Training:
     long_again: ScriptRun
     onward: ScriptRun  # as many epochs as `long`, after 1 and 2; `long` itself where not tried
     fewer: ScriptRun | None = None  # 1 epoch after 2, where the files do not tell
-    three: ScriptRun | None = None  # from nothing for 3 epochs, where 2 gave another loss
+    three: ScriptRun | None = None  # from nothing for as many as both have, 1 and 2: 3 epochs
     noise: float = 0.0  # for 2 epochs
     long_noise: float = 0.0
     comparable: bool = True  # the runs from nothing were of the same config
     heeded: bool = True  # --epochs makes a difference, to some config at least
+    in_turn: str = ""  # the epochs that `onward` was trained for, one after the other
 
     @property
     def exact(self) -> bool:
@@ -152,60 +154,111 @@ class Trainer:
 
     def train(self, workspace: Workspace, first: ScriptRun) -> Training | Stuck:
         """The same config for more epochs, the same epochs again, and all from nothing."""
-        own, two = first.touched.written, Call(workspace.config_id, 2)
+        own, two = first.touched.written, Call(workspace.config_id, self.runs.budgets.second)
         second = self.runs.run(workspace, two, reading=own)
         if not second.done:
             return Stuck(first, second)
         again = self.runs.run(workspace, two)
         if self._goes_on_elsewhere(workspace, first, second, again):
             self.runs.comparable = False
-        (fresh,) = self._anew(2)
+        (fresh,) = self._anew(two.epochs)
         if not (fresh.done or self.runs.comparable):
             fresh = second  # no other config gave a loss, and losses are not compared
         if not (again.done and fresh.done):
             return Stuck(second, fresh if again.done else again)
-        long, long_again = self._long(first, second, again, fresh)
-        onward, fewer = long, None
-        if self.runs.comparable and long.call.epochs > 2:  # a schedule of --epochs shows only here
-            (onward,) = self.runs.onward(workspace, long.call.epochs)
+        if self.runs.quick or (self.runs.comparable and starts_again(second)):
+            return self._short(first, second, again, fresh)
+        long, long_again, onward = self._long(workspace, first, second, again, fresh)
+        fewer, noise, long_noise, three = None, 0.0, 0.0, None
         if not files_tell(long, long_again):
-            (fewer,) = self.runs.onward(workspace, 1)
-        noise, long_noise, three = 0.0, 0.0, None
-        if self.runs.comparable and (second.loss != fresh.loss or onward.loss != long.loss):
-            three = long if long.call.epochs == 3 else self.runs.fresh(3)[0]
+            (fewer,) = self.runs.onward(workspace, first.call.epochs)
+        if self.runs.comparable and (second.loss != fresh.loss or onward[-1].loss != long.loss):
+            both = first.call.epochs + second.call.epochs
+            three = long if long.call.epochs == both else self.runs.fresh(both)[0]
             noise = self.noise(fresh, second)
-            long_noise = noise if long.call == fresh.call else self.noise(long, onward)
+            long_noise = noise if long.call == fresh.call else self.noise(long, onward[-1])
         return Training(
-            *(first, second, again, fresh, long, long_again, onward, fewer, three),
+            *(first, second, again, fresh, long, long_again, onward[-1], fewer, three),
             noise=noise,
             long_noise=long_noise,
             comparable=self.runs.comparable,
             heeded=self._heeded(first, second, *((fresh, long) if self.runs.comparable else ())),
+            in_turn=in_words([first, second, *onward]),
+        )
+
+    def _short(
+        self, first: ScriptRun, second: ScriptRun, again: ScriptRun, fresh: ScriptRun
+    ) -> Training:
+        """Without many epochs. Whether losses differ by noise is then not known."""
+        once, noise = fresh if self.runs.comparable else second, spread(second, fresh)
+        return Training(
+            *(first, second, again, fresh, once, again, once),
+            noise=noise,
+            long_noise=noise,
+            comparable=self.runs.comparable and noise == 0,
+            heeded=_differ([first, second, once]),
+            in_turn=in_words([first, second]),
         )
 
     def noise(self, run: ScriptRun, other: ScriptRun) -> float:
         """How far this run and others from nothing are apart; `other` is what is judged by it."""
-        runs = self._from_nothing.setdefault(run.call.epochs, [run])
-        while _in_doubt(runs, other):
-            runs += self.runs.fresh(run.call.epochs)
+        epochs, width = run.call.epochs, self.runs.width
+        runs = self._from_nothing.setdefault(epochs, [run])
+        while doubts := in_doubt(runs, other):
+            self.runs.outlook.expect(epochs, doubts)
+            for another in self.runs.together(*[lambda lane: lane.fresh(epochs)[0]] * width):
+                if in_doubt(runs, other):  # as if they had come one after the other
+                    runs.append(another)
         return spread(*runs)
 
     def _long(
-        self, first: ScriptRun, second: ScriptRun, again: ScriptRun, fresh: ScriptRun
-    ) -> tuple[ScriptRun, ScriptRun]:
-        """From nothing, 3 epochs or as many as take a while, and the same again.
+        self,
+        workspace: Workspace,
+        first: ScriptRun,
+        second: ScriptRun,
+        again: ScriptRun,
+        fresh: ScriptRun,
+    ) -> tuple[ScriptRun, ScriptRun, list[ScriptRun]]:
+        """Many epochs from nothing, and the same again; and after few, which stay as they are.
+
+        The last of these is that run from nothing itself where nothing can be compared.
+        """
+        epochs, steps = self._many(first, second, again, fresh)
+        self.runs.outlook.long = epochs
+        if not self.runs.comparable:
+            long, long_again = self._anew(epochs, epochs)
+            both = (long, long_again) if long.done and long_again.done else (second, again)
+            return *both, [both[0]]
+        at = self.runs.nowhere()
+        long = self.runs.run(at, Call(at.config_id, epochs))
+        if not long.done:
+            self.runs.discard(at)
+            return fresh, again, [fresh]
+        (long_again,), onward = self.runs.together(
+            lambda lane: lane.onward(at, epochs), lambda lane: _climbed(lane, workspace, steps)
+        )
+        self.runs.discard(at)
+        return (long, long_again, onward) if long_again.done else (fresh, again, [fresh])
+
+    def _many(self, *runs: ScriptRun) -> tuple[int, tuple[int, ...]]:
+        """As many epochs as take a while, or as a search asks for; and what it asks for before.
 
         Two differences are an epoch's time each. A run that waited for the machine, as the first
         does for files that nobody has read yet, makes one of them too large or far too small.
         """
-        epoch = fresh.seconds - first.seconds, second.seconds - again.seconds
-        at_most = min(max(epoch), first.seconds, second.seconds, fresh.seconds / 2)
+        first, second, again, fresh = runs
+        one, two = first.call.epochs, second.call.epochs
+        epoch = (
+            (fresh.seconds - first.seconds) / (two - one),
+            (second.seconds - again.seconds) / (two - one),
+        )
+        at_most = min(max(epoch), first.seconds / one, second.seconds / (two - one))
+        at_most = min(at_most, fresh.seconds / two)
+        if steps := self.runs.budgets.affordable(at_most):
+            return steps[-1], steps
         enough = min(LONG / max(min(epoch), 0.001), TOO_LONG / max(at_most, 0.001))
-        epochs = min(MOST_EPOCHS, max(3, math.ceil(enough)))
-        long, long_again = self._anew(epochs, epochs)
-        if long.done and long_again.done:
-            return long, long_again
-        return fresh if self.runs.comparable else second, again
+        epochs = min(MOST_EPOCHS, self.runs.budgets.most, max(two + 1, math.ceil(enough)))
+        return epochs, (epochs,)
 
     def _goes_on_elsewhere(
         self, workspace: Workspace, first: ScriptRun, second: ScriptRun, again: ScriptRun
@@ -218,7 +271,7 @@ class Trainer:
             return False
         if first.lines == second.lines > again.lines:
             return True
-        (fewer,) = self.runs.onward(workspace, 1)
+        (fewer,) = self.runs.onward(workspace, first.call.epochs)
         return fewer.done and fewer.loss == second.loss != first.loss
 
     def _anew(self, *epochs: int) -> list[ScriptRun]:
@@ -239,7 +292,8 @@ class Trainer:
             if _differ(runs) or not self.runs.ids:
                 break
             workspace = self.runs.untrained(self.runs.ids.pop(0))
-            runs = tuple(self.runs.in_turn(workspace, 1, runs[-1].call.epochs))
+            few, many = runs[0].call.epochs, runs[-1].call.epochs
+            runs = tuple(self.runs.in_turn(workspace, few, many))
         return _differ(runs)
 
 
@@ -247,13 +301,36 @@ def _differ(runs: Sequence[ScriptRun]) -> bool:
     return len({run.loss for run in runs if run.done}) > 1
 
 
-def _in_doubt(runs: list[ScriptRun], other: ScriptRun) -> bool:
-    """Whether more runs from nothing are needed to tell how far they are apart.
+def _climbed(runs: Runs, workspace: Workspace, steps: tuple[int, ...]) -> list[ScriptRun]:
+    """Trained on in steps, as a search does; up to the one that fails, if one does."""
+    found: list[ScriptRun] = []
+    at = runs.again_in(workspace)
+    for epochs in steps:
+        found.append(runs.run(at, Call(at.config_id, epochs)))
+        if not found[-1].done:
+            break
+    runs.discard(at)
+    return found
+
+
+def in_words(runs: Sequence[ScriptRun]) -> str:
+    """For how many epochs they were called."""
+    return ", ".join(str(run.call.epochs) for run in runs)
+
+
+def starts_again(run: ScriptRun) -> bool:
+    """Whether it is certain that a run did not go on from the checkpoint before it."""
+    return run.touched.read is not None and not run.touched.read
+
+
+def in_doubt(runs: list[ScriptRun], other: ScriptRun) -> int:
+    """How many more runs from nothing are needed, at most, to tell how far they are apart.
 
     Few of them may be close by chance, or even agree where the loss is a coarse one.
     """
     count, noise = len(runs), spread(*runs)
     if noise == 0 or count < 3:
-        return count < ALIKE
+        return max(0, ALIKE - count)
     enough = ALIKE if by_noise(runs[0], other, noise) else SURE
-    return count < enough and count * min(run.seconds for run in runs) < PATIENCE
+    in_time = math.ceil(PATIENCE / max(min(run.seconds for run in runs), 0.001))
+    return max(0, min(enough, in_time) - count)

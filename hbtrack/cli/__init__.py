@@ -5,7 +5,7 @@ and alembic only to upgrade an older database, rich only to write to a terminal.
 
 Read in this order: parser, stderr, tables, advice, signals, driving, run, resume, extend, retry,
 stop, confirm, rm, clean, watch, status, page, report, show, explain, errors, logs, sql, export,
-plan, check, init, db, completion.
+plan, check_progress, check, init, db, completion.
 """
 
 import contextlib

@@ -8,18 +8,26 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from hbtrack.check.budgets import AFFORDABLE, Budgets, budgets_of
 from hbtrack.check.checks import Check, findings
 from hbtrack.check.finding import Finding, Status
+from hbtrack.check.functions import TYPICAL
+from hbtrack.check.outlook import Progress
 from hbtrack.cli import tables
+from hbtrack.cli.check_progress import ProgressLine
 from hbtrack.cli.signals import ended_by_signals
 from hbtrack.errors import UsageError
+from hbtrack.executors.gpus import AMD, find_gpus
+from hbtrack.report.live.progress import can_redraw
 from hbtrack.script.command import make_command
 from hbtrack.text import printable
 
 WIDEST = 100
 """Columns; longer lines do not read well."""
+MOST_SIDE_BY_SIDE = 4
 _MARGIN = " " * 13
 """Before what a check says; the verdict and the point stand in it."""
 _WORDS = {Status.PASS: "ok", Status.WARN: "warn", Status.FAIL: "FAIL", Status.SKIP: "-"}
@@ -33,41 +41,51 @@ def main(args: argparse.Namespace) -> int:
         in_place=args.in_place,
         timeout=args.timeout,
         import_timeout=args.import_timeout,
+        budgets=_budgets(args),
+        quick=args.quick,
+        side_by_side=1 if args.quick else side_by_side(),
     )
+    line = ProgressLine("off" if args.quiet else "live" if can_redraw(sys.stderr) else "lines")
     with ended_by_signals("The check was stopped; what it ran is ended, its copies are removed."):
-        found = list(_shown(check, args))
+        found = list(_shown(check, args, line))
     if args.format == "json":
-        _write_document(check, found)
+        _write_document(check, found, line.last)
     else:
-        tables.write("\n".join(_conclusion(found, args)))
+        tables.write("\n".join(_conclusion(found, args, line.last)))
     fails = any(finding.status is Status.FAIL for finding in found)
     return UsageError.exit_code if fails else os.EX_OK
 
 
-def _shown(check: Check, args: argparse.Namespace) -> Iterator[Finding]:
+def _budgets(args: argparse.Namespace) -> Budgets:
+    if args.max_epochs is None:
+        return Budgets(most=TYPICAL.max_epochs)
+    return budgets_of(replace(TYPICAL, max_epochs=args.max_epochs, eta=args.eta))
+
+
+def side_by_side() -> int:
+    """How many runs may be side by side: half of the cores, and no more than one on a GPU."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if cores < 4 or find_gpus("all", isolate=False) or AMD.exists():
+        return 1
+    return min(MOST_SIDE_BY_SIDE, cores // 2)
+
+
+def _shown(check: Check, args: argparse.Namespace, line: ProgressLine) -> Iterator[Finding]:
     """Each finding, shown as soon as it is there."""
-    if args.format == "json":
-        yield from findings(check, lambda _name: None)
-        return
-    where = "in" if check.in_place else "in copies of"
-    tables.write(f"{printable(Path(args.script).name)}, {where} {printable(check.command.cwd)}\n")
+    as_text = args.format != "json"
+    if as_text:
+        where = "in" if check.in_place else "in copies of"
+        name = printable(Path(args.script).name)
+        tables.write(f"{name}, {where} {printable(check.command.cwd)}\n")
     try:
-        for finding in findings(check, _doing):
-            if finding.status is not Status.SKIP:
-                _doing("")
+        for finding in findings(check, line.show):
+            if as_text and finding.status is not Status.SKIP:
+                line.wipe()
                 tables.write("\n".join(_lines(finding)))
                 sys.stdout.flush()
             yield finding
     finally:
-        _doing("")
-
-
-def _doing(name: str) -> None:
-    """What is tried now, on a terminal: a line that the next one overwrites."""
-    if sys.stdout.isatty():
-        text = f"  ...      {name.replace('_', ' ')}" if name else ""
-        sys.stdout.write(f"\r\x1b[K{text}")
-        sys.stdout.flush()
+        line.wipe()
 
 
 def _lines(finding: Finding) -> Iterator[str]:
@@ -96,7 +114,7 @@ def _word(status: Status) -> str:
     return f"\x1b[{_COLOURS[status]}m{word}\x1b[0m" if colourful else word
 
 
-def _conclusion(found: list[Finding], args: argparse.Namespace) -> Iterator[str]:
+def _conclusion(found: list[Finding], args: argparse.Namespace, last: Progress) -> Iterator[str]:
     """What could not be tried, and the sum of it all."""
     count = Counter(finding.status for finding in found)
     numbers = ", ".join(
@@ -109,6 +127,7 @@ def _conclusion(found: list[Finding], args: argparse.Namespace) -> Iterator[str]
         )
         if count[status]
     )
+    numbers = f"{numbers}. {_how_far(args, last)}" if last.starts else f"{numbers}."
     skips: dict[str, list[str]] = {}
     for finding in found:
         if finding.status is Status.SKIP:
@@ -118,19 +137,38 @@ def _conclusion(found: list[Finding], args: argparse.Namespace) -> Iterator[str]
     yield ""
     words = shlex.join([args.script, *args.script_args])
     if count[Status.FAIL]:
-        text = f"{numbers}. It does not keep the contract yet; the number is the point of it."
+        text = f"{numbers} It does not keep the contract yet; the number is the point of it."
         yield tables.wrapped(text)
+    elif args.quick:
+        yield tables.wrapped(
+            f"{numbers} It fits as far as that tells; without --quick all is tried."
+        )
     else:
-        yield f"{numbers}. It fits: hbtrack run {printable(words)}"
+        yield tables.wrapped(numbers)
+        yield f"It fits: hbtrack run {printable(words)}"
 
 
-def _write_document(check: Check, found: list[Finding]) -> None:
+def _how_far(args: argparse.Namespace, last: Progress) -> str:
+    """How often it was started, and up to how many epochs."""
+    starts = "start" if last.starts == 1 else "starts"
+    text = f"{last.starts} {starts} of the script, up to {last.epochs} epochs"
+    if args.max_epochs is None:
+        return f"{text} (--max-epochs tries those of your search)."
+    if last.epochs < args.max_epochs and not args.quick:
+        return f"{text} of {args.max_epochs}, for more would take over {AFFORDABLE:.0f} s a run."
+    return f"{text}."
+
+
+def _write_document(check: Check, found: list[Finding], last: Progress) -> None:
     tables.write_document(
         "hbtrack.check/1",
         script=check.command.script,
         script_args=check.command.script_args,
         python=check.command.python,
         in_place=check.in_place,
+        quick=check.quick,
+        starts=last.starts,
+        epochs_tried=last.epochs,
         keeps_contract=all(finding.status is not Status.FAIL for finding in found),
         checks=[
             {

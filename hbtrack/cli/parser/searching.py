@@ -55,11 +55,24 @@ def _check(verbs: "Verbs") -> None:
         help="run it in this folder itself; what it saves for the configs of the check stays",
     )
     parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="start it five times at most, besides its import; says what it leaves out",
+    )
+    parser.add_argument(
+        "--max-epochs",
+        type=whole(1),
+        metavar="R",
+        help="try the budgets of a search with this, as far as a run takes a minute",
+    )
+    parser.add_argument("--eta", default="3", metavar="E", help="of that search; default 3")
+    parser.add_argument(
         "--timeout", type=time, default=600.0, metavar="TIME", help="of a run; default 10m"
     )
     import_timeout(parser)
     python(parser)
     text_or_json(parser)
+    quiet(parser)
 
 
 def _run(verbs: "Verbs") -> None:
