@@ -190,13 +190,13 @@ class Trainer:
         self, first: ScriptRun, second: ScriptRun, again: ScriptRun, fresh: ScriptRun
     ) -> Training:
         """Without many epochs. Whether losses differ by noise is then not known."""
-        once, noise = fresh if self.runs.comparable else second, spread(second, fresh)
+        noise = spread(second, fresh)
         return Training(
-            *(first, second, again, fresh, once, again, once),
+            *(first, second, again, fresh, second, again, second),
             noise=noise,
             long_noise=noise,
             comparable=self.runs.comparable and noise == 0,
-            heeded=_differ([first, second, once]),
+            heeded=_differ([first, second]),
             in_turn=in_words([first, second]),
         )
 

@@ -140,9 +140,8 @@ def _conclusion(found: list[Finding], args: argparse.Namespace, last: Progress) 
         text = f"{numbers} It does not keep the contract yet; the number is the point of it."
         yield tables.wrapped(text)
     elif args.quick:
-        yield tables.wrapped(
-            f"{numbers} It fits as far as that tells; without --quick all is tried."
-        )
+        yield tables.wrapped(numbers)
+        yield "As far as that tells, it fits. Without --quick all is tried."
     else:
         yield tables.wrapped(numbers)
         yield f"It fits: hbtrack run {printable(words)}"
