@@ -8,8 +8,8 @@ from pathlib import Path
 from hbtrack.check.budgets import Budgets
 from hbtrack.check.finding import POINTS, Finding, Status, skipped
 from hbtrack.check.functions import ask
-from hbtrack.check.outlook import Outlook, Progress
-from hbtrack.check.procedure import Procedure, planned
+from hbtrack.check.outlook import Outlook, Progress, planned
+from hbtrack.check.procedure import Procedure
 from hbtrack.check.scratch import copy_folder, remove, scratch_folder
 from hbtrack.check.script_run import Bench, in_copy
 from hbtrack.check.told import OTHER, Told

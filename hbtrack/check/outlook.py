@@ -4,13 +4,30 @@ An estimate: so many runs are still to come, each as long as those for as many e
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from hbtrack.check.budgets import Budgets
 from hbtrack.check.finding import POINTS
+
+ONE, TWO, MANY = 1, 2, 0
+PLANNED = {
+    "call": (ONE,),
+    "resume": (TWO, TWO, TWO, MANY, MANY, MANY),
+    "separate": (ONE, ONE, TWO, ONE, ONE, TWO),
+    "at_once": (MANY, MANY, MANY),
+    "multi_gpu": (TWO,),
+    "bad_id": (ONE,),
+    "sigterm": (MANY, MANY),
+    "sigkill": (MANY, MANY),
+    "half_written": (TWO,),
+    "other_search": (ONE, ONE),
+}
+"""What is tried in which order, and the runs that it usually takes, each by its epochs."""
+PLANNED_QUICKLY = {"call": (ONE,), "resume": (TWO, TWO, TWO), "separate": (ONE,)}
 
 
 class Progress(NamedTuple):
@@ -45,7 +62,7 @@ class Outlook:
         """So many runs are still to come in this check, more or fewer than was planned."""
         self._ahead[epochs] = runs
 
-    def leave_out(self, names: Sequence[str]) -> None:
+    def leave_out(self, names: Collection[str]) -> None:
         """These are not tried after all."""
         self.planned = {name: runs for name, runs in self.planned.items() if name not in names}
 
@@ -94,3 +111,10 @@ def _of_one(epochs: int, known: Sequence[tuple[int, float]]) -> float:
     )
     straight = of_one + (of_other - of_one) * (epochs - one) / (other - one)
     return max(straight, *shorter) if len(shorter) > 1 else max(straight, shorter[0])
+
+
+def planned(budgets: Budgets, *, quick: bool) -> dict[str, list[int]]:
+    """The epochs of the runs that each check usually takes; 0 for many, yet to be found."""
+    epochs = {ONE: budgets.first, TWO: budgets.second, MANY: 0}
+    runs = PLANNED_QUICKLY if quick else PLANNED
+    return {name: [epochs[one] for one in ones] for name, ones in runs.items()}

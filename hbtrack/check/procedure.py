@@ -6,48 +6,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hbtrack.check import advice, calls, checkpoints, other_search
-from hbtrack.check.budgets import Budgets
+from hbtrack.check.candidates import (
+    CANDIDATES,
+    alike,
+    from_nothing,
+    says_enough,
+    used,
+    used_by_one,
+    worth_trying,
+)
 from hbtrack.check.finding import Finding, Status, skipped
 from hbtrack.check.functions import Experiment
+from hbtrack.check.outlook import ONE, TWO
 from hbtrack.check.scratch import states
 from hbtrack.check.script_run import Call, ScriptRun, Stop
-from hbtrack.check.training import Stuck, Trainer, Training, by_noise, starts_again
+from hbtrack.check.trainer import Trainer
+from hbtrack.check.training import Stuck, Training, by_noise, starts_again
 from hbtrack.check.workspaces import Runs, Workspace, left_out
 
 FRACTIONS = (0.5, 0.3, 0.15, 0.05)
 """Of the training, at which it is killed; the next if it had ended."""
-CANDIDATES = 4  # configs that are tried for one that runs and has no checkpoint yet
-MOST_CANDIDATES = 20  # while none runs at all: in some searches most configs fail
-PATIENCE = 60.0  # seconds of runs that fail, after which no more than CANDIDATES are tried
 BAD_IDS = ("not-a-config-of-this-script", "nor is this")
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
-ONE, TWO, MANY = 1, 2, 0
 
 
-PLANNED = {
-    "call": (ONE,),
-    "resume": (TWO, TWO, TWO, MANY, MANY, MANY),
-    "separate": (ONE, ONE, TWO, ONE, ONE, TWO),
-    "at_once": (MANY, MANY, MANY),
-    "multi_gpu": (TWO,),
-    "bad_id": (ONE,),
-    "sigterm": (MANY, MANY),
-    "sigkill": (MANY, MANY),
-    "half_written": (TWO,),
-    "other_search": (ONE, ONE),
-}
-"""What is tried in which order, and the runs that it usually takes, each by its epochs."""
-PLANNED_QUICKLY = {"call": (ONE,), "resume": (TWO, TWO, TWO), "separate": (ONE,)}
 GOES_ON = ("checkpoint", "resume", "total", "again")
 """Where one of these fails, what trains for long would only say it once more."""
+ASIDE = ("multi_gpu", "half_written", "other_search")
 LONG_ONES = ("at_once", "sigterm", "sigkill", "half_written")
-
-
-def planned(budgets: Budgets, *, quick: bool) -> dict[str, list[int]]:
-    """The epochs of the runs that each check usually takes; 0 for many, yet to be found."""
-    epochs = {ONE: budgets.first, TWO: budgets.second, MANY: 0}
-    runs = PLANNED_QUICKLY if quick else PLANNED
-    return {name: [epochs[one] for one in ones] for name, ones in runs.items()}
 
 
 @dataclass(slots=True)
@@ -95,16 +81,16 @@ class Procedure:
             yield from self._quick()
             raise left_out()
         fails = [one.name for one in found if one.status is Status.FAIL and one.name in GOES_ON]
-        left = LONG_ONES if fails else ()
-        self.runs.outlook.leave_out(left)
-        yield from self._tried(left, *fails[:1])
+        yield from self._tried(dict.fromkeys(LONG_ONES if fails else (), *fails[:1]))
         yield calls.left(self.runs.runs)
 
     def _trained(self) -> Iterator[Finding]:
         """What training showed; without what so few runs do not tell."""
-        fresh_starts = starts_again(self._training.second)
+        short = starts_again(self._training.second)
         for finding in checkpoints.trained(self._training, self.runs.runs):
-            if finding.name == "again" and fresh_starts:
+            if finding.name == "resume":
+                short = short and finding.status is Status.FAIL
+            if finding.name == "again" and short:
                 yield skipped("again", "not tried, since resume fails")
             elif finding.advice is advice.TELL and self.runs.quick:
                 yield skipped(finding.name, str(left_out()))
@@ -116,15 +102,16 @@ class Procedure:
         self.tell("separate")
         if self._training.checkpoint and self.runs.ids and self.runs.may_start():
             beside = self._beside(self.runs.ids.pop(0))
-            yield calls.separate(self._training, None, beside, self._training.again)
+            if beside.done:  # else it may fail by itself
+                yield calls.separate(self._training, None, beside, self._training.again)
         yield calls.left(self.runs.runs)
 
-    def _tried(self, left: Sequence[str], because: str = "") -> Iterator[Finding]:
-        """One point after the other, but for those that are `left` since another one fails.
+    def _tried(self, left: dict[str, str]) -> Iterator[Finding]:
+        """One check after the other, but for those that are `left` since another one fails.
 
         Those that need nothing but copies of what was trained are tried side by side.
         """
-        points = {
+        checks = {
             "separate": self._separate,
             "at_once": self._at_once,
             "multi_gpu": self._multi,
@@ -134,21 +121,23 @@ class Procedure:
             "half_written": self._half_written,
             "other_search": self._other_search,
         }
-        aside = [name for name in ("multi_gpu", "half_written", "other_search") if name not in left]
+        self.runs.outlook.leave_out(left)
         found: dict[str, Finding] = {}
-        for name, point in points.items():
+        for name, check in checks.items():
             self.tell(name)
             if name in left:
-                found[name] = skipped(name, f"not tried, since {because} fails")
-            elif name == aside[0] and self.runs.width > 1:
-                found.update(
-                    zip(aside, self.runs.together(*[points[one] for one in aside]), strict=True)
-                )
+                found[name] = skipped(name, f"not tried, since {left[name]} fails")
+            elif name in ASIDE and self.runs.width > 1 and name not in found:
+                aside = [one for one in ASIDE if one not in left]
+                made = self.runs.together(*[checks[one] for one in aside])
+                found.update(zip(aside, made, strict=True))
             elif name not in found:
-                found[name] = point(self.runs)
-            if name == "at_once" and found[name].status is Status.WARN:
-                self.runs.side_by_side = 1
+                found[name] = check(self.runs)
             yield found[name]
+            if name == "separate" and found[name].status is Status.FAIL:
+                left.setdefault("at_once", name)
+            if name == "at_once" and found[name].status is not Status.PASS:
+                self.runs.side_by_side = 1
 
     def _first(self) -> tuple[Workspace, ScriptRun]:
         """One epoch of a config that works and had no checkpoint before, if one is found.
@@ -161,13 +150,13 @@ class Procedure:
         while self.runs.ids and self._goes_on_trying(runs):
             tried.append(self._one_epoch(self.runs.ids.pop(0)))
             runs.append(tried[-1][1])
-        best = max(tried, key=lambda one: (one[1].done, _from_nothing(one[1])))
+        best = max(tried, key=lambda one: (one[1].done, from_nothing(one[1])))
         for workspace, _ in tried:
             if workspace is not best[0]:
                 self.runs.discard(workspace)
-        if _from_nothing(best[1]) or not self.runs.pristine or self.runs.quick:
+        if from_nothing(best[1]) or not self.runs.pristine or self.runs.quick:
             return best
-        if stale := _used_by_one(best[1], runs):
+        if stale := used_by_one(best[1], runs):
             for name in stale:
                 (self.runs.pristine / name).unlink()
             self.runs.discard(best[0])
@@ -176,8 +165,8 @@ class Procedure:
 
     def _goes_on_trying(self, runs: list[ScriptRun]) -> bool:
         if self.runs.quick:
-            return self.runs.may_start() and not any(map(_says_enough, runs))
-        return _worth_trying(runs)
+            return self.runs.may_start() and not any(map(says_enough, runs))
+        return worth_trying(runs)
 
     def _one_epoch(self, config_id: str) -> tuple[Workspace, ScriptRun]:
         workspace = self.runs.untrained(config_id)
@@ -210,7 +199,7 @@ class Procedure:
 
         First those most like it, for a checkpoint's name may tell only some of the id.
         """
-        nearest, found = _alike(self._workspace.config_id, self.runs.ids), []
+        nearest, found = alike(self._workspace.config_id, self.runs.ids), []
         failing = []  # where it cannot be told whether they would alone
         for config_id in list(dict.fromkeys([*nearest, *self.runs.ids]))[: 2 + CANDIDATES]:
             self.runs.ids.remove(config_id)
@@ -232,7 +221,7 @@ class Procedure:
         """Another config where the first was trained."""
         files = self._training.first.touched.written
         beside = self.runs.run(self._workspace, self._call(config_id), reading=files)
-        self._others_use |= _used(beside)
+        self._others_use |= used(beside)
         return beside
 
     def _at_once(self, _runs: Runs) -> Finding:
@@ -337,53 +326,3 @@ class Procedure:
         return other_search.tried(
             runs, self._workspace, self._training, self.others, self._others_use
         )
-
-
-# --- which configs, and which files are whose ----------------------------------------------------
-
-
-def _worth_trying(runs: list[ScriptRun]) -> bool:
-    """Whether to try another config after these, for one that runs and is new here."""
-    if any(_from_nothing(run) or (_says_enough(run) and not run.done) for run in runs):
-        return False
-    if len(runs) < CANDIDATES:
-        return True
-    none_runs = not any(run.done for run in runs)
-    spent = sum(run.seconds for run in runs)
-    return none_runs and len(runs) < MOST_CANDIDATES and spent < PATIENCE
-
-
-def _says_enough(run: ScriptRun) -> bool:
-    """Whether it works, or fails in a way that is no config's fault."""
-    return run.done or run.timed_out or calls.refused(run)
-
-
-def _alike(config_id: str, ids: list[str]) -> list[str]:
-    """The ids that begin most like this one, and that end most like it."""
-    if not ids:
-        return []
-    begins = max(ids, key=lambda other: _common(config_id, other))
-    ends = max(ids, key=lambda other: _common(config_id[::-1], other[::-1]))
-    return list(dict.fromkeys([begins, ends]))
-
-
-def _common(one: str, other: str) -> int:
-    """How many characters both begin with."""
-    pairs = zip(one, other, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-
-
-def _from_nothing(run: ScriptRun) -> bool:
-    """Whether the config runs and had no checkpoint, as far as its files tell."""
-    return run.done and bool(run.touched.created) and not run.touched.changed
-
-
-def _used_by_one(run: ScriptRun, runs: list[ScriptRun]) -> frozenset[str]:
-    """The files that this run read or changed, and no other."""
-    others = [one for one in runs if one is not run]
-    return _used(run).difference(*map(_used, others)) if others else frozenset()
-
-
-def _used(run: ScriptRun) -> frozenset[str]:
-    """The files of before that it read or changed, as far as that was seen."""
-    return run.touched.changed | (run.touched.read or frozenset())

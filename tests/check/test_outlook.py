@@ -7,8 +7,7 @@ import pytest
 from hbtrack.check.budgets import AFFORDABLE, Budgets, budgets_of
 from hbtrack.check.finding import POINTS
 from hbtrack.check.functions import TYPICAL
-from hbtrack.check.outlook import Outlook, seconds_for
-from hbtrack.check.procedure import planned
+from hbtrack.check.outlook import Outlook, planned, seconds_for
 
 
 def test_before_the_first_run_nothing_is_known_of_the_time_left() -> None:
