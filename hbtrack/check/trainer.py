@@ -134,10 +134,10 @@ class Trainer:
             (second.seconds - again.seconds) / (two - one),
         )
         at_most = min(max(epoch), first.seconds / one, second.seconds / (two - one))
-        at_most = min(at_most, fresh.seconds / two)
+        at_most = max(min(at_most, fresh.seconds / two), 0.001)
         if steps := self.runs.budgets.affordable(at_most):
             return steps[-1], steps
-        enough = min(LONG / max(min(epoch), 0.001), TOO_LONG / max(at_most, 0.001))
+        enough = min(LONG / max(min(epoch), 0.001), TOO_LONG / at_most)
         epochs = min(MOST_EPOCHS, self.runs.budgets.most, max(two + 1, math.ceil(enough)))
         return epochs, (epochs,)
 

@@ -127,7 +127,7 @@ def _conclusion(found: list[Finding], args: argparse.Namespace, last: Progress) 
         )
         if count[status]
     )
-    numbers = f"{numbers}. {_how_far(args, last)}" if last.starts else f"{numbers}."
+    numbers = f"{numbers}. {_how_far(args, last, count)}" if last.starts else f"{numbers}."
     skips: dict[str, list[str]] = {}
     for finding in found:
         if finding.status is Status.SKIP:
@@ -147,15 +147,17 @@ def _conclusion(found: list[Finding], args: argparse.Namespace, last: Progress) 
         yield f"It fits: hbtrack run {printable(words)}"
 
 
-def _how_far(args: argparse.Namespace, last: Progress) -> str:
+def _how_far(args: argparse.Namespace, last: Progress, count: Counter[Status]) -> str:
     """How often it was started, and up to how many epochs."""
     starts = "start" if last.starts == 1 else "starts"
     text = f"{last.starts} {starts} of the script, up to {last.epochs} epochs"
     if args.max_epochs is None:
         return f"{text} (--max-epochs tries those of your search)."
-    if last.epochs < args.max_epochs and not args.quick:
-        return f"{text} of {args.max_epochs}, for more would take over {AFFORDABLE:.0f} s a run."
-    return f"{text}."
+    if last.epochs >= args.max_epochs:
+        return f"{text}."
+    text = f"{text} of {args.max_epochs}"
+    too_long = not args.quick and not count[Status.FAIL]
+    return f"{text}, for more take over {AFFORDABLE:.0f} s a run." if too_long else f"{text}."
 
 
 def _write_document(check: Check, found: list[Finding], last: Progress) -> None:

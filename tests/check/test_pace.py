@@ -172,7 +172,7 @@ def test_it_says_how_far_it_tried(hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPa
     (hbtrack.folder / "dummy.py").write_text(DUMMY.read_text())
     words = ("check", "--max-epochs", 500, "dummy.py", "--epoch_seconds", 0.1)
     said = hbtrack(*words).stdout
-    assert "epochs of 500, for more would take over 60 s a run" in said
+    assert "epochs of 500, for more take over 60 s a run" in said
 
 
 # --- side by side --------------------------------------------------------------------------------
