@@ -1,5 +1,6 @@
 """What to change in a script, with lines that show it."""
 
+from hbtrack.check.command_line import why_refused
 from hbtrack.check.finding import Advice
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.core.loss import LossRefused, read_loss
@@ -9,6 +10,12 @@ from hbtrack.core.printed_error import error_of
 
 IMPORT = Advice(
     "Define functions only; put what runs the experiment under the guard.",
+    'if __name__ == "__main__":\n    main()',
+)
+MODULE = Advice(
+    "hbtrack runs a file, as `python FILE` does, and not `python -m MODULE`: give it a small file "
+    "beside the package's folder that takes all from it.",
+    "from package.train import get_random_config_id, main, run_identity\n\n"
     'if __name__ == "__main__":\n    main()',
 )
 SLOW_IMPORT = Advice("Load data and build models in main(), not while the file is imported.")
@@ -57,12 +64,10 @@ EXITS = Advice(
     "return None.",
     _PRINT,
 )
-ARGUMENTS = Advice(
-    "Accept what hbtrack passes.",
-    'parser.add_argument("config_id")\n'
-    'parser.add_argument("--epochs", type=int)\n'
-    'parser.add_argument("--gpu", type=int)\n'
-    'parser.add_argument("--multi_gpu", action="store_true")',
+ABBREVIATED = Advice(
+    "argparse takes the beginning of an option for the option. Add --gpu; or, if that one is the "
+    "number of the GPU, give it this name, too.",
+    'parser = argparse.ArgumentParser(allow_abbrev=False)\nparser.add_argument("--gpu", type=int)',
 )
 _NAMING = (
     "name = hashlib.sha256(args.config_id.encode()).hexdigest()[:16]\n"
@@ -215,7 +220,7 @@ _TEXTS = {
 }
 _HINTS = {
     "RandomState' object has no": RANDOM_STATE,
-    "unrecognized arguments: --": ARGUMENTS,
+    "attempted relative import": MODULE,
     **{words: Advice(text) for words, text in _TEXTS.items()},
 }
 _MEND = Advice("Mend what it says, and check again.")
@@ -224,6 +229,8 @@ _MEND = Advice("Mend what it says, and check again.")
 def why(error: str, otherwise: Advice = _MEND) -> Advice:
     """What to do about what a run or an import said, as far as its text tells."""
     told = error_of(error)
+    if told is None and (hint := why_refused(error)):
+        return hint
     text = f"{told.error_type}: {told.message}" if told else error
     return next((hint for words, hint in _HINTS.items() if words in text), otherwise)
 

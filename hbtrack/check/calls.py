@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hbtrack.check import advice
+from hbtrack.check.command_line import ARGUMENTS, taken_for, why_refused
 from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.check.training import Training
@@ -48,7 +49,7 @@ def _called(run: ScriptRun) -> str:
 
 def refused(run: ScriptRun) -> bool:
     """Whether it does not take what hbtrack passes: that is no config's fault."""
-    return advice.why(run.verdict.error or "") is advice.ARGUMENTS
+    return why_refused(run.verdict.error or "") is not None
 
 
 def _to_change(run: ScriptRun) -> Advice:
@@ -133,11 +134,15 @@ def at_once(pairs: Sequence[tuple[ScriptRun, ScriptRun]], training: Training) ->
     return passed("at_once", "two configs can be trained at the same time")
 
 
-def multi(run: ScriptRun, training: Training) -> Finding:
-    """Whether --multi_gpu is understood, or ignored."""
+def multi(run: ScriptRun, training: Training, without_value: ScriptRun | None = None) -> Finding:
+    """Whether --multi_gpu is understood, or ignored; and --gpu, where it was called so at last."""
     if not run.done:
         says = "it fails with --multi_gpu"
-        return failed("multi_gpu", says, *run.shown(), advice=advice.ARGUMENTS)
+        change = why_refused(run.verdict.error or "") or ARGUMENTS
+        return failed("multi_gpu", says, *run.shown(), advice=change)
+    if without_value and (other := taken_for("--gpu", without_value.stderr)):
+        says = f"it has no option --gpu: {other} gets the number of the GPU, 0 here"
+        return warned("multi_gpu", says, *without_value.shown(), advice=advice.ABBREVIATED)
     differs = run.loss != training.again.loss
     if differs and training.again.loss == training.second.loss:  # else that is said already
         says = f"with --multi_gpu the loss is {run.last_line.strip()}"

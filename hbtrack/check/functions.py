@@ -1,5 +1,6 @@
 """The script is imported, and its functions are asked: points 1, 4 and 5 of the contract."""
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -46,7 +47,7 @@ def ask(command: Command, time_limit: float, tell: Tell) -> Generator[Finding, N
         try:
             probe.imported()
         except ScriptError as error:
-            yield _refused("import", error, advice.why("\n".join(_refusal(error)), advice.IMPORT))
+            yield _refused("import", error, _why_no_import(error, Path(command.cwd)))
             return Asked()
         seconds = time.monotonic() - started
         yield imported(seconds, probe.printed_on_stdout(), watch.touched())
@@ -56,6 +57,15 @@ def ask(command: Command, time_limit: float, tell: Tell) -> Generator[Finding, N
             identity, others = yield from _ask_identity(probe, other, command.script_args, tell)
             ids = yield from _ask_sampler(probe, other, examined, seed, tell)
     return Asked(identity, ids, others)
+
+
+def _why_no_import(error: ScriptError, folder: Path) -> Advice:
+    """What to do about it; a module that is in the working directory is no matter of --python."""
+    text = "\n".join(_refusal(error))
+    missing = re.search(r"No module named '([^'.]+)", text)
+    if missing and ((folder / missing[1]).is_dir() or (folder / f"{missing[1]}.py").is_file()):
+        return advice.MODULE
+    return advice.why(text, advice.IMPORT)
 
 
 def _said(ask: Callable[..., Said], *args: object) -> Said | ScriptError:

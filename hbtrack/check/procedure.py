@@ -15,6 +15,7 @@ from hbtrack.check.candidates import (
     used_by_one,
     worth_trying,
 )
+from hbtrack.check.command_line import suspects
 from hbtrack.check.finding import Finding, Status, skipped
 from hbtrack.check.functions import Experiment
 from hbtrack.check.outlook import ONE, TWO
@@ -248,8 +249,19 @@ class Procedure:
     def _multi(self, runs: Runs) -> Finding:
         at = runs.again_in(self._workspace)
         multi = runs.run(at, replace(self._call(at.config_id, TWO), multi_gpu=True))
+        without_value = self._without_a_gpu(runs, at)
         runs.discard(at)
-        return calls.multi(multi, self._training)
+        return calls.multi(multi, self._training, without_value)
+
+    def _without_a_gpu(self, runs: Runs, at: Workspace) -> ScriptRun | None:
+        """--gpu without its number at the end, where another option may take its place."""
+        command = runs.bench.command
+        if not suspects("--gpu", [Path(command.script).read_text("utf-8", "replace")]):
+            return None
+        asking = replace(command, script_args=(*command.script_args, "--gpu"))
+        run = replace(runs.bench, command=asking).run(at.folder, self._call(at.config_id))
+        runs.note(run)
+        return run
 
     def _bad_ids(self, runs: Runs) -> Finding:
         """Ids that no sampler gave; the second only where the first did not end it."""
