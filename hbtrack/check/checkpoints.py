@@ -91,7 +91,8 @@ def _resumed(training: Training) -> Finding:
     if second.loss == fresh.loss:
         return _promoted(training)
     if second.loss == first.loss and not training.by_chance:
-        says = f"{what} prints the loss of {first.call.epochs} epoch"
+        one = first.call.epochs
+        says = f"{what} prints the loss of {one} epoch{'s' if one > 1 else ''}"
         if not second.touched.written.isdisjoint(files):
             says += ", though it trains and saves"
             return failed("resume", says, *evidence, advice=advice.SCHEDULE)

@@ -76,18 +76,19 @@ class Trainer:
             *(first, second, again, fresh, second, again, second),
             noise=noise,
             long_noise=noise,
-            comparable=self.runs.comparable and noise == 0,
+            comparable=self.runs.comparable and (noise == 0 or second.loss == first.loss),
             heeded=differ([first, second]),
             in_turn=in_words([first, second]),
         )
 
     def noise(self, run: ScriptRun, other: ScriptRun) -> float:
         """How far this run and others from nothing are apart; `other` is what is judged by it."""
-        epochs, width = run.call.epochs, self.runs.width
+        epochs = run.call.epochs
         runs = self._from_nothing.setdefault(epochs, [run])
         while doubts := in_doubt(runs, other):
             self.runs.outlook.expect(epochs, doubts)
-            for another in self.runs.together(*[lambda lane: lane.fresh(epochs)[0]] * width):
+            at_once = min(doubts, self.runs.width)
+            for another in self.runs.together(*[lambda lane: lane.fresh(epochs)[0]] * at_once):
                 if in_doubt(runs, other):  # as if they had come one after the other
                     runs.append(another)
         return spread(*runs)

@@ -114,8 +114,9 @@ def test_quick_accuses_no_right_script_and_never_starts_it_a_sixth_time(
         ([(LOAD, "")], "resume"),
         ([('f"{args.config_id}.json"', '"model.json"')], "separate"),
         ([(LOSS, '    print("loss:", state["weight"])\n')], "loss"),
+        ([("state = train(", "state = state if state['epoch'] else train(")], "resume"),
     ],
-    ids=["trains from scratch", "one checkpoint for all", "a label"],
+    ids=["trains from scratch", "one checkpoint for all", "a label", "does not go on"],
 )
 def test_quick_names_what_is_broken(
     hbtrack: Hbtrack, edits: list[tuple[str, str]], name: str
