@@ -50,7 +50,7 @@ class PageFacts(Snapshot):
     drivers: Sequence[DriverRun]
     failures: Sequence[FailureGroup]  # one more than CAUSES where there are more
     edits: Sequence[ScriptChange]
-    best_attempt: Row | None
+    best_command: str | None  # of its last attempt, for a shell
     found_checkpoints: str | None  # that the search did not make: why that is thought
     told: Mapping[int, int]  # max_epochs, if several, and how many results of each
 

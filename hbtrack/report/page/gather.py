@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hbtrack.core.times import unix
 from hbtrack.report.comparability import found_checkpoints, told_max_epochs
-from hbtrack.report.config import working_directory
+from hbtrack.report.config import read_config, working_directory
 from hbtrack.report.failures import failure_groups
 from hbtrack.report.page.facts import CAUSES, DriverRun, PageFacts
 from hbtrack.report.ranking import params_of
@@ -37,12 +37,6 @@ LEADERBOARD = """
 SELECT rank, config_id, loss, epochs, epochs_reached, bracket, seconds, count(*) OVER () AS ranked
 FROM leaderboard WHERE run_identity = :identity ORDER BY rank LIMIT 300"""
 
-BEST = """
-SELECT a.config_id, a.epochs, a.attempt, a.status, a.loss, a.gpu, a.host, a.seconds, a.command
-FROM attempts a JOIN searches s USING (run_identity)
-WHERE a.run_identity = :identity AND a.config_id = s.best_config_id AND a.epochs = s.best_epochs
-ORDER BY a.status = 'done', a.attempt"""
-
 
 def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float) -> PageFacts:
     """All facts of a search; the caller has begun the transaction that makes them one moment.
@@ -61,7 +55,7 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
     results = list(read_results(connection, identity))
     sampled = dict.fromkeys(one.config_id for one in results if one.rung == 0)
     first = islice(sampled, CONFIGS)  # those sampled first are as good a sample as any
-    leaders = read(LEADERBOARD)
+    leaders, best = read(LEADERBOARD), search["best_config_id"]
     known = [*first, *(row["config_id"] for row in leaders)]
     return PageFacts(
         search=search,
@@ -81,7 +75,7 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         drivers=_driver_runs(drivers, seen, state),
         failures=failure_groups(connection, identity, CAUSES + 1),
         edits=script_changes(connection, identity),
-        best_attempt=next(reversed(read(BEST)), None),
+        best_command=read_config(connection, path, identity, best).command if best else None,
         found_checkpoints=found_checkpoints(connection, identity),
         told=told_max_epochs(connection, identity, search["max_epochs"]),
     )

@@ -7,10 +7,17 @@ from hbtrack.report.page.section import Table, make_table
 from hbtrack.report.page.svg.scales import number
 from hbtrack.report.page.wording import count, loss, percent, short, span
 from hbtrack.report.snapshot import told_apart_by_gpu
-from hbtrack.text import in_folder, printable
+from hbtrack.text import printable
 
 RUNNING = 5
 """At most so many running evaluations are listed."""
+
+BEST = """
+SELECT a.config_id, a.epochs, a.attempt, a.status, a.loss, a.gpu, a.host, a.seconds, a.command
+FROM attempts a JOIN searches s USING (run_identity)
+WHERE a.run_identity = :identity AND a.config_id = s.best_config_id AND a.epochs = s.best_epochs
+ORDER BY a.status = 'done', a.attempt"""
+"""How the attempts of the best are asked for: the page names its queries."""
 
 
 Tile = tuple[str, str, str]
@@ -105,9 +112,7 @@ def best(facts: PageFacts) -> Best | None:
     if len(facts.leaders) > 1:
         sentence += " " + _runner_up(facts)
     named = tuple((name, params[name]) for name in facts.names if name in params)
-    last = facts.best_attempt
-    again = in_folder(facts.cwd, last["command"]) if last else None
-    return Best(printable(config_id), sentence, named, again)
+    return Best(printable(config_id), sentence, named, facts.best_command)
 
 
 def _runner_up(facts: PageFacts) -> str:

@@ -59,7 +59,7 @@ def render(facts: PageFacts) -> str:
             queries={
                 "search": SEARCH,
                 "running": RUNNING,
-                "best": gather.BEST,
+                "best": headline.BEST,
                 "failures": attention.FAILURES,
                 "scripts": commands.SCRIPTS,
             },
