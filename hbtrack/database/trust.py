@@ -39,7 +39,22 @@ class Objection:
 
     entry: Entry
     why: str
-    remedy: str
+    remedy: str  # without the name
+
+    @property
+    def said(self) -> str:
+        """It, with owner and mode."""
+        entry = self.entry
+        of = f"owner {_name_of(entry.uid)}, mode {stat.S_IMODE(entry.mode):04o}"
+        return f"{entry.path} {self.why} ({of})"
+
+
+def remedy_of(objections: Iterable[Objection]) -> str:
+    """What is to be typed against all of them."""
+    names: dict[str, list[str]] = {}
+    for one in objections:
+        names.setdefault(one.remedy, []).append(shlex.quote(str(one.entry.path)))
+    return " && ".join(f"{remedy} {' '.join(paths)}" for remedy, paths in names.items())
 
 
 def require_own(path: Path, say: Callable[[str], None]) -> None:
@@ -53,44 +68,44 @@ def require_own(path: Path, say: Callable[[str], None]) -> None:
         folder, files = _entry(path.parent, path.parent.stat()), _files_of(path)
     except OSError:  # what opening it will tell
         return
-    found = objection(folder, files, os.geteuid(), shared_by_others)
+    found = objections(folder, files, os.geteuid(), shared_by_others)
     if not found or _is_trusted(path):
         return
     sentence = (
-        f"{found.entry.path} {found.why} (owner {_name_of(found.entry.uid)}, "
-        f"mode {stat.S_IMODE(found.entry.mode):04o}), so somebody else can choose what is run "
+        f"{', '.join(one.said for one in found)}, so somebody else can choose what is run "
         "for the searches of this database"
     )
+    remedy = remedy_of(found)
     if os.geteuid() == ROOT:
         if path not in _warned:
             _warned.add(path)
-            say(f"Take care: {sentence}, as root. To mend it: {found.remedy}")
+            say(f"Take care: {sentence}, as root. To mend it: {remedy}")
         return
     raise Conflict(
         f"{sentence}, as you. Nothing was changed, and reading commands work. To mend it, type: "
-        f"{found.remedy} (or set {VARIABLE}={shlex.quote(str(path))} if it is to be as it is).",
+        f"{remedy} (or set {VARIABLE}={shlex.quote(str(path))} if it is to be as it is).",
         see="not-your-database",
     )
 
 
-def objection(
+def objections(
     folder: Entry, files: Iterable[Entry], user: int, shared: Callable[[int, int], bool]
-) -> Objection | None:
-    """The first reason why somebody else than `user` and root may replace or write the files.
+) -> list[Objection]:
+    """Why somebody else than `user` and root may replace or write the files.
 
     The database's own file comes first, if it is there; `shared` says whether a group, by its
     number, has a member beside that user.
     """
     files = list(files)
-    for entry in files:
-        if entry.uid not in (user, ROOT):
-            return _of_another(entry, user)
-        if _others_write(entry, shared, user):
-            return _open_to_others(entry)
-    if folder.uid not in (user, ROOT):
-        return _of_another(folder, user)
     kept = bool(folder.mode & stat.S_ISVTX) and all(entry.uid == user for entry in files[:1])
-    return None if kept or not _others_write(folder, shared, user) else _open_to_others(folder)
+    found = []
+    for entry in [*files, folder]:
+        if entry.uid not in (user, ROOT):
+            remedy = f"sudo chown {_name_of(user)}"
+            found.append(Objection(entry, "belongs to another user", remedy))
+        elif _others_write(entry, shared, user) and not (entry is folder and kept):
+            found.append(Objection(entry, "can be written to by others", "chmod go-w"))
+    return found
 
 
 def _others_write(entry: Entry, shared: Callable[[int, int], bool], user: int) -> bool:
@@ -98,16 +113,6 @@ def _others_write(entry: Entry, shared: Callable[[int, int], bool], user: int) -
         return False
     by_group = bool(entry.mode & stat.S_IWGRP) and shared(entry.gid, user)
     return by_group or bool(entry.mode & stat.S_IWOTH)
-
-
-def _of_another(entry: Entry, user: int) -> Objection:
-    name = shlex.quote(str(entry.path))
-    return Objection(entry, "belongs to another user", f"sudo chown {_name_of(user)} {name}")
-
-
-def _open_to_others(entry: Entry) -> Objection:
-    name = shlex.quote(str(entry.path))
-    return Objection(entry, "can be written to by others", f"chmod go-w {name}")
 
 
 def shared_by_others(gid: int, user: int) -> bool:

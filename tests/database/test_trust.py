@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import TOY, WAITING, Hbtrack, ready, wait_for
 
-from hbtrack.database.trust import Entry, objection
+from hbtrack.database.trust import Entry, objections, remedy_of
 
 ME, ROOT, OTHER = 77001, 0, 77002
 MINE, LAB = 77001, 50  # a group of mine alone, and one with others in it
@@ -27,8 +27,8 @@ def folder(mode: int, uid: int = ME, gid: int = MINE) -> Entry:
 
 def rule(where: Entry, *files: Entry, user: int = ME) -> str | None:
     """What is to be typed, if anything."""
-    found = objection(where, files, user, lambda gid, _user: gid == LAB)
-    return found.remedy if found else None
+    found = objections(where, files, user, lambda gid, _user: gid == LAB)
+    return remedy_of(found) or None
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,11 @@ def test_what_only_the_user_and_root_can_write_is_driven(where: Entry, files: li
             folder(0o700),
             [file(0o600), file(0o606, name="x.db-shm")],
             "chmod go-w /d/x.db-shm",
+        ),
+        (
+            folder(0o777),
+            [file(0o606), file(0o606, name="x.db-wal"), file(0o600, OTHER, name="x.db-shm")],
+            "chmod go-w /d/x.db /d/x.db-wal /d && sudo chown 77001 /d/x.db-shm",
         ),
     ],
 )
