@@ -2,6 +2,7 @@
 
 HbtrackError            1   hbtrack failed
 ├── Unavailable         1   the disk is full, the database locked: waited for, in vain
+├── CannotStart         1   what every start needs is not there, so the search is stopped
 ├── UsageError          2   the command line, or the script's contract, is broken
 │   └── ScriptError     2   the user's script breaks the contract
 ├── NotFound            3   nothing matches
@@ -31,6 +32,14 @@ class Unavailable(HbtrackError):
     def __init__(self, message: str, reason: str | None = None, *, see: str) -> None:
         super().__init__(message, see=see)
         self.reason = reason or message
+
+
+class CannotStart(HbtrackError):
+    """What every start needs is not there; `reason` is recorded as why the search stopped."""
+
+    def __init__(self, message: str, reason: str, *, see: str) -> None:
+        super().__init__(message, see=see)
+        self.reason = reason
 
 
 class UsageError(HbtrackError):

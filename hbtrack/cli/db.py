@@ -20,8 +20,8 @@ def _path(args: argparse.Namespace) -> int:
 
 
 def _upgrade(args: argparse.Namespace) -> int:
-    from hbtrack.database.revision import peek  # noqa: PLC0415
-    from hbtrack.database.upgrade import prepare_for_writing  # noqa: PLC0415 - reads no more
+    from hbtrack.database.revision import peek  # noqa: PLC0415 - reads no more
+    from hbtrack.database.upgrade import prepare_for_writing  # noqa: PLC0415
     from hbtrack.searches.file import require_idle  # noqa: PLC0415
     from hbtrack.searches.one_name import under_one_name  # noqa: PLC0415
 

@@ -45,7 +45,7 @@ def _remarks(connection: sqlite3.Connection, args: argparse.Namespace, name: str
     """What is to be said of all its failures: that it rests, or that only promotions fail."""
     owner = state_of(connection, database_path(args.db), name).owner
     if owner and (rest := rest_of(connection, name)):
-        yield f"It {rests(rest)}."
+        yield f"It {rests(rest, driven=True)}."
     found = promotions(connection, name)
     if found.alone_fail:
         yield (

@@ -74,7 +74,11 @@ def _show(args: argparse.Namespace) -> int:
         return 0
     lines = [_line(now) for now in found]
     if args.format == "simple":
-        resting = [f"{printable(one.identity)} {rests(one.rest)}" for one in found if one.rest]
+        resting = [
+            f"{printable(one.identity)} {rests(one.rest, driven=one.owner is not None)}"
+            for one in found
+            if one.rest
+        ]
         tables.write("\n".join([_for_the_eye(lines), *resting]))
     else:
         tables.write(tables.table(lines, args.format, COLUMNS))
@@ -84,7 +88,7 @@ def _show(args: argparse.Namespace) -> int:
 def _look(connection: sqlite3.Connection, search: Row, path: Path) -> _Now:
     name = search["run_identity"]
     state = state_of(connection, path, name)
-    rest = rest_of(connection, name) if state.owner else None
+    rest = rest_of(connection, name) if state.word != "finished" else None
     return _Now(search, state.word, read_left(connection, name, state.word), state.owner, rest)
 
 
@@ -95,7 +99,7 @@ def _as_json(now: _Now) -> Row:
         "left_low": now.left.low if now.left else None,
         "left_high": now.left.high if now.left else None,
         "driver": asdict(now.owner) if now.owner else None,
-        **(now.rest or {"rests_until": None, "rests_because": None}),
+        **(now.rest if now.owner and now.rest else {"rests_until": None, "rests_because": None}),
     }
 
 

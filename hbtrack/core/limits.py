@@ -18,6 +18,11 @@ TOO_SLOW = f"the first {FIRST} evaluations all took longer than --timeout allows
 
 TOO_MANY = "--max-failures"
 DOUBTED = "failures in a row that chance hardly explains"
+NO_PYTHON = "the script is no Python any more"
+EDITED = "the script was edited"
+AWAY = "the folder for checkpoints is away"
+LOOKED_AT = "it is looked at every second"
+"""So ends what is said of a rest that ends when a thing is back, or else the search."""
 MOST_TEXT = 200
 """So many characters of an error are part of a reason."""
 
@@ -62,8 +67,8 @@ def reached(limits: Limits, plan: Plan, lived: float, *, doubted: bool) -> Reach
 
 
 def failed_by(stop_reason: str) -> bool:
-    """Whether a search with this reason was stopped by its failures: exit status 1, not 0."""
-    return stop_reason.startswith((TOO_MANY, BROKEN, TOO_SLOW, DOUBTED))
+    """Whether a search with this reason was stopped by what went wrong: exit status 1, not 0."""
+    return stop_reason.startswith((TOO_MANY, BROKEN, TOO_SLOW, DOUBTED, NO_PYTHON, EDITED, AWAY))
 
 
 def at_limit(stop_reason: str) -> bool:
@@ -98,9 +103,10 @@ def used_up(failures: Sequence[Failure], last_success: float | None, rested: flo
     kinds = Counter(failure.kind for failure in failures).most_common(3)
     what = ", ".join(f"{count} {kind}" for kind, count in kinds)
     since = f"since a success at {iso(last_success)[:19]}Z" if last_success else "from the start"
+    asked = f"what ran to ask after {duration(rested)} of rest failed, too"
     return Reached(
-        f"{DOUBTED}: {len(failures)} {since} ({what}), and after {duration(rested)} of rest the "
-        "last one still fails",
+        f"{DOUBTED}: {len(failures)} {since} ({what}), and "
+        + (asked if rested else "--max-rest 0 allows no rest"),
         "",
         failure=True,
         doubted=True,

@@ -28,19 +28,20 @@ def database_path(option: str | None) -> Path:
         raise NotFound(
             f"{name} names the home of a user that is not there.", see="no-database"
         ) from error
-    _refuse_device(path)
+    _require_file(path)
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def _refuse_device(path: Path) -> None:
+def _require_file(path: Path) -> None:
     """Raise UsageError for what is there and holds no file: to open a FIFO may wait for ever."""
     try:
         kind = path.stat().st_mode
     except (OSError, ValueError):  # ValueError: a NUL in it
         return
-    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+    if not stat.S_ISREG(kind):
+        what = "folder" if stat.S_ISDIR(kind) else "device, a pipe or a socket"
         raise UsageError(
-            f"{path} is a device, a pipe or a socket, and no database can be there. It was not "
+            f"{path} is a {what}, and no database can be there. It was not "
             "opened; name a file with --db PATH.",
             see="no-file",
         )

@@ -189,6 +189,7 @@ class Driver:
         """Show what happened, now that the next scripts are on their way."""
         for running, verdict in verdicts:
             self._observer.ended(running, verdict)
+        self._rest.report()
         for closed in recorder.closed:
             self._observer.promoted(self._driven.plan, closed)
         for running in begun:

@@ -5,8 +5,9 @@ Nobody's config is at fault then. What runs goes on to its end.
 
 import time
 
+from hbtrack.core.limits import LOOKED_AT
 from hbtrack.driver.interfaces import Observer
-from hbtrack.errors import HbtrackError
+from hbtrack.errors import CannotStart
 
 LOOK_SECONDS = 1.0
 """Between two looks."""
@@ -24,7 +25,7 @@ class Outage:
         self._told: str | None = None  # the problem that the database names
         self._since = 0.0
 
-    def goes_on(self, problem: str, too_long: HbtrackError) -> float:
+    def goes_on(self, problem: str, too_long: CannotStart) -> float:
         """It is not there, or not as it must be; when to look again (monotonic).
 
         Raises `too_long` when it has been so for too long.
@@ -57,4 +58,4 @@ class Outage:
         if self._problem is None:
             return None
         left = self._since + self._max_rest - time.monotonic()
-        return now + left, f"{self._problem}; it is looked at every second"
+        return now + left, f"{self._problem}; {LOOKED_AT}"

@@ -64,6 +64,7 @@ class Rest:
         self.streak = Streak(None)  # until that of the search is known
         self._limits = limits
         self._edges = edges
+        self._said: list[tuple[str, dict[str, str]]] = []  # when what ended is reported
         self._forget()
         self._found = True  # an earlier driver may have said that it rests
 
@@ -138,18 +139,19 @@ class Rest:
             return
         writer.rest(None, None, None)
         if self._until is not None:
-            self._edges.observer.event("rest_over", rested=f"{self._rested:g}")
+            self._said.append(("rest_over", {"rested": f"{self._rested:g}"}))
         self._forget()
 
-    def give_up(self) -> None:
+    def give_up(self, writer: Writer) -> None:
         """Stop the search: the streak is doubted still."""
+        writer.rest(None, None, self.streak.since)
         reached = used_up(self.streak.doubted, self.streak.last_success, self._rested)
         self._edges.stop.reach(reached, self._edges.clock())
 
     def _begin(self, writer: Writer) -> None:
         doubted, left = self.streak.doubted, self._limits.max_rest - self._rested
         if left <= 0:
-            self.give_up()
+            self.give_up(writer)
             return
         pause = min(self._pause, left)
         self._until, self._over = time.monotonic() + pause, False
@@ -158,4 +160,11 @@ class Rest:
         until = self._edges.clock() + pause
         because = f"{len(doubted)} failed, the last one with {doubted[-1].kind}"
         writer.rest(until, because, self.streak.since)
-        self._edges.observer.event("rest", because=because, until=iso(until), seconds=f"{pause:g}")
+        facts = {"because": because, "until": iso(until), "seconds": f"{pause:g}"}
+        self._said.append(("rest", facts))
+
+    def report(self) -> None:
+        """Show the rests that have begun or ended, after what made them."""
+        for event, facts in self._said:
+            self._edges.observer.event(event, **facts)
+        self._said.clear()

@@ -9,6 +9,7 @@ from hbtrack.core.contract import attempt_argv
 from hbtrack.core.decisions import OpenPass, Start
 from hbtrack.core.execution import Job, Slot
 from hbtrack.core.known import has_loss
+from hbtrack.core.limits import AWAY
 from hbtrack.core.script_text import Look
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.driven import Driven
@@ -17,7 +18,7 @@ from hbtrack.driver.outage import Outage
 from hbtrack.driver.recorder import Recorder, Step
 from hbtrack.driver.rest import Rest
 from hbtrack.driver.versions import Versions
-from hbtrack.errors import HbtrackError
+from hbtrack.errors import CannotStart, HbtrackError
 from hbtrack.faults import fault_point
 
 
@@ -62,7 +63,7 @@ class Starts:
         if not self._others_known(step):
             return []
         if (start := self._question(step)) is None:
-            self._rest.give_up()
+            self._rest.give_up(step.recorder.writer)
         elif self._can_save(step, start.config_id) and (slot := self._reserve(step)):
             self._rest.asking((start.config_id, start.epochs))
             return [(self._record_start(step.recorder, start, slot), slot)]
@@ -103,7 +104,7 @@ class Starts:
     def _can_save(self, step: Step, config_id: str | None = None) -> bool:
         """Whether there is a folder for what a config, or any, saves; if never, the search ends."""
         if problem := self._checkpoints.problem(config_id):
-            what = f"the folder for checkpoints is away ({problem})"
+            what = f"{AWAY} ({problem})"
             try:
                 self._look_at = self._away.goes_on(what, _gone(problem))
             except HbtrackError as error:
@@ -195,11 +196,12 @@ class Starts:
         return sampled is not None
 
 
-def _gone(problem: str) -> HbtrackError:
-    return HbtrackError(
+def _gone(problem: str) -> CannotStart:
+    return CannotStart(
         f"The folder for checkpoints is away ({problem}), for longer than --max-rest allows. No "
         "evaluation failed by that, and everything recorded is kept. When its disk is back, type "
         "`hbtrack resume`. To train again what goes on and save it elsewhere: `hbtrack resume "
         "--checkpoints DIR`.",
+        f"{AWAY} ({problem}), for longer than --max-rest allows",
         see="checkpoints-away",
     )

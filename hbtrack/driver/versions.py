@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hbtrack.core.decisions import Start
+from hbtrack.core.limits import EDITED, NO_PYTHON
 from hbtrack.core.records import OpenAttempt, Search
 from hbtrack.core.script_text import Hashes, Look, changed, is_of
 from hbtrack.core.times import unix
 from hbtrack.driver.interfaces import Edges
 from hbtrack.driver.outage import Outage
-from hbtrack.errors import HbtrackError
+from hbtrack.errors import CannotStart
 from hbtrack.store.writer import Writer
 
 QUIET_SECONDS = 0.2
@@ -66,7 +67,7 @@ class Versions:
     def may_start(self) -> bool:
         """Whether the script can be run as it is now.
 
-        Raises HbtrackError when it cannot for longer than --max-rest, or is another one and the
+        Raises CannotStart when it cannot for longer than --max-rest, or is another one and the
         search is to stop then.
         """
         look = self.now()
@@ -134,20 +135,22 @@ class Versions:
         return Looks(written=look.marks != before.marks or not one_script, one_script=one_script)
 
 
-def _edited(files: list[str]) -> HbtrackError:
-    return HbtrackError(
+def _edited(files: list[str]) -> CannotStart:
+    return CannotStart(
         f"{' and '.join(files)} was changed since the last evaluation was started, and the search "
         "is to stop then (--script-changes stop). Nothing ran with the new text; everything "
         "recorded is kept. Undo the edit and type `hbtrack resume`, or go on with the new text: "
         "`hbtrack resume --script-changes go-on`.",
+        f"{EDITED} ({', '.join(files)}), and --script-changes is stop",
         see="script-edited",
     )
 
 
-def _broken(problem: str) -> HbtrackError:
-    return HbtrackError(
+def _broken(problem: str) -> CannotStart:
+    return CannotStart(
         f"The script is no Python any more ({problem}), for longer than --max-rest allows. "
         "No evaluation failed by that, and everything recorded is kept. When it is mended, "
         "type `hbtrack resume`.",
+        f"{NO_PYTHON} ({problem}), for longer than --max-rest allows",
         see="script-no-python",
     )

@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from hbtrack.core.limits import LOOKED_AT
 from hbtrack.database.location import search_folder
 from hbtrack.driver.lock import Owner, owner_of
 from hbtrack.errors import NotFound
@@ -32,21 +33,27 @@ class State:
     owner: Owner | None
 
 
+# Of those that only end what runs, as `stop` does, nobody asks: they have no workers.
 _REST = """
-SELECT rests_until, rests_because FROM drivers WHERE run_identity = ? ORDER BY driver DESC LIMIT 1
+SELECT rests_until, rests_because FROM drivers
+WHERE run_identity = ? AND workers IS NOT NULL ORDER BY driver DESC LIMIT 1
 """
 
 
 def rest_of(connection: sqlite3.Connection, run_identity: str) -> Row | None:
-    """Until when a search that runs rests, and because of what; None if it does not."""
+    """Until when a search rests, and because of what, or rested at its driver's end; or None."""
     for row in rows(connection, _REST, [run_identity]):
         return row if row["rests_until"] else None
     return None
 
 
-def rests(rest: Row) -> str:
-    """A rest as a sentence's end."""
+def rests(rest: Row, *, driven: bool) -> str:
+    """A rest as a sentence's end; when nobody drives the search any more, what it was."""
     until, because = rest["rests_until"][:19], printable(rest["rests_because"])
+    if not driven:
+        return f"rested when its last hbtrack ended: {because}"
+    if because.endswith(LOOKED_AT):
+        return f"rests, and stops at {until}Z: {because}"
     return f"rests until {until}Z, then asks again: {because}"
 
 

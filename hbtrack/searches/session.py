@@ -24,7 +24,7 @@ from hbtrack.driver.interfaces import Checkpoints, Edges, Observer, StopRequest
 from hbtrack.driver.lifetime import boot_id
 from hbtrack.driver.lock import DriverLock, owned, owner_of
 from hbtrack.driver.loop import Driver
-from hbtrack.errors import NotFound, Unavailable
+from hbtrack.errors import CannotStart, NotFound, Unavailable
 from hbtrack.executors.devices import devices_of_workers
 from hbtrack.executors.gpu_locks import holder_of
 from hbtrack.executors.gpus import find_gpus
@@ -183,7 +183,11 @@ class _Driving:
                 script=self._script(ledger),
             )
             driver = Driver(search, plan, ledger, edges, devices)
-            status = driver.run(facts)
+            try:
+                status = driver.run(facts)
+            except CannotStart as error:
+                ledger.release(time.time(), error.reason, lived=driver.seconds_lived())
+                raise
             fault_point("release.before")
             self._release(ledger, status, driver.seconds_lived())
             return status

@@ -1037,13 +1037,15 @@ def test_a_file_that_is_no_database_is_not_left_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("run", TOY), ("resume",), ("status",), ("db", "check")])
-@pytest.mark.parametrize("kind", ["fifo", "device", "link to a fifo"])
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "link to a fifo"])
 def test_what_is_no_file_is_refused_and_never_opened(
     hbtrack: Hbtrack, words: tuple[object, ...], kind: str
 ) -> None:
     path = Path("/dev/null") if kind == "device" else hbtrack.folder / "x.db"
     if kind == "fifo":
         os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
     elif kind == "link to a fifo":
         os.mkfifo(hbtrack.folder / "fifo")
         path.symlink_to("fifo")

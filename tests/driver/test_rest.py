@@ -80,6 +80,7 @@ def test_fault_121_an_outage_changes_nothing_but_the_time_it_takes(
     assert driver.returncode == 0
     assert "event=rest " in said
     assert "event=rest_over" in said
+    assert "event=fail" in said.split("event=rest ")[0], "a failure is told before what it leads to"
     assert results(hbtrack) == expected
     assert hbtrack.rows("SELECT count(*) FROM failures") == [(0,)]
 
@@ -104,6 +105,7 @@ def test_fault_122_one_that_is_ended_while_it_rests_is_found_again_by_the_next_d
         hbtrack("stop")
     assert driver.wait() == (-9 if end == "kill" else 75)
     assert "rests until" not in hbtrack("status").stdout
+    assert "fragile rested when its last hbtrack ended: 1" in hbtrack("status").stdout
     (hbtrack.folder / "mended").touch()
     assert "event=rest " in hbtrack("resume", "--max-rest", 4).stderr
     assert results(hbtrack) == expected
@@ -118,7 +120,10 @@ def test_fault_123_when_all_rest_is_used_up_it_stops_and_either_way_on_leads_on(
     assert re.search(r"failures in a row .*: 1\d since a success at \S+Z \(1\d FileNotFound", said)
     assert "hbtrack retry --identity fragile, then hbtrack resume" in said
     assert "hbtrack resume --identity fragile --max-streak none" in said
-    assert hbtrack("resume", "--max-rest", 0, code=1)  # still doubted, and no rest at all
+    assert "what ran to ask after 0:00:00" in said
+    assert "rested" not in hbtrack("status").stdout, "it did not rest any more"
+    said = hbtrack("resume", "--max-rest", 0, code=1).stderr  # still doubted, and no rest at all
+    assert "--max-rest 0 allows no rest" in said
     (hbtrack.folder / "mended").touch()
     assert "failed evaluations are queued again" in hbtrack("retry").stderr
     hbtrack("resume")

@@ -150,6 +150,10 @@ def test_a_script_that_stays_no_python_stops_the_search_with_nothing_failed(
     assert "'(' was never closed" in said
     assert "hbtrack resume" in said
     assert hbtrack.rows("SELECT status, count(*) FROM attempts") == [("done", 1)]
+    assert "stopped" in hbtrack("status").stdout
+    [(reason,)] = hbtrack.rows("SELECT stop_reason FROM searches")
+    assert "the script is no Python any more (" in str(reason)
+    assert hbtrack("status", "--wait", code=1)
     begin(hbtrack)
     hbtrack("resume")
     assert hbtrack.rows("SELECT status, evaluations_failed FROM searches") == [("finished", 0)]
@@ -259,7 +263,7 @@ def test_what_older_drivers_ran_is_what_an_edit_is_told_against(hbtrack: Hbtrack
 def test_a_search_that_rests_for_its_script_can_be_stopped(hbtrack: Hbtrack) -> None:
     begin(hbtrack, script=BROKEN)
     process = started(hbtrack, 1)
-    wait_for(lambda: "rests until" in hbtrack("status").stdout)
+    wait_for(lambda: "rests, and stops at 2" in hbtrack("status").stdout)
     assert "'(' was never closed" in hbtrack("status").stdout
     hbtrack("stop")
     assert process.wait() == 75

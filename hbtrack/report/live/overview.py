@@ -128,7 +128,9 @@ def read_overview(
             _workers(connection, identity, len(attempts), state),
             named_params(connection, identity, search["best_config_id"]),
             earlier.causes if earlier and known else failure_counts(connection, identity),
-            rests(rest) if state == "running" and (rest := rest_of(connection, identity)) else "",
+            rests(rest, driven=True)
+            if state == "running" and (rest := rest_of(connection, identity))
+            else "",
         )
     finally:
         connection.rollback()
