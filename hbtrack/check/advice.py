@@ -59,6 +59,16 @@ LOSS = Advice("Print the loss, and nothing after it, on a line of its own: a pla
 PRECISION = Advice(
     "Print all digits: configs whose losses look equal are told apart by chance.", _PRINT
 )
+MINIMISED = Advice(
+    "hbtrack looks for the smallest number. If larger ones are better, as of an accuracy, turn it "
+    "round; if it is a loss, it is well.",
+    "print(1 - accuracy)",
+)
+HELD_BACK = Advice(
+    "Other processes (joblib, Pool, ProcessPoolExecutor, a child of your own) write what they have "
+    "held back when they end: end them before print(loss), or flush what is printed.",
+    "with ProcessPoolExecutor() as pool:\n    ...\nprint(float(loss))  # after the block",
+)
 EXITS = Advice(
     "sys.exit(number) writes the number to stderr and ends with status 1: print the loss, and "
     "return None.",
@@ -169,6 +179,19 @@ SCHEDULE = Advice(
     'longest = int(os.environ.get("HBTRACK_MAX_EPOCHS", 81))\n'
     "schedule = CosineAnnealingLR(optimizer, T_max=longest)",
 )
+ROWS = Advice(
+    "With a fixed seed each continuation draws the same rows and columns again (subsample, "
+    "bagging, feature_fraction), which a whole training does not: train in steps of a fixed "
+    "length, each with a seed of its own, which follows from its first epoch.",
+    'for start in range(done, args.epochs, step):\n    params["seed"] = start',
+)
+FURTHER = {
+    "catboost": "; CatBoost refuses a snapshot of fewer than 200 iterations for more, unless "
+    "learning_rate and max_ctr_complexity are set",
+    "goss": "; GOSS samples nothing in the first 1/learning_rate rounds of each call: shorter "
+    "steps are another training",
+}
+"""What so few epochs do not show, by what the script names."""
 SAME_FILE = Advice(
     "Name the checkpoint by what is the same in each run of a config: not by hash(), which is "
     "another one in each process, by the time, a uuid or --epochs.",

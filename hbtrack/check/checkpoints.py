@@ -5,7 +5,7 @@ What only the time of a run would tell cannot be told.
 
 from collections.abc import Iterator, Sequence
 
-from hbtrack.check import advice
+from hbtrack.check import advice, losses
 from hbtrack.check.finding import Advice, Finding, Status, failed, passed, skipped, warned
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.check.training import FEW_DIGITS, Stuck, Training, by_noise, most_digits, spread
@@ -37,6 +37,8 @@ def _unless_too_long(run: ScriptRun, change: Advice) -> Advice:
 def trained(training: Training, runs: Sequence[ScriptRun]) -> Iterator[Finding]:
     """What training a config step by step shows."""
     yield _precision(runs)
+    yield losses.last_line(training)
+    yield losses.minimised(training)
     yield _saved(training)
     yield _resumed(training)
     yield _total(training, runs)
@@ -98,7 +100,7 @@ def _resumed(training: Training) -> Finding:
             return failed("resume", says, *evidence, advice=advice.SCHEDULE)
         return failed("resume", says, *evidence, advice=advice.LOAD)
     says = f"--epochs {second.call.epochs} after {first.call.epochs}"
-    return _off("resume", says, second, fresh, training.noise)
+    return _off("resume", says, second, fresh, training.noise, training.boosting)
 
 
 def _elsewhere(first: ScriptRun, second: ScriptRun) -> str | None:
@@ -115,22 +117,25 @@ def _promoted(training: Training) -> Finding:
         says = f"--epochs {epochs} fails where --epochs {before[-1]} was trained before"
         return failed("resume", says, *onward.shown(), advice=_unless_too_long(onward, advice.LOAD))
     if onward.loss == long.loss:
-        return passed(
-            "resume", f"--epochs {training.in_turn} in turn give the losses of whole runs"
-        )
+        says = f"--epochs {training.in_turn} in turn give the losses of whole runs"
+        further = advice.FURTHER.get(training.boosting, "")
+        return passed("resume", f"{says}{further}")
     *before, epochs = training.in_turn.split(", ")
     says = f"--epochs {epochs} after {', '.join(before[:-1])} and {before[-1]}"
-    return _off("resume", says, onward, long, training.long_noise)
+    return _off("resume", says, onward, long, training.long_noise, training.boosting)
 
 
-def _off(name: str, what: str, run: ScriptRun, wanted: ScriptRun, noise: float) -> Finding:
+def _off(
+    name: str, what: str, run: ScriptRun, wanted: ScriptRun, noise: float, boosting: str = ""
+) -> Finding:
     """The loss differs: by how much, and whether that is the training's own noise."""
     off = spread(run, wanted)
     says = f"{what} gives {run.last_line.strip()}, uninterrupted it is {wanted.last_line.strip()}"
     if by_noise(run, wanted, noise):
         return passed(name, f"{says}: within the noise of this training, {noise:.2g}")
     says += f": off by {off:.2g}, while runs from nothing differ by {noise:.2g}"
-    return warned(name, says, *run.shown(), *wanted.shown(), advice=advice.WHOLE_STATE)
+    change = advice.ROWS if boosting else advice.WHOLE_STATE
+    return warned(name, says, *run.shown(), *wanted.shown(), advice=change)
 
 
 def _trained(training: Training) -> tuple[str, ...]:

@@ -47,6 +47,8 @@ POINTS = {
     "call": 6,
     "loss": 3,
     "precision": 3,
+    "last_line": 3,
+    "minimised": 3,
     "checkpoint": 7,
     "resume": 8,
     "total": 2,

@@ -259,9 +259,8 @@ class Procedure:
         if not suspects("--gpu", [Path(command.script).read_text("utf-8", "replace")]):
             return None
         asking = replace(command, script_args=(*command.script_args, "--gpu"))
-        run = replace(runs.bench, command=asking).run(at.folder, self._call(at.config_id))
-        runs.note(run)
-        return run
+        bench = replace(runs.bench, command=asking)
+        return runs.run(at, self._call(at.config_id), bench=bench)
 
     def _bad_ids(self, runs: Runs) -> Finding:
         """Ids that no sampler gave; the second only where the first did not end it."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hbtrack.core.contract import attempt_environment, checkpoint_name
+from hbtrack.core.contract import UNBUFFERED, attempt_environment, checkpoint_name
 
 _EPOCHS = ".epochs"  # beside a folder of checkpoints: what a run is told of it
 OTHER = "other"
@@ -17,6 +17,7 @@ class Told:
     identity: str
     max_epochs: int
     folder: str  # in which those of checkpoints lie, in the working directory: there files are seen
+    unbuffered: bool = True  # what is printed is written at once
 
     def of_another(self, identity: str) -> "Told":
         """What the runs of another search are told."""
@@ -30,13 +31,14 @@ class Told:
         """What is added for a run, whose folder is made."""
         checkpoint = workspace / self.folder / checkpoint_name(config_id)
         checkpoint.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return attempt_environment(
+        told = attempt_environment(
             name,
             self.identity,
             str(checkpoint),
             max_epochs=self.max_epochs,
             epochs_done=_epochs_done(checkpoint),
         )
+        return told if self.unbuffered else {**told, **dict.fromkeys(UNBUFFERED, "")}
 
     def note(self, workspace: Path, config_id: str, epochs: int) -> None:
         """A run for so many epochs gave a loss: later ones are told, here and in copies."""

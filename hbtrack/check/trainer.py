@@ -1,14 +1,19 @@
 """One config is trained again and again: for how many epochs, how often, and in which copies."""
 
 import math
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from hbtrack.check.script_run import Call, ScriptRun
 from hbtrack.check.training import (
+    NOISES,
     Stuck,
     Training,
     by_noise,
     differ,
+    falls,
     files_tell,
     in_words,
     spread,
@@ -24,6 +29,9 @@ UNMOVED = 4  # further configs that are trained before it is said that --epochs 
 LONG = 1.0  # seconds of training that a signal surely hits the middle of
 TOO_LONG = 10.0  # seconds of a run, above which 3 epochs are enough
 MOST_EPOCHS = 81
+RISEN = 5  # configs whose number rises with training before it is asked whether it is a loss
+LEAST_IDS = 4  # that are left for other checks
+BOOSTING = ("goss", "catboost", "xgboost", "lightgbm")
 
 
 @dataclass(slots=True)
@@ -42,7 +50,11 @@ class Trainer:
         again = self.runs.run(workspace, two)
         if self._goes_on_elsewhere(workspace, first, second, again):
             self.runs.comparable = False
-        (fresh,) = self._anew(two.epochs)
+        held = None if self.runs.quick else self._held_back(two.epochs)
+        if held and held.done and (held.loss == second.loss or not self.runs.comparable):
+            fresh = held
+        else:
+            (fresh,) = self._anew(two.epochs)
         if not (fresh.done or self.runs.comparable):
             fresh = second  # no other config gave a loss, and losses are not compared
         if not (again.done and fresh.done):
@@ -65,6 +77,9 @@ class Trainer:
             comparable=self.runs.comparable,
             heeded=self._heeded(first, second, *((fresh, long) if self.runs.comparable else ())),
             in_turn=in_words([first, second, *onward]),
+            rising=self._rising([first, second, *([long] if self.runs.comparable else ())], noise),
+            held=held,
+            boosting=self._boosting(),
         )
 
     def _short(
@@ -167,6 +182,37 @@ class Trainer:
                 break
             runs = self.runs.fresh(*epochs)
         return runs
+
+    def _held_back(self, epochs: int) -> ScriptRun:
+        """From nothing, where Python holds back what is printed, as into any file."""
+        at, bench = self.runs.nowhere(), self.runs.bench
+        bench = replace(bench, told=replace(bench.told, unbuffered=False))
+        run = self.runs.run(at, Call(at.config_id, epochs), bench=bench)
+        self.runs.discard(at)
+        return run
+
+    def _rising(
+        self, runs: Sequence[ScriptRun], noise: float
+    ) -> tuple[tuple[ScriptRun, ScriptRun], ...]:
+        """Of some configs the runs for few and many epochs, if the loss rises in all of them."""
+        found: list[tuple[ScriptRun, ScriptRun]] = []
+        few, many = runs[0].call.epochs, runs[1].call.epochs
+        for number in range(2 * RISEN):
+            if number:
+                runs = self.runs.in_turn(self.runs.untrained(self.runs.ids.pop()), few, many)
+            risen = spread(runs[0], runs[-1]) > NOISES * noise  # one may be at its best at once
+            if falls(runs) or not (number or risen):
+                return ()
+            if risen and all(run.done for run in runs):
+                found.append((runs[0], runs[-1]))
+            if len(found) == RISEN or len(self.runs.ids) < LEAST_IDS:
+                break
+        return tuple(found)
+
+    def _boosting(self) -> str:
+        """What the script names of that which is not the same in steps, in lower case."""
+        text = Path(self.runs.bench.command.script).read_text("utf-8", "replace").lower()
+        return next((word for word in BOOSTING if re.search(rf"\b{word}\b", text)), "")
 
     def _heeded(self, *runs: ScriptRun) -> bool:
         """Whether the loss of some config changes with --epochs; one may have converged at once."""

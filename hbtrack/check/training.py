@@ -6,6 +6,7 @@ from how long they took: machines are shared, and first epochs are slow.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.core.loss import significant_digits
@@ -36,6 +37,9 @@ class Training:
     long_noise: float = 0.0
     comparable: bool = True  # the runs from nothing were of the same config
     heeded: bool = True  # --epochs makes a difference, to some config at least
+    rising: tuple[tuple[ScriptRun, ScriptRun], ...] = ()  # of each config, if none's loss falls
+    held: ScriptRun | None = None  # as `fresh`, but what is printed is held back
+    boosting: str = ""  # the library that adds trees, if the script names one
     in_turn: str = ""  # the epochs that `onward` was trained for, one after the other
 
     @property
@@ -125,6 +129,12 @@ def spread(*runs: ScriptRun) -> float:
 def by_noise(one: ScriptRun, other: ScriptRun, noise: float) -> bool:
     """Whether two losses may differ by the noise of the training alone."""
     return spread(one, other) <= NOISES * noise
+
+
+def falls(runs: Sequence[ScriptRun]) -> bool:
+    """Whether the loss is smaller in some run than in the one before."""
+    losses = [run.loss for run in runs if run.loss is not None]
+    return any(after < before for before, after in pairwise(losses))
 
 
 def most_digits(runs: Sequence[ScriptRun]) -> int:

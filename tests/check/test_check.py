@@ -83,6 +83,17 @@ def answering(answer: str) -> tuple[str, str]:
     return PARSE, PARSE + text
 
 
+WORKER = """\
+    import subprocess
+    code = "import os, sys; print(0.5); open(f'ready{{os.getpid()}}', 'w'); sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    while not os.path.exists(f"ready{{child.pid}}"):
+        time.sleep(0.01)
+    os.remove(f"ready{{child.pid}}")
+    {1}
+    {0}
+    child.communicate(b"end")
+"""
 KEEPS_LENGTH = [
     (
         '        state["epoch"] += 1\n',
@@ -284,6 +295,51 @@ BROKEN = [
         "at most 3 digits",
         (LOSS, '    print(round(0.999 - state["epoch"] / 1000, 3))\n'),
         status="warn",
+    ),
+    broken(
+        "an accuracy",
+        "minimised",
+        "rises with --epochs in 5 configs, and falls in none",
+        (LOSS, '    print(1 - state["weight"] ** 2)\n'),
+        status="warn",
+        change="smallest",
+    ),
+    broken(
+        "the best accuracy so far, of few digits",
+        "minimised",
+        "and falls in none",
+        (LOSS, '    print(max(0.02, round(1 - state["weight"] ** 2, 2)))\n'),
+        status="warn",
+    ),
+    broken(
+        "another process holds back a number",
+        "last_line",
+        "the last line is '0.5' where PYTHONUNBUFFERED is unset",
+        (LOSS, WORKER.format(LOSS.strip().replace("2)", "2, flush=True)"), "pass")),
+        status="warn",
+        change="before print(loss)",
+    ),
+    broken(
+        "another process holds back a word",
+        "last_line",
+        "the last line is 'fold' where PYTHONUNBUFFERED is unset",
+        (
+            LOSS,
+            WORKER.format(LOSS.strip().replace("2)", "2, flush=True)"), "pass").replace(
+                "print(0.5)", "print('fold')"
+            ),
+        ),
+        status="warn",
+    ),
+    broken(
+        "boosting that draws the same rows again",
+        "resume",
+        "off by",
+        (SAVE, SAVE.replace("state)", '{**state, "speed": 0.0})')),
+        ("rng.uniform(0, 0.9)", "rng.uniform(0.1, 0.9)"),
+        ('"""Keeps', '"""With xgboost, keeps'),
+        status="warn",
+        change="the same rows",
     ),
     broken("saves nothing, silently", "checkpoint", "no file", (SAVE, ""), status="warn"),
     broken("shows that it saves nothing, and where", "checkpoint", "no file", (SAVE, ""), LINES),
@@ -688,6 +744,13 @@ HABITS = {
     ],
     "exits with None": [(MAIN, '__main__":\n    sys.exit(main())\n')],
     "slow epochs": [SLOWER, ("default=0.02", "default=0.6")],
+    "a process that ends before the loss": [
+        (LOSS, WORKER.format(LOSS.strip(), 'child.communicate(b"end")').rpartition("    child.")[0])
+    ],
+    "a loss that rises in some configs": [
+        ('1.0, "speed"', '0.01, "speed"'),
+        ("rng.gauss(0, 0.1)", "0.03 * (hash(config['lr']) % 3 - 1)"),
+    ],
     "answers SIGTERM with 143": [answering("print(0.1), sys.exit(143)")],
     "a schedule of a fixed length, saved with the rest": [
         *KEEPS_LENGTH,
