@@ -29,7 +29,8 @@ class StopAfter(TrainerCallback):
         self.epochs = epochs
 
     def on_epoch_end(self, args, state, control, **kwargs):
-        control.should_training_stop = state.epoch >= self.epochs
+        if state.epoch >= self.epochs:
+            control.should_training_stop = True
 
 
 class Model(nn.Module):
