@@ -672,9 +672,8 @@ def run_through(max_epochs: int, passes: int, workers: int, space: int | None) -
     )
 
 
-@pytest.mark.parametrize(
-    "space", [*(pytest.param(space, marks=pytest.mark.slow) for space in (None, 1000)), 10]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("space", [None, 1000, 10])
 def test_a_search_of_a_hundred_thousand_places_is_planned_to_its_end(space: int | None) -> None:
     schedule = make_schedule(3**9, Fraction(3))
     passes = 100_000 // schedule.evaluations + 1

@@ -293,7 +293,11 @@ def test_each_worker_has_its_gpu_to_itself(stage: MakeStage) -> None:
 # --- kills ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cut", [False, True], ids=["driver killed", "machine lost"])
+@pytest.mark.parametrize(
+    "cut",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["driver killed", "machine lost"],
+)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_a_search_killed_again_and_again_ends_as_if_undisturbed(
     stage: MakeStage, golden: Golden, shape: Shape, cut: bool

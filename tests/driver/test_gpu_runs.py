@@ -358,6 +358,7 @@ def test_fault_24_a_gpu_that_breaks_is_set_aside_and_what_failed_on_it_runs_agai
     assert hbtrack.dump() == undisturbed(*search)
 
 
+@pytest.mark.slow
 def test_fault_24_what_failed_on_a_bad_gpu_counts_for_no_rung_that_its_probe_closes(
     hbtrack: Hbtrack, machine: Machine, undisturbed: Callable[..., list[Row]]
 ) -> None:
@@ -370,6 +371,7 @@ def test_fault_24_what_failed_on_a_bad_gpu_counts_for_no_rung_that_its_probe_clo
     assert hbtrack.dump() == undisturbed(*search)
 
 
+@pytest.mark.slow
 def test_fault_24_what_failed_on_a_bad_gpu_runs_again_although_the_driver_was_killed(
     hbtrack: Hbtrack, machine: Machine, undisturbed: Callable[..., list[Row]]
 ) -> None:
