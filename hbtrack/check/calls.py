@@ -33,7 +33,7 @@ def called(runs: Sequence[ScriptRun]) -> Iterator[Finding]:
     if run.exit_status == 0:
         yield passed("call", f"runs with {_called(run)}, and ends with status 0")
         says = (run.verdict.error_message or "").partition("; print")[0].rstrip(".")
-        yield failed("loss", says, *run.shown(), advice=advice.LOSS)
+        yield failed("loss", says, f"$ {run.command}", advice=advice.LOSS)
         return
     tried = "" if len(runs) == 1 else f", with none of {len(runs)} configs"
     says = f"it does not run with {_called(run)}{tried}"

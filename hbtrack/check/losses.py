@@ -5,10 +5,15 @@ from hbtrack.check.finding import Finding, passed, skipped, warned
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.check.training import Training
 
+NOT_TRIED = "not tried"
+"""What runs that were not made do not tell."""
+
 
 def minimised(training: Training) -> Finding:
     """Whether the number falls with training, at least for some config: losses may rise."""
     rising = training.rising
+    if rising is None:
+        return skipped("minimised", NOT_TRIED)
     if len(rising) < 2:
         return passed("minimised", "nothing says that larger numbers are the better ones")
     says = f"the number rises with --epochs in {len(rising)} configs, and falls in none: a loss?"
@@ -20,7 +25,7 @@ def last_line(training: Training) -> Finding:
     """Whether the loss is the last line also where output is held back."""
     held, fresh = training.held, training.fresh
     if held is None:
-        return skipped("last_line", "not tried")
+        return skipped("last_line", NOT_TRIED)
     other = _of_another(held, fresh)
     if not (held.done or other):
         return skipped("last_line", "the run with PYTHONUNBUFFERED unset failed")

@@ -18,6 +18,7 @@ from hbtrack.check.candidates import (
 from hbtrack.check.command_line import suspects
 from hbtrack.check.finding import Finding, Status, skipped
 from hbtrack.check.functions import Experiment
+from hbtrack.check.losses import NOT_TRIED
 from hbtrack.check.outlook import ONE, TWO
 from hbtrack.check.scratch import states
 from hbtrack.check.script_run import Call, ScriptRun, Stop
@@ -93,8 +94,10 @@ class Procedure:
                 short = short and finding.status is Status.FAIL
             if finding.name == "again" and short:
                 yield skipped("again", "not tried, since resume fails")
-            elif finding.advice is advice.TELL and self.runs.quick:
+            elif self.runs.quick and (finding.advice is advice.TELL or finding.says == NOT_TRIED):
                 yield skipped(finding.name, str(left_out()))
+            elif finding.says == NOT_TRIED:
+                yield skipped(finding.name, "not tried, since resume fails")
             else:
                 yield finding
 

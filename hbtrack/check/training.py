@@ -37,7 +37,7 @@ class Training:
     long_noise: float = 0.0
     comparable: bool = True  # the runs from nothing were of the same config
     heeded: bool = True  # --epochs makes a difference, to some config at least
-    rising: tuple[tuple[ScriptRun, ScriptRun], ...] = ()  # of each config, if none's loss falls
+    rising: tuple[tuple[ScriptRun, ScriptRun], ...] | None = None  # of each, if no loss falls
     held: ScriptRun | None = None  # as `fresh`, but what is printed is held back
     boosting: str = ""  # the library that adds trees, if the script names one
     in_turn: str = ""  # the epochs that `onward` was trained for, one after the other

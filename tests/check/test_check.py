@@ -908,10 +908,10 @@ def test_a_check_that_is_stopped_on_a_terminal_says_so_on_a_line_of_its_own(
 ) -> None:
     with terminals() as start:
         shown = start(hbtrack, "check", good(hbtrack.folder, (PARSE, "    time.sleep(1000)\n")))
-        shown.shows("  ...      8 of 23: call")
+        shown.shows("  ...      8 of 25: call")
         shown.process.send_signal(signal.SIGINT)
         assert shown.exit_status() == 75
-        assert b"  ...      8 of 23: call\r\x1b[Khbtrack: The check was stopped" in shown.written
+        assert b"  ...      8 of 25: call\r\x1b[Khbtrack: The check was stopped" in shown.written
 
 
 @pytest.mark.slow

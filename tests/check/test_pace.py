@@ -50,8 +50,8 @@ def test_in_a_pipe_lines_on_stderr_say_which_check_it_is_and_the_time_left(
     monkeypatch.setattr(check_progress, "LINE_SECONDS", 0.0)
     result = hbtrack("check", "--quick", "--format", "json", good(hbtrack.folder))
     lines = result.stderr.splitlines()
-    assert lines[0] == "1 of 23: import"
-    assert [line for line in lines if line.startswith("12 of 23: resume, about 0:00:0")]
+    assert lines[0] == "1 of 25: import"
+    assert [line for line in lines if line.startswith("14 of 25: resume, about 0:00:0")]
     assert result.stdout.startswith("{")
 
 
@@ -69,7 +69,7 @@ def test_on_a_terminal_a_line_is_redrawn_and_gone_at_the_end(hbtrack: Hbtrack) -
         shown = start(hbtrack, "check", "--quick", good(hbtrack.folder))
         shown.shows("Without --quick all is tried.")
         assert shown.exit_status() == 0
-        assert b"\r\x1b[K  ...      12 of 23: resume, about 0:00:0" in shown.written
+        assert b"\r\x1b[K  ...      14 of 25: resume, about 0:00:0" in shown.written
         assert "  ...  " not in shown.text()
 
 
