@@ -39,4 +39,4 @@ def _add_navigation(_app: Sphinx, page: str, text: list[str]) -> None:
 
 def _as_files(_app: Sphinx, _page: str, text: list[str]) -> None:
     """A link to a page outside of this folder leads to a copy of its file, which must be there."""
-    text[0] = re.sub(r"\]\((\.\./[\w/]+\.md)\)", r"](path:\1)", text[0])
+    text[0] = re.sub(r"\]\((\.\./[\w/]+\.(?:md|py))\)", r"](path:\1)", text[0])

@@ -149,6 +149,7 @@ NOT_RUN = {
     "python tests/kill_loop.py": ".ci/run does, with fewer kills",
     "HBTRACK_DB=/tmp/new.db alembic": "would add a migration to the checkout",
     "import argparse, json, os": "the README's script, which has a test of its own",
+    "# from tests/recipes/": "a part of a script that tests/test_recipes.py runs",
 }
 """How blocks begin that are not run here, each with a reason."""
 

@@ -109,7 +109,7 @@ def test_what_the_page_quotes_is_what_the_recipe_says() -> None:
         source, *lines = block.splitlines(keepends=True)
         recipe = (ROOT / source.removeprefix("# from ").strip()).read_text()
         quote = dedent("".join(lines))
-        assert any(indent(quote, " " * depth) in recipe for depth in (0, 4)), block
+        assert any(indent(quote, " " * depth) in recipe for depth in (0, 4, 8)), block
 
 
 def test_the_page_names_every_recipe() -> None:

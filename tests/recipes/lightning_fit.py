@@ -47,7 +47,7 @@ class Model(pl.LightningModule):
         self.net = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 2))
 
     def on_train_batch_start(self, batch, batch_idx):
-        if batch_idx == 0:  # on_train_epoch_start is too late for the first epoch of a process
+        if batch_idx == 0:  # after the iterator was made, which draws a number
             torch.manual_seed(1000 + self.current_epoch)
 
     def training_step(self, batch, batch_idx):
