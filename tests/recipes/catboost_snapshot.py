@@ -11,7 +11,7 @@ ITERATIONS = 100  # an epoch
 
 
 def get_random_config_id(rng):
-    return f"depth:{rng.randint(2, 6)}"
+    return f"learning_rate:{10 ** rng.uniform(-2, 0):.3g}"
 
 
 def run_identity(argv):
@@ -45,8 +45,8 @@ def main():
 
     model = CatBoostRegressor(
         iterations=args.epochs * ITERATIONS,
-        depth=int(args.config_id.removeprefix("depth:")),
-        learning_rate=0.05,  # else it follows from iterations
+        depth=4,
+        learning_rate=float(args.config_id.split(":")[1]),  # else it follows from iterations
         max_ctr_complexity=4,  # else 1 below 200 iterations and 4 from there: another snapshot
         random_seed=0,
         thread_count=1,
