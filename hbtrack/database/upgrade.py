@@ -33,7 +33,7 @@ def writable(
     path: Path,
     say: Callable[[str], None],
     *,
-    require_idle: Callable[[Path], None],
+    require_idle: Callable[[Path], None] = lambda _: None,
     busy_seconds: float = BUSY_SECONDS,
 ) -> Iterator[Database]:
     """The database at `path`, created or upgraded, with its errors in the user's words."""
