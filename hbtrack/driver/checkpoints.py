@@ -84,10 +84,11 @@ class Folders(Checkpoints):
         """Say it, once, if scripts seem to find what this search did not make, in other places."""
         if self._looked:
             return
-        repeats, writer = first_repeats(plan), step.recorder.writer
+        repeats = first_repeats(plan)
         self._looked = repeats is None or len(repeats) == WANTED
         if not self._looked:
             return
+        writer = step.recorder.writer
         if repeats and _trained_nothing(repeats, writer):
             found: str | None = sentence(repeats)
         else:

@@ -124,7 +124,7 @@ def test_an_upgrade_for_which_there_is_no_room_is_told_in_a_sentence(
     hbtrack: Hbtrack, stored: Callable[[str], list[object]]
 ) -> None:
     stored(RELEASED[0])
-    before = hbtrack.database.read_bytes()
+    before = dump(hbtrack.database)
     limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *hbtrack.command("db", "upgrade")]
     result = subprocess.run(
         limited, cwd=hbtrack.folder, env=hbtrack.environment(), capture_output=True, text=True
