@@ -11,27 +11,23 @@ from hbtrack.core.loss import LossRefused, read_loss
 from hbtrack.core.printed_error import PrintedError, error_of, place_of, without_escapes
 
 # How the parsers of command lines begin the sentence about what they do not take.
-_USAGE = re.compile(
-    r"^(?:\S+: error: |Error: |ERROR: |FATAL Flags parsing error:\s*)(\S.*)", re.MULTILINE
-)
-_USAGE_BOX = re.compile(r"^[╭┌+][─-]+ [\w ]+ [─-]+[╮┐+]\n((?:[│|].*[│|]\n)+)", re.MULTILINE)
-_RULE = re.compile(r"\s[─-]{5,}")  # below it is how to get help
+_USAGE = r"(?m)^(?:\S+: error: |Error: |ERROR: |FATAL Flags parsing error:\s*)(\S.*)"
+_USAGE_BOX = r"(?m)^[╭┌+][─-]+ [\w ]+ [─-]+[╮┐+]\n((?:[│|].*[│|]\n)+)"
+_RULE = r"\s[─-]{5,}"  # below it is how to get help
 _OF_FLAGS = "FATAL Flags parsing error:"  # absl's: status 1
 
-_THROWN = re.compile(
-    r"^terminate called after throwing an instance of '([^'\n]+)'(?:\n *what\(\): +(.*))?"
-    r"|^libc\+\+abi: terminating (?:due to|with) uncaught exception of type ([^:\n]+)(?:: (.*))?",
-    re.MULTILINE,
+_THROWN = (
+    r"(?m)^terminate called after throwing an instance of '([^'\n]+)'(?:\n *what\(\): +(.*))?"
+    r"|^libc\+\+abi: terminating (?:due to|with) uncaught exception of type ([^:\n]+)(?:: (.*))?"
 )
-_ABORTED = re.compile(
-    r"^(?:Fatal Python error: (?!Aborted|Segmentation fault|Bus error).+"
+_ABORTED = (
+    r"(?m)^(?:Fatal Python error: (?!Aborted|Segmentation fault|Bus error).+"
     r"|.*: Assertion .+ failed\.?|\*\*\* .+ \*\*\*: terminated"
     r"|(?:free|malloc|realloc|munmap_chunk)\(\): .+|double free or corruption.*|corrupted .+"
-    r"|terminate called without an active exception)$",
-    re.MULTILINE,
+    r"|terminate called without an active exception)$"
 )
 _TRACEBACK = "Traceback (most recent call last)"
-_NO_WORDS = re.compile(r"[\W_]*|Set the environment variable HYDRA_FULL_ERROR.*|<no Python frame>")
+_NO_WORDS = r"[\W_]*|Set the environment variable HYDRA_FULL_ERROR.*|<no Python frame>"
 _NUMBER = (
     "sys.exit(number) prints the number on stderr and ends with status 1, and so does a main() "
     "that returns it: print the loss on stdout instead, and let main() return None"
@@ -87,10 +83,10 @@ def _usage(said: str) -> PrintedError | None:
     """What the parser of its command line says, if one does."""
     boxes = [
         " ".join(line[1:-1].strip() for line in box.splitlines())
-        for box in _USAGE_BOX.findall(said)
+        for box in re.findall(_USAGE_BOX, said)
     ]
-    for sentence in [*boxes, *_USAGE.findall(said)][-1:]:
-        first = _RULE.split(sentence)[0].strip()
+    for sentence in [*boxes, *re.findall(_USAGE, said)][-1:]:
+        first = re.split(_RULE, sentence)[0].strip()
         message = f"The script did not take its command line: {first}"
         return _printed("usage", message, said)
     return None
@@ -98,7 +94,7 @@ def _usage(said: str) -> PrintedError | None:
 
 def _thrown(said: str) -> PrintedError | None:
     """What C++ or what it calls was aborted by."""
-    if thrown := _THROWN.search(said):
+    if thrown := re.search(_THROWN, said):
         error_type, message = thrown[1] or thrown[3], thrown[2] or thrown[4] or ""
         return PrintedError(error_type, message.strip(), said.strip(), place_of(said))
     return None
@@ -108,13 +104,13 @@ def _signalled(status: int, said: str, last_line: bytes) -> str:
     name = signal_name(-status)
     if not isinstance(loss := read_loss(last_line), LossRefused):
         return f"The script was ended by {name}. It had printed {loss!r}: {_AT_THE_END}."
-    aborted = _ABORTED.search(said)
+    aborted = re.search(_ABORTED, said)
     return f"The script was ended by {name}{f': {aborted[0]}' if aborted else ''}".rstrip(".") + "."
 
 
 def _last_words(said: str) -> str:
     """The last line with a word in it; what it means where that is known."""
-    lines = [line.strip() for line in said.splitlines() if not _NO_WORDS.fullmatch(line)]
+    lines = [line.strip() for line in said.splitlines() if not re.fullmatch(_NO_WORDS, line)]
     if not lines:
         return "nothing on stderr"
     if isinstance(read_loss(lines[-1].encode()), LossRefused):

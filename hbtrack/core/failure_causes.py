@@ -30,29 +30,27 @@ class Cause(StrEnum):
 
 
 # What PyTorch, TensorFlow, JAX, CuPy, XGBoost and the CUDA and HIP runtimes say.
-_GPU_MEMORY = re.compile(
-    r"(CUDA|HIP|GPU|XPU)\b.{0,40}out of memory|out of memory.{0,40}\b(CUDA|HIP|GPU)"
+_GPU_MEMORY = (
+    r"(?is)(CUDA|HIP|GPU|XPU)\b.{0,40}out of memory|out of memory.{0,40}\b(CUDA|HIP|GPU)"
     r"|(cuda|hip)Error(MemoryAllocation|OutOfMemory)|CUDA_ERROR_OUT_OF_MEMORY"
     r"|CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED|OOM when allocating"
-    r"|RESOURCE_EXHAUSTED.{0,80}(memory|alloc)|\bcuda\S*OutOfMemoryError|torch\.OutOfMemoryError",
-    re.IGNORECASE | re.DOTALL,
+    r"|RESOURCE_EXHAUSTED.{0,80}(memory|alloc)|\bcuda\S*OutOfMemoryError|torch\.OutOfMemoryError"
 )
-_GPU_LOST = re.compile(
-    r"\bXid\b|GPU is lost|fallen off the bus|no CUDA-capable device|No CUDA GPUs are available"
+_GPU_LOST = (
+    r"(?is)\bXid\b|GPU is lost|fallen off the bus|no CUDA-capable device|No CUDA GPUs are available"
     r"|invalid device ordinal|(cuda|hip)Error(NoDevice|InvalidDevice|DevicesUnavailable|ECC\w*)"
     r"|devices? (is|are) busy or unavailable|uncorrectable ECC|CUDA_ERROR_(NO_DEVICE|ECC\w*)"
     r"|CUDA driver initialization failed|CUDA unknown error|No HIP GPUs are available"
-    r"|hardware (stack )?error.{0,40}(GPU|CUDA)|device.{0,20}\bnot found\b.{0,20}CUDA",
-    re.IGNORECASE | re.DOTALL,
+    r"|hardware (stack )?error.{0,40}(GPU|CUDA)|device.{0,20}\bnot found\b.{0,20}CUDA"
 )
-_MEMORY = re.compile(
-    r"\bMemoryError\b|Cannot allocate memory|bad_alloc|Unable to allocate .{1,40}for an array"
-    r"|DefaultCPUAllocator",
-    re.DOTALL,
+_MEMORY = (
+    r"(?s)\bMemoryError\b|Cannot allocate memory|bad_alloc|Unable to allocate .{1,40}for an array"
+    r"|DefaultCPUAllocator"
 )
 # What the kernel says of disks, mounts, shared memory and the network, and who hands it on.
-_MACHINE = re.compile(
-    r"No space left on device|Disk quota exceeded|Stale (NFS )?file handle|Read-only file system"
+_MACHINE = (
+    r"(?s)No space left on device|Disk quota exceeded|Stale (NFS )?file handle"
+    r"|Read-only file system"
     r"|\b(OSError|IOError|errno)\b[^\n]*Input/output error|: Input/output error(?m:$)"
     r"|\[Errno (5|19|28|30|70|112|113|116|122)\]|: No such device(?m:$)"
     r"|Transport endpoint is not connected|Host is down"
@@ -63,8 +61,7 @@ _MACHINE = re.compile(
     r"|No route to host|Network is (unreachable|down)|Connection (refused|reset|timed out|aborted)"
     r"|\bConnection(Refused|Reset|Aborted)?Error\b|\bConnect(ion)?Timeout\b|RemoteDisconnected"
     r"|Max retries exceeded with url|Failed to establish a new connection"
-    r"|name resolution|Name or service not known|nodename nor servname|getaddrinfo failed",
-    re.DOTALL,
+    r"|name resolution|Name or service not known|nodename nor servname|getaddrinfo failed"
 )
 _SAID = 4000  # characters: the end of what a script without a traceback said
 
@@ -81,13 +78,13 @@ def cause_of(verdict: Verdict, retry_on: Sequence[str] = ()) -> Cause:
     if verdict.status is AttemptStatus.TIMEOUT:
         return Cause.TIMEOUT
     said = _said(verdict)
-    if _GPU_MEMORY.search(said):
+    if re.search(_GPU_MEMORY, said):
         return Cause.GPU_MEMORY
-    if _GPU_LOST.search(said):
+    if re.search(_GPU_LOST, said):
         return Cause.GPU_LOST
-    if verdict.signal == "SIGBUS" or _MACHINE.search(said):
+    if verdict.signal == "SIGBUS" or re.search(_MACHINE, said):
         return Cause.MACHINE
-    return Cause.MEMORY if _MEMORY.search(said) else Cause.CONFIG
+    return Cause.MEMORY if re.search(_MEMORY, said) else Cause.CONFIG
 
 
 def _said(verdict: Verdict) -> str:

@@ -12,9 +12,9 @@ MAX_LOSS_LINE_BYTES = 4096
 """No loss is longer; of an endless line only a part is ever looked at, which must not pass."""
 
 _LOSS = re.compile(rb"[ \t\r]*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[ \t\r]*")
-_NOT_FINITE = re.compile(rb"[ \t\r]*[+-]?(nan|inf|infinity)[ \t\r]*", re.IGNORECASE)
-_ANSI = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
-_ANSI_TEXT = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)")
+_NOT_FINITE = rb"(?i)[ \t\r]*[+-]?(nan|inf|infinity)[ \t\r]*"
+_ANSI = rb"\x1b\[[0-9;]*[A-Za-z]"
+_ANSI_TEXT = r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)"
 _ADVICE = "print the loss alone on the last line, as in print(float(loss))"
 
 
@@ -46,7 +46,7 @@ def read_loss(last_line: bytes, stdout: str = "") -> float | LossRefused:
         if math.isfinite(loss):
             return loss
         return LossRefused("not_finite", f"The loss {quoted} is too large for a number.")
-    if _NOT_FINITE.fullmatch(last_line):
+    if re.fullmatch(_NOT_FINITE, last_line):
         return LossRefused("not_finite", f"The loss is {quoted}, which ranks nowhere.")
     why = _after_the_loss(stdout) or f"{_hint(last_line)}; {_ADVICE}"
     return LossRefused("bad_last_line", f"The last line of stdout is {quoted}, not a loss{why}.")
@@ -65,36 +65,36 @@ def significant_digits(loss: str) -> int:
 # --- what stands there instead -------------------------------------------------------------------
 
 _EARLIER = "before print(loss)"
-_WORDS = [
-    (re.compile(words, re.MULTILINE), who, cure)
-    for words, who, cure in (
-        (r"\bwandb\b", "wandb", f"call wandb.finish() {_EARLIER}"),
-        (r"(?i)trackio", "trackio", f"call trackio.finish() {_EARLIER}"),
-        (r"(?i)swanlab", "swanlab", f"call swanlab.finish() {_EARLIER}"),
-        (r"(?i)clearml", "clearml", f"call task.close() {_EARLIER}"),
-        (r"(?i)neptune", "neptune", f"call run.stop() {_EARLIER}"),
-        (
-            r"View (run|experiment)\b.* at: ",
-            "mlflow",
-            f"end the run {_EARLIER}, and set MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=true",
-        ),
-        (r"\(\w+ pid=\d+\)", "ray", "call ray.init(log_to_driver=False)"),
-        (r"^\[default\d+\]:", "torchrun", "leave --tee out"),
-        (r"\[Lib(SVM|Linear)\]", "scikit-learn's solver", "leave its verbose out"),
-        (
-            r"^(Epoch \d+, change: |max_iter reached|convergence after )",
-            "scikit-learn's solver",
-            "leave its verbose out",
-        ),
-        (r"^\[(Parallel\(n_jobs|CV)", "joblib", "leave its verbose out"),
-        (r"\d+%\|.*\| *\d+/\d+ \[", "tqdm", f"close the bar {_EARLIER}, as by `with`"),
-        (r"\d+/\d+ \[\d+%\] in ", "alive-progress", "print the loss after its `with` block"),
-        (r"^\[\d\d:\d\d:\d\d\] \w+: [\d.e-]+s, \d+ calls", "xgboost", "leave verbosity=3 out"),
-        (r"^Epoch \d+/\d+ .*━.*it/s", "lightning", "print the loss after trainer.fit()"),
-        ("━━", "rich", "print the loss after its `with` block"),
-    )
-]
-"""By the words that each prints after or around a loss: who it is, and what helps."""
+_WORDS = (
+    (r"\bwandb\b", "wandb", f"call wandb.finish() {_EARLIER}"),
+    (r"(?i)trackio", "trackio", f"call trackio.finish() {_EARLIER}"),
+    (r"(?i)swanlab", "swanlab", f"call swanlab.finish() {_EARLIER}"),
+    (r"(?i)clearml", "clearml", f"call task.close() {_EARLIER}"),
+    (r"(?i)neptune", "neptune", f"call run.stop() {_EARLIER}"),
+    (
+        r"View (run|experiment)\b.* at: ",
+        "mlflow",
+        f"end the run {_EARLIER}, and set MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT=true",
+    ),
+    (r"\(\w+ pid=\d+\)", "ray", "call ray.init(log_to_driver=False)"),
+    (r"^\[default\d+\]:", "torchrun", "leave --tee out"),
+    (r"\[Lib(SVM|Linear)\]", "scikit-learn's solver", "leave its verbose out"),
+    (
+        r"^(Epoch \d+, change: |max_iter reached|convergence after )",
+        "scikit-learn's solver",
+        "leave its verbose out",
+    ),
+    (r"^\[(Parallel\(n_jobs|CV)", "joblib", "leave its verbose out"),
+    (r"\d+%\|.*\| *\d+/\d+ \[", "tqdm", f"close the bar {_EARLIER}, as by `with`"),
+    (r"\d+/\d+ \[\d+%\] in ", "alive-progress", "print the loss after its `with` block"),
+    (r"^\[\d\d:\d\d:\d\d\] \w+: [\d.e-]+s, \d+ calls", "xgboost", "leave verbosity=3 out"),
+    (r"^Epoch \d+/\d+ .*━.*it/s", "lightning", "print the loss after trainer.fit()"),
+    ("━━", "rich", "print the loss after its `with` block"),
+)
+"""By the words that each prints after or around a loss: who it is, and what helps.
+
+Here and in the modules of errors expressions are compiled when a failure first needs them.
+"""
 
 _ANYBODY = (
     "something",
@@ -104,11 +104,11 @@ _ANYBODY = (
 
 def _after_the_loss(stdout: str) -> str:
     """How a number that stood alone was printed over, or printed around; nothing if none was."""
-    lines = [line for line in _ANSI_TEXT.sub("", stdout).split("\n") if line.strip()]
+    lines = [line for line in re.sub(_ANSI_TEXT, "", stdout).split("\n") if line.strip()]
     alone = next((n for n in range(len(lines) - 2, -1, -1) if _is_loss(lines[n])), None)
     after = lines[-2:] if alone is None else lines[alone + 1 :]
     said = "\n".join(after)
-    found = ((who, cure) for words, who, cure in _WORDS if words.search(said))
+    found = ((who, cure) for words, who, cure in _WORDS if re.search(words, said, re.MULTILINE))
     who, cure = next(found, _ANYBODY)
     if alone is not None:
         above = "on the line" if len(after) == 1 else f"{len(after)} lines"
@@ -120,7 +120,7 @@ def _after_the_loss(stdout: str) -> str:
 
 
 def _hint(line: bytes) -> str:
-    if _ANSI.search(line) and _LOSS.fullmatch(_ANSI.sub(b"", line)):
+    if re.search(_ANSI, line) and _LOSS.fullmatch(re.sub(_ANSI, b"", line)):
         return " (a number wrapped in colour codes)"
     if b"\r" in line.strip() and _LOSS.fullmatch(line.strip().rsplit(b"\r", 1)[-1]):
         return " (a number after a progress bar on the same line)"

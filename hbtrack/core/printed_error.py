@@ -48,20 +48,20 @@ class _Traceback(NamedTuple):
         return self.error_type.rpartition(".")[2], self.message.split("\n")[0]
 
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_HEADER = re.compile(r"(.*?)(Exception Group )?Traceback \(most recent call last\):")
-_FRAME = re.compile(r'[> ]*File "(.*)", line (\d+)')
-_EXCEPTION = re.compile(r"([^\W\d](?:[\w.]|<locals>)*)(?:: (.*))?")
-_NAMED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?:: .*)?")
-_BORDER = re.compile(r" +[|+] ?")
-_BOX = re.compile(r"[╭┌+][─-]* ?Traceback \(most recent call last\) ?[─-]*[╮┐+]")
-_BOX_END = re.compile(r"[╰└+][─-]+[╯┘+]")
-_BOX_FRAME = re.compile(r"(.+):(\d+)(?: in *\S.*)?")
-_BOX_BELOW = re.compile(r"[╭┌+][─-]+[╮┐+]")  # where the syntax is wrong
-_BAR = re.compile(r"^.*(?=Traceback \(most recent call last\):)")
+_ESCAPES = r"\x1b\[[0-9;:?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
+_HEADER = r"(.*?)(Exception Group )?Traceback \(most recent call last\):"
+_FRAME = r'[> ]*File "(.*)", line (\d+)'
+_EXCEPTION = r"([^\W\d](?:[\w.]|<locals>)*)(?:: (.*))?"
+_NAMED = r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?:: .*)?"
+_BORDER = r" +[|+] ?"
+_BOX = r"[╭┌+][─-]* ?Traceback \(most recent call last\) ?[─-]*[╮┐+]"
+_BOX_END = r"[╰└+][─-]+[╯┘+]"
+_BOX_FRAME = r"(.+):(\d+)(?: in *\S.*)?"
+_BOX_BELOW = r"[╭┌+][─-]+[╮┐+]"  # where the syntax is wrong
+_BAR = r"^.*(?=Traceback \(most recent call last\):)"
 _QUOTED = "Original "  # by a loader, of its worker
 # After the last: a box, and what is said while Python or a launcher ends.
-_NO_MORE = re.compile(
+_NO_MORE = (
     r"[╭┌+][─-]|Exception ignored |\S+:\d+: \w*Warning: |[EWI]\d{4} \d\d:\d\d:"
     r"|Set the environment variable HYDRA_FULL_ERROR"
 )
@@ -69,7 +69,7 @@ _LINKS = ("direct cause of the following exception:", "another exception occurre
 
 # Whose message only repeats that another process has failed.
 LAUNCHERS = ("ChildFailedError", "CalledProcessError", "ProcessRaisedException")
-_OF_LIBRARIES = re.compile(r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python3[^/\\]*[/\\]|^<")
+_OF_LIBRARIES = r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python3[^/\\]*[/\\]|^<"
 
 
 def error_of(stderr: str) -> PrintedError | None:
@@ -87,7 +87,7 @@ def error_of(stderr: str) -> PrintedError | None:
     error = found[number]
     text = "\n".join(stderr.replace("\r\n", "\n").split("\n")[found[first].first :]).rstrip()
     if _speaker(lines, found[first].first) == "":
-        text = _BAR.sub("", text, count=1)
+        text = re.sub(_BAR, "", text, count=1)
     led_to = tuple(f"{one.error_type}: {one.message}" for one in chain)
     return PrintedError(error.error_type, error.message, text, _innermost(same), led_to)
 
@@ -113,14 +113,14 @@ def _leads_on(lines: Sequence[str], first: int) -> bool:
     """Whether the traceback that begins there came of the one before it, or is quoted by it."""
     if lines[first].startswith(_QUOTED):
         return True
-    bare = (_BORDER.sub("", line, count=1).strip() for line in reversed(lines[:first]))
+    bare = (re.sub(_BORDER, "", line, count=1).strip() for line in reversed(lines[:first]))
     return next(filter(None, bare), "").endswith(_LINKS)
 
 
 def _innermost(errors: Sequence[_Traceback]) -> str | None:
     """Of the user's own code in the first that has some, or of any code in the last."""
     for error in errors:
-        if own := [frame for frame in error.frames if not _OF_LIBRARIES.search(frame)]:
+        if own := [frame for frame in error.frames if not re.search(_OF_LIBRARIES, frame)]:
             return own[-1]
     return next(reversed(errors[-1].frames), None)
 
@@ -128,14 +128,14 @@ def _innermost(errors: Sequence[_Traceback]) -> str | None:
 def place_of(said: str) -> str | None:
     """FILE:LINE of what ran when Python itself crashed, where faulthandler tells."""
     _, _, innermost_first = said.rpartition(" (most recent call first):\n")
-    found = [_FRAME.match(line) for line in innermost_first.split("\n")]
+    found = [re.match(_FRAME, line) for line in innermost_first.split("\n")]
     frames = ["{}:{}".format(*match.groups()) for match in found[::-1] if match]
     return _innermost([_Traceback(0, 0, "", "", frames)])
 
 
 def without_escapes(text: str) -> str:
     """The text without colours, links and the like; lines end with a newline alone."""
-    return _ESCAPES.sub("", text).replace("\r\n", "\n")
+    return re.sub(_ESCAPES, "", text).replace("\r\n", "\n")
 
 
 # --- one traceback after the other ---------------------------------------------------------------
@@ -158,7 +158,7 @@ def _speaker(lines: Sequence[str], number: int) -> str | None:
 
     One inside a message is none, but the original one of a worker, and one behind a progress bar.
     """
-    match = _HEADER.fullmatch(lines[number])
+    match = re.fullmatch(_HEADER, lines[number])
     if not match or match[2]:
         return None
     before, below = match[1], "".join(lines[number + 1 : number + 2])
@@ -173,9 +173,9 @@ def _plain(lines: Sequence[str], number: int) -> _Traceback | None:
         return None
     frames = []
     for at, line in _spoken(lines, number + 1, speaker):
-        if match := _FRAME.match(line):
+        if match := re.match(_FRAME, line):
             frames.append("{}:{}".format(*match.groups()))
-        elif line and not line[0].isspace() and (match := _EXCEPTION.fullmatch(line)):
+        elif line and not line[0].isspace() and (match := re.fullmatch(_EXCEPTION, line)):
             rest = [text for _, text in _spoken(lines, at + 1, speaker)]
             end = number + 1 if speaker else at + 1  # those of two ranks may be mixed
             message = _message(match[2], rest)
@@ -188,20 +188,20 @@ def _spoken(lines: Sequence[str], start: int, speaker: str) -> Iterator[tuple[in
     for number in range(start, len(lines)):
         if lines[number].startswith(speaker):
             line = lines[number].removeprefix(speaker)
-            if line.endswith(_LINKS) or _speaker([line, ""], 0) == "" or _NO_MORE.match(line):
+            if line.endswith(_LINKS) or _speaker([line, ""], 0) == "" or re.match(_NO_MORE, line):
                 return
             yield number, line
-        elif _BORDER.match(speaker):
+        elif re.match(_BORDER, speaker):
             return
 
 
 def _group(lines: Sequence[str], number: int) -> _Traceback | None:
     """The first error in an exception group, which itself only says how many there are."""
-    match = _HEADER.fullmatch(lines[number])
+    match = re.fullmatch(_HEADER, lines[number])
     if not match or not match[2]:
         return None
     inside = number + 1
-    while inside < len(lines) and _BORDER.match(lines[inside]):
+    while inside < len(lines) and re.match(_BORDER, lines[inside]):
         inside += 1
     leaf: _Traceback | None = None
     for at in range(number + 1, inside):
@@ -209,14 +209,14 @@ def _group(lines: Sequence[str], number: int) -> _Traceback | None:
         if one and (leaf is None or _leads_on(lines, at)):
             leaf = one
     bare = ["Traceback (most recent call last):"]  # none of them was raised
-    bare += [_BORDER.sub("", line, count=1) for line in lines[number + 1 : inside]]
+    bare += [re.sub(_BORDER, "", line, count=1) for line in lines[number + 1 : inside]]
     leaf = leaf or _plain(bare, 0)
     return leaf and leaf._replace(first=number, end=inside, speaker="")
 
 
 def _boxed(lines: Sequence[str], number: int) -> _Traceback | None:
     indent = len(lines[number]) - len(lines[number].lstrip())
-    if not _BOX.fullmatch(lines[number].strip()):
+    if not re.fullmatch(_BOX, lines[number].strip()):
         return None
     if indent:  # it stands in a column of a log
         column = [line[indent:].rstrip() for line in lines[number:]]
@@ -226,12 +226,12 @@ def _boxed(lines: Sequence[str], number: int) -> _Traceback | None:
     while at < len(lines) and not _ends(lines, at):
         line = lines[at][1:-1].strip()
         part += line if part or line.startswith("/") else ""  # a long path is wrapped
-        if match := _BOX_FRAME.fullmatch(part):
+        if match := re.fullmatch(_BOX_FRAME, part):
             frames.append("{}:{}".format(*match.groups()))
             part = ""
         at += 1
     for below in range(at + 1, len(lines)):
-        if match := _EXCEPTION.fullmatch(lines[below]):
+        if match := re.fullmatch(_EXCEPTION, lines[below]):
             rest = [lines[below], *(text for _, text in _spoken(lines, below + 1, ""))]
             message = _unwrapped(rest, len(lines[number])).removeprefix(match[1]).lstrip(": ")
             outer = _Traceback(number, below + 1, match[1], message.strip(), frames)
@@ -242,7 +242,7 @@ def _boxed(lines: Sequence[str], number: int) -> _Traceback | None:
 def _ends(lines: Sequence[str], number: int) -> bool:
     """Whether the box ends there, and none below belongs to it."""
     below = "".join(lines[number + 1 : number + 2])
-    return bool(_BOX_END.fullmatch(lines[number]) and not _BOX_BELOW.fullmatch(below))
+    return bool(re.fullmatch(_BOX_END, lines[number]) and not re.fullmatch(_BOX_BELOW, below))
 
 
 def _in_box(lines: Sequence[str], group: _Traceback) -> _Traceback | None:
@@ -254,7 +254,7 @@ def _in_box(lines: Sequence[str], group: _Traceback) -> _Traceback | None:
         return None
     inside = [
         line[2:-2].rstrip()
-        for line in takewhile(lambda line: not _BOX_END.fullmatch(line), lines[start + 1 :])
+        for line in takewhile(lambda line: not re.fullmatch(_BOX_END, line), lines[start + 1 :])
     ]
     first = next(_tracebacks(inside), None)
     return first and first._replace(first=group.first, end=start + len(inside))
@@ -275,12 +275,14 @@ def _headless(lines: Sequence[str], number: int) -> _Traceback | None:
 
     It is the first: what comes after a traceback may be the rest of its message.
     """
-    if not _NAMED.fullmatch(lines[number]):
+    if not re.fullmatch(_NAMED, lines[number]):
         return None
-    above = [at for at in range(number) if _FRAME.match(lines[at])]
+    above = [at for at in range(number) if re.match(_FRAME, lines[at])]
     if not above:
         return None
-    frames = ["{}:{}".format(*match.groups()) for at in above if (match := _FRAME.match(lines[at]))]
+    frames = [
+        "{}:{}".format(*match.groups()) for at in above if (match := re.match(_FRAME, lines[at]))
+    ]
     error_type, _, message = lines[number].partition(": ")
     return _Traceback(above[0], number + 1, error_type, message, frames)
 
