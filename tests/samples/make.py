@@ -20,7 +20,7 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
-HOME = Path("/tmp/d-sam")  # as long as /home/user, so that drawn boxes keep their width
+HOME = Path("/tmp/smpls")  # as long as /home/user, so that drawn boxes keep their width
 PROJECT = HOME / "project"
 USUAL = ["python", "train.py", "lr:0.1", "--epochs", "1", "--gpu", "0"]
 LOSS = b"0.4375"
