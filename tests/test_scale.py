@@ -14,7 +14,7 @@ from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.database.connection import Database
-from hbtrack.report.agreement import agreement
+from hbtrack.report.agreement import agreement, compared
 from hbtrack.store.facts import load_facts
 from hbtrack.store.reading import connected
 
@@ -115,9 +115,9 @@ def test_of_a_search_with_many_evaluations_only_some_slots_say_whether_rungs_agr
     databases: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with connected(str(databases[MANY])) as connection:
-        whole = agreement(connection, "model:made")
+        whole = agreement(compared(connection, "model:made"))
         monkeypatch.setattr("hbtrack.report.agreement.COMPARED", 1000)
-        some = agreement(connection, "model:made")
+        some = agreement(compared(connection, "model:made"))
     assert whole
     assert some
     assert whole.n / 8 < some.n < whole.n / 3
