@@ -55,7 +55,8 @@ def finish(connection: Connection) -> None:
 def described() -> MetaData:
     """The tables of a new database, for Alembic to compare with."""
     metadata = MetaData()
-    with create_engine("sqlite://").connect() as connection:
+    engine = create_engine("sqlite://", poolclass=pool.NullPool)  # which closes what it opened
+    with engine.connect() as connection:
         for statement in create_statements():
             connection.exec_driver_sql(statement)
         metadata.reflect(connection, only=[table.name for table in TABLES])
