@@ -483,6 +483,25 @@ def test_where_all_failed_what_is_taken_back_opens_the_rungs_again(
         assert found == undisturbed
 
 
+def test_what_a_config_was_started_for_by_another_schedule_counts_at_no_place_of_its_own(
+    folder: Folder,
+) -> None:
+    case = SlotCase(9, 3, 1, space=DISTINCT, fail=0.0, digits=9, seed=3)
+    path, world = folder.new_search(case), World(case=case)
+    run_for(path, world, 2)  # what runs then is ended without a result
+
+    def act(connection: sqlite3.Connection) -> None:
+        sql = "SELECT min(e.pk) FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk"
+        ((begun,),) = connection.execute(f"{sql} WHERE a.status <> 'done' AND e.epochs = 1")
+        connection.execute("UPDATE _evaluation SET epochs = 2 WHERE pk = ?", (begun,))
+        rederive(connection, SEARCH, case.schedule, case.passes)
+
+    change(path, act)
+    run_for(path, world, UNTIL_THE_END)  # and nothing is found to be wrong
+    owner = "SELECT place_pk, status FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk"
+    assert query(path, f"{owner} WHERE e.epochs = 2") == [(None, "done")]
+
+
 @pytest.mark.slow
 @given(case=cases([DISTINCT, 20, 5], SMALL_SIZES), commits=st.sampled_from([3, 8, UNTIL_THE_END]))
 @examples(30)
