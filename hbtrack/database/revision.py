@@ -27,8 +27,9 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
     Raises Conflict when the file belongs to another program.
     """
     try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        # In this order: both are made in one transaction, and another process may do so meanwhile.
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
         if not tables and application in (0, APPLICATION_ID):
             return None
         if application != APPLICATION_ID or "alembic_version" not in tables:

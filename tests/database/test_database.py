@@ -25,8 +25,9 @@ from conftest import REFUSAL, ROOT, TOY, Hbtrack, tear
 from hbtrack.core.derived import DERIVED_TABLES
 from hbtrack.core.schedule import make_schedule
 from hbtrack.database.connection import Database
-from hbtrack.database.revision import APPLICATION_ID, REVISION
+from hbtrack.database.revision import APPLICATION_ID, REVISION, revision_of
 from hbtrack.database.schema import TABLES
+from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.driver.rederive import rederive
 
 SEARCH = ("run", "--max-epochs", 9, "--passes", 2, TOY, "--space", 12, "--fail", 0.2)
@@ -399,6 +400,25 @@ def stampede(hbtrack: Hbtrack, processes: int, env: dict[str, str] | None = None
         text=True,
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("question", [1, 2, 3])
+def test_fault_80_a_file_that_another_process_makes_between_two_questions_is_not_foreign(
+    tmp_path: Path, question: int
+) -> None:
+    path = tmp_path / "new.db"
+    path.touch(mode=0o600)
+    asked: list[str] = []
+
+    def made_by_another(statement: str) -> None:
+        asked.append(statement)
+        if len(asked) == question:
+            prepare_for_writing(path)
+
+    with closing(sqlite3.connect(path)) as connection:
+        connection.set_trace_callback(made_by_another)
+        assert revision_of(connection, path) in (None, REVISION)
+        assert revision_of(connection, path) == REVISION
 
 
 def test_fault_80_twenty_processes_at_once_on_an_empty_path_make_one_sound_schema(
