@@ -13,6 +13,7 @@ from hbtrack.core.printed_error import PrintedError, error_of, place_of, without
 # How the parsers of command lines begin the sentence about what they do not take.
 _USAGE = r"(?m)^(?:\S+: error: |Error: |ERROR: |FATAL Flags parsing error:\s*)(\S.*)"
 _USAGE_BOX = r"(?m)^[╭┌+][─-]+ [\w ]+ [─-]+[╮┐+]\n((?:[│|].*[│|]\n)+)"
+_USAGE_ALONE = r"\s*usage:"  # docopt's: status 1, and not a word of what is wrong
 _RULE = r"\s[─-]{5,}"  # below it is how to get help
 _OF_FLAGS = "FATAL Flags parsing error:"  # absl's: status 1
 
@@ -27,7 +28,8 @@ _ABORTED = (
     r"|terminate called without an active exception)$"
 )
 _TRACEBACK = "Traceback (most recent call last)"
-_NO_WORDS = r"[\W_]*|Set the environment variable HYDRA_FULL_ERROR.*|<no Python frame>"
+_NO_WORDS = r"[\W_]*|<no Python frame>"
+_OF_HYDRA = "Set the environment variable HYDRA_FULL_ERROR"  # its first line says what is wrong
 _NUMBER = (
     "sys.exit(number) prints the number on stderr and ends with status 1, and so does a main() "
     "that returns it: print the loss on stdout instead, and let main() return None"
@@ -38,16 +40,19 @@ _AT_THE_END = (
 )
 
 
-def exit_error(status: int, stderr: str, last_line: bytes = b"") -> PrintedError:
+def exit_error(status: int, stderr: str, last_line: bytes = b"", stdout: str = "") -> PrintedError:
     """The error of a script that ended with this status: negative is a signal.
 
-    `last_line` is that of stdout: it may have been the loss.
+    `last_line` is that of stdout: it may have been the loss. Logs that are kept there tell what
+    stderr does not.
     """
     said = without_escapes(stderr)
     told = error_of(stderr)
     if status == 2 or _OF_FLAGS in said or (told and told.is_launchers):
         told = _usage(said) or told
-    told = told or _thrown(said)
+    told = told or _thrown(said) or _usage_alone(said)
+    if status > 0 and (told is None or told.is_launchers):
+        told = swallowed(stdout) or told
     if told:
         return told
     if status < 0:
@@ -55,18 +60,19 @@ def exit_error(status: int, stderr: str, last_line: bytes = b"") -> PrintedError
     return _printed("exit_code", f"exit code {status}: {_last_words(said)}", stderr)
 
 
-def swallowed(stderr: str) -> PrintedError | None:
-    """The exception that was printed by a script that ended with status 0 all the same."""
-    return error_of(stderr) if _TRACEBACK in stderr else None
+def swallowed(*printed: str) -> PrintedError | None:
+    """The exception that a script printed, on either stream, which did not end by it."""
+    found = (error_of(text) for text in printed if _TRACEBACK in text)
+    return next(filter(None, found), None)
 
 
-def warning_of(stderr: str) -> str | None:
+def warning_of(*printed: str) -> str | None:
     """What to say of a loss beside which an exception was printed; None as a rule."""
-    told = swallowed(stderr)
+    told = swallowed(*printed)
     if told is None:
         return None
     return (
-        f"{told.brief} was printed on stderr, and a loss all the same, which counts. Where it is "
+        f"{told.brief} was printed, and a loss all the same, which counts. Where it is "
         "not that of the whole training, let the exception pass"
     )
 
@@ -92,6 +98,14 @@ def _usage(said: str) -> PrintedError | None:
     return None
 
 
+def _usage_alone(said: str) -> PrintedError | None:
+    """How the script is to be called, where it says nothing else."""
+    if not re.match(_USAGE_ALONE, said, re.IGNORECASE):
+        return None
+    message = f"The script did not take its command line: {' '.join(said.split())}"
+    return _printed("usage", message, said)
+
+
 def _thrown(said: str) -> PrintedError | None:
     """What C++ or what it calls was aborted by."""
     if thrown := re.search(_THROWN, said):
@@ -113,6 +127,8 @@ def _last_words(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if not re.fullmatch(_NO_WORDS, line)]
     if not lines:
         return "nothing on stderr"
+    if lines[-1].startswith(_OF_HYDRA):
+        return lines[0]
     if isinstance(read_loss(lines[-1].encode()), LossRefused):
         return lines[-1]
     return f"{lines[-1]}. {_NUMBER}"

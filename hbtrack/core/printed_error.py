@@ -1,4 +1,4 @@
-"""The error that a script's stderr tells of, in whatever form it was printed: pure.
+"""The error that a script's output tells of, in whatever form it was printed: pure.
 
 Colours go first. What stands before a traceback's header (the name of a rank, the border of an
 exception group) stands before all of its lines, and goes with them; of a box the frames are read.
@@ -52,7 +52,9 @@ _ESCAPES = r"\x1b\[[0-9;:?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
 _HEADER = r"(.*?)(Exception Group )?Traceback \(most recent call last\):"
 _FRAME = r'[> ]*File "(.*)", line (\d+)'
 _EXCEPTION = r"([^\W\d](?:[\w.]|<locals>)*)(?:: (.*))?"
-_NAMED = r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?:: .*)?"
+_NAMED = r"(?:\w+\.)*\w*(?:Error|Exception|Interrupt)(?::(?: .*)?)?"
+# As IPython and pretty_errors draw a frame.
+_DRAWN = rf"{_FRAME}|File (\S.*):(\d+)(?:, in .*)?$|(\S.*\.py) (\d+) \S+$"
 _BORDER = r" +[|+] ?"
 _BOX = r"[╭┌+][─-]* ?Traceback \(most recent call last\) ?[─-]*[╮┐+]"
 _BOX_END = r"[╰└+][─-]+[╯┘+]"
@@ -72,9 +74,9 @@ LAUNCHERS = ("ChildFailedError", "CalledProcessError", "ProcessRaisedException")
 _OF_LIBRARIES = r"[/\\](?:site|dist)-packages[/\\]|[/\\]lib[/\\]python3[^/\\]*[/\\]|^<"
 
 
-def error_of(stderr: str) -> PrintedError | None:
+def error_of(printed: str) -> PrintedError | None:
     """The error by which a script ended, if there is a traceback of it, or of bad syntax."""
-    lines = without_escapes(stderr).split("\n")
+    lines = without_escapes(printed).split("\n")
     found = list(_tracebacks(lines))
     if not found:
         return None
@@ -85,7 +87,7 @@ def error_of(stderr: str) -> PrintedError | None:
     chain = found[first : number + 1]
     same = [one for one in chain if one.says == found[number].says]
     error = found[number]
-    text = "\n".join(stderr.replace("\r\n", "\n").split("\n")[found[first].first :]).rstrip()
+    text = "\n".join(printed.replace("\r\n", "\n").split("\n")[found[first].first :]).rstrip()
     if _speaker(lines, found[first].first) == "":
         text = re.sub(_BAR, "", text, count=1)
     led_to = tuple(f"{one.error_type}: {one.message}" for one in chain)
@@ -277,14 +279,13 @@ def _headless(lines: Sequence[str], number: int) -> _Traceback | None:
     """
     if not re.fullmatch(_NAMED, lines[number]):
         return None
-    above = [at for at in range(number) if re.match(_FRAME, lines[at])]
-    if not above:
+    found = [(at, match) for at in range(number) if (match := re.match(_DRAWN, lines[at]))]
+    if not found:
         return None
-    frames = [
-        "{}:{}".format(*match.groups()) for at in above if (match := re.match(_FRAME, lines[at]))
-    ]
-    error_type, _, message = lines[number].partition(": ")
-    return _Traceback(above[0], number + 1, error_type, message, frames)
+    frames = [":".join(filter(None, match.groups())) for _, match in found]
+    error_type, colon, message = lines[number].partition(":")
+    below = takewhile(bool, lines[number + 1 :]) if colon and not message else []
+    return _Traceback(found[0][0], number + 1, error_type, _message(message, list(below)), frames)
 
 
 def _message(first: str | None, rest: Sequence[str]) -> str:

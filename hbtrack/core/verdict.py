@@ -105,7 +105,9 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
         return Verdict(AttemptStatus.LOST)
     assert status is not None  # noqa: S101 - without a record it was lost
     if status:
-        told = exit_error(status, ending.output.stderr, ending.output.last_line)
+        told = exit_error(
+            status, ending.output.stderr, ending.output.last_line, ending.output.stdout
+        )
         return Verdict(
             AttemptStatus.FAILED,
             error_type=told.error_type,
@@ -115,20 +117,21 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
         )
     loss = read_loss(ending.output.last_line, ending.output.stdout)
     if isinstance(loss, LossRefused):
-        return _without_a_loss(loss, ending.output.stderr)
-    return Verdict(AttemptStatus.DONE, loss=loss, warning=warning_of(ending.output.stderr))
+        return _without_a_loss(loss, ending.output)
+    warning = warning_of(ending.output.stderr, ending.output.stdout)
+    return Verdict(AttemptStatus.DONE, loss=loss, warning=warning)
 
 
-def _without_a_loss(refused: LossRefused, stderr: str) -> Verdict:
+def _without_a_loss(refused: LossRefused, output: Output) -> Verdict:
     """It ended with status 0, but the last line is none; an exception it printed tells why."""
-    told = swallowed(stderr)
+    told = swallowed(output.stderr, output.stdout)
     if told is None:
         return _failed(refused.error_type, refused.message)
     message = (
-        f"{refused.message} It printed {told.brief} on stderr, and ended with status 0: let the "
+        f"{refused.message} It printed {told.brief}, and ended with status 0: let the "
         "exception pass, and it is the error."
     )
-    return replace(_failed(refused.error_type, message, stderr), place=told.place)
+    return replace(_failed(refused.error_type, message, told.text), place=told.place)
 
 
 def _too_often(ending: Ending, max_lost: int) -> bool:

@@ -47,7 +47,7 @@ ORDER BY r.pass, r.bracket DESC, r.rung, r.slot"""
 
 _ATTEMPTS = """
 SELECT epochs, attempt, status, loss, seconds, exit_code, signal, gpu, host, started_at,
-    finished_at, retried, command, error, stderr_tail
+    finished_at, retried, command, error, stderr_tail, stdout_tail
 FROM attempts WHERE run_identity = ? AND config_id = ? ORDER BY epochs, attempt"""
 
 # What the last of them was told; NULL where that is not known.
@@ -134,8 +134,8 @@ def _told(
 
 def _warned(attempt: Row) -> Row:
     """The attempt with what is to be said of its loss, instead of all that it printed."""
-    printed = str(attempt.pop("stderr_tail") or "")
-    return {**attempt, "warning": warning_of(printed) if attempt["status"] == "done" else None}
+    printed = [str(attempt.pop(stream) or "") for stream in ("stderr_tail", "stdout_tail")]
+    return {**attempt, "warning": warning_of(*printed) if attempt["status"] == "done" else None}
 
 
 def read_config(

@@ -152,13 +152,22 @@ def test_a_script_killed_as_memory_ran_out_is_told_so() -> None:
 RAISED = 'Traceback (most recent call last):\n  File "s.py", line 3, in f\nKeyError: {}\n'
 
 
+@pytest.mark.parametrize("stream", ["stderr", "stdout"])
+def test_an_exception_that_a_script_logged_before_it_failed_is_its_error(stream: str) -> None:
+    full = RAISED.format("1").replace("KeyError: 1", "OSError: [Errno 28] No space left on device")
+    found = verdict(exit_status=1, **{"stdout": "Epoch 1\n", stream: f"training failed\n{full}"})
+    assert (found.error_type, found.place) == ("OSError", "s.py:3")
+    assert cause_of(found) is Cause.MACHINE
+
+
+@pytest.mark.parametrize("stream", ["stderr", "stdout"])
 @pytest.mark.parametrize(
     ("line", "error_type"), [(b"", "no_output"), (b"epoch 3", "bad_last_line")]
 )
 def test_an_exception_that_was_swallowed_explains_a_missing_loss(
-    line: bytes, error_type: str
+    line: bytes, error_type: str, stream: str
 ) -> None:
-    found = verdict(last_line=line, stderr=RAISED.format("'lr'"))
+    found = verdict(last_line=line, **{stream: RAISED.format("'lr'")})
     assert (found.status, found.error_type, found.place) == ("failed", error_type, "s.py:3")
     assert "KeyError: 'lr'" in (found.error_message or "")
     assert "Traceback" in (found.error or "")
@@ -171,9 +180,10 @@ def test_a_cause_that_was_swallowed_counts_as_that_cause() -> None:
 
 
 def test_a_loss_with_an_exception_beside_it_counts_and_is_told() -> None:
-    found = verdict(stderr=RAISED.format("'lr'"))
-    assert (found.status, found.loss) == ("done", 0.25)
-    assert "KeyError: 'lr'" in (found.warning or "")
+    for stream in ("stderr", "stdout"):
+        found = verdict(**{stream: RAISED.format("'lr'")})
+        assert (found.status, found.loss) == ("done", 0.25)
+        assert "KeyError: 'lr'" in (found.warning or "")
     assert verdict(stderr="Epoch 3\n").warning is None
 
 

@@ -524,5 +524,5 @@ def test_an_exception_beside_a_loss_is_told_in_the_log_and_by_show(
     hbtrack("run", "-q", "--max-epochs", 1, script(BESIDE))
     log = (hbtrack.folder / "hbtrack.db.d" / "1" / "log").read_text()
     assert "event=done" in log
-    assert "warning=\"KeyError: 'lr' was printed on stderr" in log
-    assert "1 epoch: KeyError: 'lr' was printed on stderr" in hbtrack("show", "best").stdout
+    assert "warning=\"KeyError: 'lr' was printed, and a loss" in log
+    assert "1 epoch: KeyError: 'lr' was printed, and a loss" in hbtrack("show", "best").stdout

@@ -125,7 +125,7 @@ def error(sample, status, text):
         "error_type": sample.get("type"),
         "message": sample.get("message"),
         "frame": frame(sample),
-        **{key: sample[key] for key in ("message_has", "leaves") if key in sample},
+        **{key: sample[key] for key in ("message_has", "leaves", "stream") if key in sample},
     }
 
 
@@ -142,7 +142,8 @@ def last_line(sample, out):
 def make(kind, name, sample):
     """Writes the sample; returns what is expected of it."""
     status, out, err = run(sample)
-    text = cleaned(err if kind == "errors" else out, interpreter(sample))
+    stderr = kind == "errors" and sample.get("stream") != "stdout"
+    text = cleaned(err if stderr else out, interpreter(sample))
     path = HERE / kind / f"{name}.txt"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(text)
