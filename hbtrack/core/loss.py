@@ -13,9 +13,11 @@ MAX_LOSS_LINE_BYTES = 4096
 
 _LOSS = re.compile(rb"[ \t\r]*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[ \t\r]*")
 _NOT_FINITE = rb"(?i)[ \t\r]*[+-]?(nan|inf|infinity)[ \t\r]*"
-_ANSI = rb"\x1b\[[0-9;]*[A-Za-z]"
 _ANSI_TEXT = r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)"
+# What is drawn without an end of line: bars, borders, [tags].
+_UNENDED = re.compile(r"\r|[\])}\u2500-\u259f](?! )")
 _ADVICE = "print the loss alone on the last line, as in print(float(loss))"
+_OWN_LINE = "end that line first, as in print(); print(float(loss))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def read_loss(last_line: bytes, stdout: str = "") -> float | LossRefused:
         return LossRefused("not_finite", f"The loss {quoted} is too large for a number.")
     if re.fullmatch(_NOT_FINITE, last_line):
         return LossRefused("not_finite", f"The loss is {quoted}, which ranks nowhere.")
-    why = _after_the_loss(stdout) or f"{_hint(last_line)}; {_ADVICE}"
+    why = _after_the_loss(stdout) or _hint(last_line)
     return LossRefused("bad_last_line", f"The last line of stdout is {quoted}, not a loss{why}.")
 
 
@@ -85,7 +87,7 @@ _WORDS = (
         "leave its verbose out",
     ),
     (r"^\[(Parallel\(n_jobs|CV)", "joblib", "leave its verbose out"),
-    (r"\d+%\|.*\| *\d+/\d+ \[", "tqdm", f"close the bar {_EARLIER}, as by `with`"),
+    (r"\d+%\|.*\| *\d+/\d+ \[", "tqdm", "leave file=sys.stdout out"),
     (r"\d+/\d+ \[\d+%\] in ", "alive-progress", "print the loss after its `with` block"),
     (r"^\[\d\d:\d\d:\d\d\] \w+: [\d.e-]+s, \d+ calls", "xgboost", "leave verbosity=3 out"),
     (r"^Epoch \d+/\d+ .*━.*it/s", "lightning", "print the loss after trainer.fit()"),
@@ -120,13 +122,15 @@ def _after_the_loss(stdout: str) -> str:
 
 
 def _hint(line: bytes) -> str:
-    if re.search(_ANSI, line) and _LOSS.fullmatch(re.sub(_ANSI, b"", line)):
-        return " (a number wrapped in colour codes)"
-    if b"\r" in line.strip() and _LOSS.fullmatch(line.strip().rsplit(b"\r", 1)[-1]):
-        return " (a number after a progress bar on the same line)"
-    if re.search(rb"[0-9]", line):
-        return " (a number with other text around it, or not in plain ASCII digits)"
-    return ""
+    text = re.sub(_ANSI_TEXT, "", line.decode("utf-8", "replace"))
+    if _is_loss(text):
+        return f" (a number wrapped in colour codes); {_ADVICE}"
+    if _is_loss(_UNENDED.split(text)[-1]):
+        what = "a progress bar" if "\r" in text else "text that has no end of line"
+        return f" (a number after {what} on the same line); {_OWN_LINE}"
+    if re.search("[0-9]", text):
+        return f" (a number with other text around it, or not in plain ASCII digits); {_ADVICE}"
+    return f"; {_ADVICE}"
 
 
 def _quote(line: bytes, limit: int = 200) -> str:

@@ -80,6 +80,10 @@ def test_fault_27_28_30_31_anything_else_is_refused_rather_than_guessed(
         (b"loss: 0.3", "'loss: 0.3'"),
         (b"\x1b[32m0.3\x1b[0m", "colour"),
         (b"epoch 1\r0.3", "progress bar"),
+        (b"epoch 1\r0.3", "print(); "),
+        ("\u2500\u25180.3".encode(), "print(); "),  # a table of rich's Live
+        (b"[fold]0.3", "print(); "),
+        (b"loss (val) 0.3", "other text around it"),
         ("\u22120.3".encode(), "ASCII"),
         (b"done", "'done'"),
         (b"\xff", "\ufffd"),
