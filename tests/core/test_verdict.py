@@ -160,6 +160,12 @@ def test_an_exception_that_a_script_logged_before_it_failed_is_its_error(stream:
     assert cause_of(found) is Cause.MACHINE
 
 
+def test_what_a_launchers_child_told_on_stdout_is_the_cause() -> None:
+    launcher = RAISED.replace("KeyError: {}", "subprocess.CalledProcessError: Command 'rank' ...")
+    found = verdict(exit_status=1, stdout=RAISED.format("'lr'"), stderr=launcher)
+    assert (found.error_type, found.error_message) == ("KeyError", "'lr'")
+
+
 @pytest.mark.parametrize("stream", ["stderr", "stdout"])
 @pytest.mark.parametrize(
     ("line", "error_type"), [(b"", "no_output"), (b"epoch 3", "bad_last_line")]
