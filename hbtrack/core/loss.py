@@ -108,10 +108,13 @@ def _after_the_loss(stdout: str) -> str:
     """How a number that stood alone was printed over, or printed around; nothing if none was."""
     lines = [line for line in re.sub(_ANSI_TEXT, "", stdout).split("\n") if line.strip()]
     alone = next((n for n in range(len(lines) - 2, -1, -1) if _is_loss(lines[n])), None)
-    after = lines[-2:] if alone is None else lines[alone + 1 :]
-    said = "\n".join(after)
+    after = lines[-1:] if alone is None else lines[alone + 1 :]
+    own = re.search(r"\d\W*$", "".join(after[-1:]))  # it may be the loss, with text around it
+    said = "\n".join(after[-1:] if own else after)
     found = ((who, cure) for words, who, cure in _WORDS if re.search(words, said, re.MULTILINE))
     who, cure = next(found, _ANYBODY)
+    if own and who == "something":
+        cure = f"{cure}; {_ADVICE}"
     if alone is not None:
         above = "on the line" if len(after) == 1 else f"{len(after)} lines"
         printed = f"{lines[alone].strip()} stood alone {above} above, and {who} printed after it"

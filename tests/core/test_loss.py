@@ -106,3 +106,14 @@ def test_a_long_line_is_refused_at_once_and_quoted_in_part() -> None:
     assert len(refused.message) < 1000
     assert "print(float(loss))" in refused.message
     assert time.process_time() - begun < 1
+
+
+BAR = "Epoch 0: 100%|██████████| 2/2 [00:00<00:00, 84.06it/s]"
+
+
+@pytest.mark.parametrize("above", [f"{BAR}\n", f"0.7\n{BAR}\n"])
+def test_a_last_line_of_the_scripts_own_is_blamed_on_no_library(above: str) -> None:
+    refused = read_loss(b"tensor(0.5)", f"{above}tensor(0.5)\n")
+    assert isinstance(refused, LossRefused)
+    assert "print(float(loss))" in refused.message
+    assert "tqdm" not in refused.message
