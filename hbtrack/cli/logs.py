@@ -11,7 +11,7 @@ from hbtrack.cli import complain, tables
 from hbtrack.database.location import database_path
 from hbtrack.driver.lock import owner_of
 from hbtrack.report.config import find_config
-from hbtrack.report.logs import LoggedAttempt, Printed, find_attempt
+from hbtrack.report.logs import LoggedAttempt, Printed, find_attempt, find_latest
 from hbtrack.report.width import shortened, width_of
 from hbtrack.store.reading import chosen_names, connected
 from hbtrack.text import budget, printable
@@ -25,7 +25,10 @@ def main(args: argparse.Namespace) -> int:
     """Show what the attempt printed; exit 3 when there is none."""
     with connected(args.db) as connection:
         chosen = chosen_names(connection, args.identity, some=True)
-        found = find_config(connection, chosen, args.config)
+        if args.config is None:
+            found = find_latest(connection, chosen)
+        else:
+            found = find_config(connection, chosen, args.config)
         attempt = find_attempt(
             connection, database_path(args.db), *found, args.epochs, args.attempt
         )

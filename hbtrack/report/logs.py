@@ -5,9 +5,10 @@ read of them counts only if the attempt is still open after that.
 """
 
 import codecs
+import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,14 @@ FROM _attempt a
     JOIN _config c ON c.pk = e.config_pk
     JOIN _search s ON s.pk = c.search_pk
 WHERE s.run_identity = ? AND c.config_id = ? ORDER BY e.epochs, a.attempt"""
+
+_LATEST = """
+SELECT s.run_identity, c.config_id
+FROM _attempt a
+    CROSS JOIN _evaluation e ON e.pk = a.evaluation_pk
+    CROSS JOIN _config c ON c.pk = e.config_pk
+    CROSS JOIN _search s ON s.pk = c.search_pk
+WHERE s.run_identity IN (SELECT value FROM json_each(?)) ORDER BY a.pk DESC LIMIT 1"""
 
 _OPEN = "SELECT status FROM _attempt WHERE pk = ? AND finished_at IS NULL"
 
@@ -71,6 +80,13 @@ class LoggedAttempt:
     def is_alive(self) -> bool:
         """Whether its process may still print; only of an attempt that is open."""
         return not self.files.record(self.name).ended and self.files.held()
+
+
+def find_latest(connection: sqlite3.Connection, searches: Sequence[str]) -> tuple[str, str]:
+    """The search and the config of the attempt that was started last. Raises NotFound."""
+    for row in rows(connection, _LATEST, [json.dumps(searches)]):
+        return row["run_identity"], row["config_id"]
+    raise NotFound("Nothing was started yet, so nothing is printed.", see="no-attempt")
 
 
 def find_attempt(

@@ -64,6 +64,12 @@ def test_the_last_attempt_of_the_largest_budget_is_shown(quiet: Hbtrack) -> None
     assert shown.stdout.splitlines() == [r"\x1b[31mred\x1b[0m    at 3", repr(1 / 3), "100%"]
 
 
+def test_without_a_config_it_is_of_the_one_that_was_started_last(quiet: Hbtrack) -> None:
+    last = "started_at = (SELECT max(started_at) FROM attempts)"
+    (config_id,) = quiet.rows(f"SELECT config_id FROM attempts WHERE {last}")[0]
+    assert quiet("logs").stdout == quiet("logs", config_id).stdout
+
+
 def test_another_budget_is_shown_where_it_is_asked_for(quiet: Hbtrack) -> None:
     config_id = config_of(quiet, "promoted = 1")
     assert quiet("logs", config_id, "--epochs", 1, "--stdout").stdout.endswith("at 1\n1.0\n")

@@ -104,10 +104,11 @@ def _logs(verbs: "Verbs") -> None:
         "logs",
         help="what a config's script printed, also while it runs",
         description="What an attempt printed: the last one at the largest budget, unless said "
-        "otherwise. What could steer the terminal is made visible.",
+        "otherwise; without CONFIG, of the config that was started last. What could steer the "
+        "terminal is made visible.",
         epilog="Example: hbtrack logs best --identity model:resnet",
     )
-    _config(parser)
+    _config(parser, nargs="?")
     parser.add_argument("--epochs", type=whole(1), metavar="N", help="the attempts at this budget")
     parser.add_argument("--attempt", type=whole(1), metavar="K", help="its K-th attempt")
     which = parser.add_mutually_exclusive_group()
@@ -150,9 +151,10 @@ def _clean(verbs: "Verbs") -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def _config(parser: Parser) -> None:
+def _config(parser: Parser, nargs: str | None = None) -> None:
     parser.add_argument(
         "config",
+        nargs=nargs,
         metavar="CONFIG",
         help="an id, or how only one begins; best; or #3 for the third best",
     )
