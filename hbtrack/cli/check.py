@@ -46,7 +46,8 @@ def main(args: argparse.Namespace) -> int:
         side_by_side=1 if args.quick else side_by_side(),
     )
     line = ProgressLine("off" if args.quiet else "live" if can_redraw(sys.stderr) else "lines")
-    with ended_by_signals("The check was stopped; what it ran is ended, its copies are removed."):
+    stopped = "The check was stopped; what it ran is ended, its copies are removed."
+    with ended_by_signals(stopped), line:
         found = list(_shown(check, args, line))
     if args.format == "json":
         _write_document(check, found, line.last)
@@ -77,15 +78,12 @@ def _shown(check: Check, args: argparse.Namespace, line: ProgressLine) -> Iterat
         where = "in" if check.in_place else "in copies of"
         name = printable(Path(args.script).name)
         tables.write(f"{name}, {where} {printable(check.command.cwd)}\n")
-    try:
-        for finding in findings(check, line.show):
-            if as_text and finding.status is not Status.SKIP:
-                line.wipe()
-                tables.write("\n".join(_lines(finding)))
-                sys.stdout.flush()
-            yield finding
-    finally:
-        line.wipe()
+    for finding in findings(check, line.show):
+        if as_text and finding.status is not Status.SKIP:
+            line.wipe()
+            tables.write("\n".join(_lines(finding)))
+            sys.stdout.flush()
+        yield finding
 
 
 def _lines(finding: Finding) -> Iterator[str]:

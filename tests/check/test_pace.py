@@ -3,6 +3,7 @@
 Runs side by side come to what they would come to one after the other.
 """
 
+import io
 import os
 import signal
 import sys
@@ -16,11 +17,12 @@ from terminal import terminals
 from test_check import LOAD, LOSS, NOISE, PARSE, STATE, checked, good
 
 from hbtrack.check.budgets import Budgets
-from hbtrack.check.outlook import Outlook
+from hbtrack.check.outlook import Outlook, Progress
 from hbtrack.check.script_run import Bench, Call, ScriptRun
 from hbtrack.check.told import Told
 from hbtrack.check.workspaces import Runs
 from hbtrack.cli import check, check_progress
+from hbtrack.cli.check_progress import ProgressLine, in_words
 from hbtrack.core.records import Command
 
 Found = dict[str, dict[str, object]]
@@ -71,6 +73,34 @@ def test_on_a_terminal_a_line_is_redrawn_and_gone_at_the_end(hbtrack: Hbtrack) -
         assert shown.exit_status() == 0
         assert b"\r\x1b[K  ...      14 of 25: resume, about 0:00:0" in shown.written
         assert "  ...  " not in shown.text()
+
+
+@pytest.mark.parametrize(
+    ("since", "left", "words"),
+    [
+        (0.0, None, "14 of 25: resume"),
+        (10.0, 90.0, "14 of 25: resume, about 0:01:20 left"),
+        (60.0, 90.0, "14 of 25: resume, a run of 0:01:00 so far, about 0:00:30 left"),
+        (95.0, 90.0, "14 of 25: resume, a run of 0:01:35 so far"),
+    ],
+)
+def test_a_run_takes_its_time_from_what_is_left_until_nothing_is_known_any_more(
+    since: float, left: float | None, words: str
+) -> None:
+    assert in_words(Progress("resume", 14, 25, 1, 1, left), since) == words
+
+
+@pytest.mark.parametrize("how", ["lines", "live", "off"])
+def test_while_one_run_takes_long_the_line_comes_again(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_progress, "TICK", 0.001)
+    monkeypatch.setattr(check_progress, "SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with ProgressLine(how) as line:
+        line.show(Progress("resume", 14, 25, 1, 1, 90.0))
+        wait_for(lambda: how == "off" or sys.stderr.getvalue().count("14 of 25: resume") > 2)
+    assert (sys.stderr.getvalue() == "") is (how == "off")
 
 
 # --- few starts ----------------------------------------------------------------------------------
