@@ -16,10 +16,9 @@ from hbtrack.check.finding import POINTS
 ONE, TWO, MANY = 1, 2, 0
 PLANNED = {
     "call": (ONE,),
-    "resume": (TWO, TWO, TWO, MANY, MANY, MANY),
-    "separate": (ONE, ONE, TWO, ONE, ONE, TWO),
-    "at_once": (MANY, MANY, MANY),
-    "multi_gpu": (TWO,),
+    "resume": (TWO, TWO, TWO, MANY, MANY),
+    "separate": (MANY, MANY, TWO),
+    "at_once": (MANY, MANY),
     "bad_id": (ONE,),
     "sigterm": (MANY, MANY),
     "sigkill": (MANY, MANY),

@@ -51,7 +51,9 @@ class Procedure:
     _training: Training = field(init=False)
     _others_use: frozenset[str] = field(init=False, default=frozenset())
     _failing: int = field(init=False, default=0)  # configs that failed after their first epoch
-    _second: str = field(init=False, default="")  # another config that gives a loss
+    _second: ScriptRun | None = field(init=False, default=None)  # of another config, alone
+    _saves_late: bool = field(init=False, default=False)  # nothing is saved before its end
+    _multi_gpu: ScriptRun | None = field(init=False, default=None)  # the first once more, with it
 
     def __post_init__(self) -> None:
         self._trainer = Trainer(self.runs)
@@ -105,7 +107,7 @@ class Procedure:
         """What takes one run more, or none."""
         self.tell("separate")
         if self._training.checkpoint and self.runs.ids and self.runs.may_start():
-            beside = self._beside(self.runs.ids.pop(0))
+            beside = self._beside(self.runs.ids.pop(0), self.runs.budgets.first)
             if beside.done:  # else it may fail by itself
                 yield calls.separate(self._training, None, beside, self._training.again)
         yield calls.left(self.runs.runs)
@@ -199,41 +201,73 @@ class Procedure:
         return another and not (self.runs.comparable and self.runs.fresh(epochs)[0].done)
 
     def _separate(self, _runs: Runs) -> Finding:
-        """Other configs beside the first, and the first again after each.
-
-        First those most like it, for a checkpoint's name may tell only some of the id.
-        """
-        nearest, found = alike(self._workspace.config_id, self.runs.ids), []
+        """Other configs beside the first, and then the first again."""
+        nearest, epochs = self._nearest(), self._epochs_beside()
+        pairs: list[tuple[ScriptRun | None, ScriptRun]] = []
         failing = []  # where it cannot be told whether they would alone
         for config_id in list(dict.fromkeys([*nearest, *self.runs.ids]))[: 2 + CANDIDATES]:
             self.runs.ids.remove(config_id)
-            epochs = self.runs.budgets.first
             alone = self._alone(config_id, epochs) if self.runs.comparable else None
-            if alone is None or alone.done:
-                beside = self._beside(config_id)
-                if alone is None and not beside.done:
-                    failing.append(beside)
-                    continue
-                back = self.runs.run(self._workspace, self._call(self._workspace.config_id, TWO))
-                self._second = config_id if beside.done else self._second
-                found.append(calls.separate(self._training, alone, beside, back))
-                if found[-1].status is not Status.PASS or len(found) == len(nearest):
-                    return found[-1]
-        return found[-1] if found else calls.no_second(failing)
+            if alone and not alone.done:
+                continue
+            beside = self._beside(config_id, epochs)
+            if not (alone or beside.done):
+                failing.append(beside)
+                continue
+            self._second = alone if beside.done else self._second
+            pairs.append((alone, beside))
+            found = calls.separate(self._training, alone, beside, self._training.again)
+            if found.status is not Status.PASS or len(pairs) == len(nearest):
+                break
+        if not pairs:
+            return calls.no_second(failing)
+        back = self._back()
+        # Of those before the last one nothing was seen so far.
+        each = [calls.separate(self._training, *pair, back) for pair in reversed(pairs)]
+        return next((one for one in each if one.status is not Status.PASS), each[0])
 
-    def _beside(self, config_id: str) -> ScriptRun:
+    def _nearest(self) -> list[str]:
+        """Those most like the first, for a checkpoint's name may tell only some of the id.
+
+        One, where all that it saved lies in the folder that hbtrack has named.
+        """
+        saved, told = self._training.first.touched.saved, self.runs.bench.told
+        nearest = alike(self._workspace.config_id, self.runs.ids)
+        return nearest[:1] if saved and all(map(told.holds, saved)) else nearest
+
+    def _epochs_beside(self) -> int:
+        """For how many epochs: as many as of two at once, where that saves time of one of them."""
+        first, long = self._training.first, self._training.long
+        if self.runs.comparable and long.seconds < 2 * first.seconds:
+            return long.call.epochs
+        return first.call.epochs
+
+    def _beside(self, config_id: str, epochs: int) -> ScriptRun:
         """Another config where the first was trained."""
         files = self._training.first.touched.written
-        beside = self.runs.run(self._workspace, self._call(config_id), reading=files)
+        beside = self.runs.run(self._workspace, Call(config_id, epochs), reading=files)
         self._others_use |= used(beside)
         return beside
+
+    def _back(self) -> ScriptRun:
+        """The first config again: with --multi_gpu, and without where that is not the same."""
+        again = self._call(self._workspace.config_id, TWO)
+        if self.runs.comparable:
+            at = self.runs.again_in(self._workspace)
+            multi = self._multi_gpu = self.runs.run(at, replace(again, multi_gpu=True))
+            self.runs.discard(at)
+            if multi.done and multi.loss == self._training.again.loss:
+                return multi
+        return self.runs.run(self._workspace, again)
 
     def _at_once(self, _runs: Runs) -> Finding:
         """Two configs at the same time, as two workers train them."""
         if not (self.runs.comparable and self._second):
             return skipped("at_once", "it takes a folder of its own, and two configs")
-        workspace, long = self.runs.nowhere(), self._training.long
-        calls_ = [Call(one, long.call.epochs) for one in (workspace.config_id, self._second)]
+        workspace, long, second = self.runs.nowhere(), self._training.long, self._second
+        if second.call.epochs != long.call.epochs:
+            second = self._alone(second.call.config_id, long.call.epochs)
+        calls_ = [long.call, second.call]
 
         def job(call: Call) -> Callable[[Runs], ScriptRun]:
             return lambda lane: lane.run(workspace, call)
@@ -242,8 +276,7 @@ class Procedure:
         for run in beside:
             self.runs.note(run)
         self.runs.discard(workspace)
-        alone = [long, self._alone(self._second, long.call.epochs)]
-        return calls.at_once(list(zip(beside, alone, strict=True)), self._training)
+        return calls.at_once(list(zip(beside, [long, second], strict=True)), self._training)
 
     def _alone(self, config_id: str, epochs: int) -> ScriptRun:
         """Where no config was trained yet."""
@@ -251,7 +284,8 @@ class Procedure:
 
     def _multi(self, runs: Runs) -> Finding:
         at = runs.again_in(self._workspace)
-        multi = runs.run(at, replace(self._call(at.config_id, TWO), multi_gpu=True))
+        multi = self._multi_gpu
+        multi = multi or runs.run(at, replace(self._call(at.config_id, TWO), multi_gpu=True))
         without_value = self._without_a_gpu(runs, at)
         runs.discard(at)
         return calls.multi(multi, self._training, without_value)
@@ -298,13 +332,18 @@ class Procedure:
         """A run that is signalled; once more if it had saved nothing yet, for it may begin late.
 
         That would show nothing. A script that saves at its end only has never saved yet.
+        The second time comes half of what was left later, and is not tried again by another signal.
         """
         workspace = self.runs.nowhere() if self.runs.comparable else self._one_that_runs()
         run = self.runs.run(workspace, Call(workspace.config_id, epochs), stop)
-        if self.runs.comparable and run.stopped and not run.touched.written:
+        if self._saves_late or not self.runs.comparable:
+            return workspace, run
+        if run.stopped and not run.touched.written:
             self.runs.discard(workspace)
             workspace = self.runs.nowhere()
-            run = self.runs.run(workspace, run.call, stop)
+            left = max(0.0, self._training.long.seconds - stop.after)
+            run = self.runs.run(workspace, run.call, replace(stop, after=stop.after + left / 2))
+            self._saves_late = not run.touched.written
         return workspace, run
 
     def _one_that_runs(self) -> Workspace:

@@ -18,6 +18,7 @@ from hbtrack.check.training import (
     in_words,
     spread,
     starts_again,
+    trains_nothing,
 )
 from hbtrack.check.workspaces import Runs, Workspace
 
@@ -63,7 +64,7 @@ class Trainer:
             return self._short(first, second, again, fresh)
         long, long_again, onward = self._long(workspace, first, second, again, fresh)
         fewer, noise, long_noise, three = None, 0.0, 0.0, None
-        if not files_tell(long, long_again):
+        if not (files_tell(long, long_again) or trains_nothing(second, again)):
             (fewer,) = self.runs.onward(workspace, first.call.epochs)
         if self.runs.comparable and (second.loss != fresh.loss or onward[-1].loss != long.loss):
             both = first.call.epochs + second.call.epochs
@@ -122,9 +123,10 @@ class Trainer:
         """
         epochs, steps = self._many(first, second, again, fresh)
         self.runs.outlook.long = epochs
+        told = trains_nothing(second, again)
         if not self.runs.comparable:
-            long, long_again = self._anew(epochs, epochs)
-            both = (long, long_again) if long.done and long_again.done else (second, again)
+            runs = self._anew(*[epochs] * (1 if told else 2))
+            both = (runs[0], runs[-1]) if all(run.done for run in runs) else (second, again)
             return *both, [both[0]]
         at = self.runs.nowhere()
         long = self.runs.run(at, Call(at.config_id, epochs))
@@ -132,7 +134,8 @@ class Trainer:
             self.runs.discard(at)
             return fresh, again, [fresh]
         (long_again,), onward = self.runs.together(
-            lambda lane: lane.onward(at, epochs), lambda lane: _climbed(lane, workspace, steps)
+            lambda lane: [long] if told else lane.onward(at, epochs),
+            lambda lane: _climbed(lane, workspace, steps),
         )
         self.runs.discard(at)
         return (long, long_again, onward) if long_again.done else (fresh, again, [fresh])

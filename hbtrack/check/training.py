@@ -20,7 +20,8 @@ class Training:
     """One config: for 1 epoch, then 2, then 2 again; and from nothing for 2, and for many.
 
     Where the budgets of a search are tried, its two smallest ones stand for 1 and 2.
-    `long` is from nothing and `long_again` the same epochs after it. `noise` is how far some runs
+    `long` is from nothing and `long_again` the same epochs after it; `long` itself where `again`
+    has told that equal epochs train nothing. `noise` is how far some runs
     from nothing were apart, 0 where that was not tried since the losses agreed anyway.
     """
 
@@ -68,7 +69,7 @@ class Training:
         the checkpoint's. And if each epoch has its line, there are no more where none is trained.
         One that shows neither may save elsewhere as well as nothing.
         """
-        if files_tell(self.long, self.long_again):
+        if files_tell(self.long, self.long_again) or trains_nothing(self.second, self.again):
             return False
         one, two = self.first.loss, self.second.loss
         fewer = self.fewer.loss if self.fewer else None
@@ -118,6 +119,11 @@ def files_tell(once: ScriptRun, again: ScriptRun) -> bool:
     Who trains also saves.
     """
     return bool(once.touched.written) and not again.touched.written
+
+
+def trains_nothing(once: ScriptRun, again: ScriptRun) -> bool:
+    """Whether the files and the lines tell it, both of them: no further runs need to."""
+    return files_tell(once, again) and again.lines < once.lines
 
 
 def spread(*runs: ScriptRun) -> float:

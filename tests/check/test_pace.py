@@ -14,7 +14,7 @@ from threading import Barrier
 import pytest
 from conftest import DUMMY, Hbtrack, wait_for
 from terminal import terminals
-from test_check import LOAD, LOSS, NOISE, PARSE, STATE, checked, good
+from test_check import LINES, LOAD, LOSS, NOISE, PARSE, STATE, TOLD, checked, good
 
 from hbtrack.check.budgets import Budgets
 from hbtrack.check.outlook import Outlook, Progress
@@ -104,6 +104,14 @@ def test_while_one_run_takes_long_the_line_comes_again(
 
 
 # --- few starts ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_one_start_answers_as_much_as_it_can(hbtrack: Hbtrack, aside: Path) -> None:
+    """6 of training, 3 of another config beside it, 2 at once, 1 that fails, 2 for each signal."""
+    found, starts = counted(hbtrack, aside, good(hbtrack.folder, COUNTED, *TOLD[:2], LINES), code=0)
+    assert {one["status"] for one in found.values()} == {"pass"}
+    assert 16 <= starts <= 18, "on a busy machine a signal comes before anything is saved"
 
 
 def test_quick_starts_the_script_five_times_and_says_what_it_left_out(
