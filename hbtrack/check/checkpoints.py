@@ -92,13 +92,16 @@ def _resumed(training: Training) -> Finding:
         return passed("resume", "goes on from its checkpoint")
     if second.loss == fresh.loss:
         return _promoted(training)
-    if second.loss == first.loss and not training.by_chance:
+    if second.loss == first.loss and not (training.by_chance or training.moved):
         one = first.call.epochs
         says = f"{what} prints the loss of {one} epoch{'s' if one > 1 else ''}"
+        change = advice.LOAD
         if not second.touched.written.isdisjoint(files):
-            says += ", though it trains and saves"
-            return failed("resume", says, *evidence, advice=advice.SCHEDULE)
-        return failed("resume", says, *evidence, advice=advice.LOAD)
+            says, change = f"{says}, though it trains and saves", advice.SCHEDULE
+        if training.moved is None:
+            says += ": it does not go on, unless that is its best one so far"
+            return warned("resume", says, *evidence, advice=change)
+        return failed("resume", says, *evidence, advice=change)
     says = f"--epochs {second.call.epochs} after {first.call.epochs}"
     return _off("resume", says, second, fresh, training.noise, training.boosting)
 
@@ -230,7 +233,7 @@ def _gone_on(name: str, ended: ScriptRun, rest: ScriptRun, training: Training) -
     if rest.loss == training.long.loss:
         return passed(name, f"{what}, it gives the loss of an uninterrupted run")
     gained = spread(training.first, training.long)
-    if training.exact and spread(rest, training.long) > gained / 2:
+    if training.exact and spread(rest, training.long) > gained / 2 > 0:
         says = f"{what}, it gives {rest.last_line.strip()}, not {training.long.last_line.strip()}"
         return failed(name, says, *rest.shown(), advice=advice.LOAD)
     return _off(name, what, rest, training.long, training.long_noise)

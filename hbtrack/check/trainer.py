@@ -77,6 +77,7 @@ class Trainer:
             long_noise=long_noise,
             comparable=self.runs.comparable,
             heeded=self._heeded(first, second, *((fresh, long) if self.runs.comparable else ())),
+            moved=self._moved(first, second, fresh),
             in_turn=in_words([first, second, *onward]),
             rising=self._rising([first, second, *([long] if self.runs.comparable else ())], noise),
             held=held,
@@ -220,6 +221,11 @@ class Trainer:
         """What the script names of that which is not the same in steps, in lower case."""
         text = Path(self.runs.bench.command.script).read_text("utf-8", "replace").lower()
         return next((word for word in BOOSTING if re.search(rf"\b{word}\b", text)), "")
+
+    def _moved(self, first: ScriptRun, second: ScriptRun, fresh: ScriptRun) -> bool:
+        """Whether going on changes the loss of some config: of one, the best so far may stay."""
+        stays = self.runs.comparable and first.loss == second.loss != fresh.loss
+        return not stays or self._heeded(first, second)
 
     def _heeded(self, *runs: ScriptRun) -> bool:
         """Whether the loss of some config changes with --epochs; one may have converged at once."""

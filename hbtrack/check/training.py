@@ -38,6 +38,7 @@ class Training:
     long_noise: float = 0.0
     comparable: bool = True  # the runs from nothing were of the same config
     heeded: bool = True  # --epochs makes a difference, to some config at least
+    moved: bool | None = None  # some config's loss is another after 1 and 2; None if not tried
     rising: tuple[tuple[ScriptRun, ScriptRun], ...] | None = None  # of each, if no loss falls
     held: ScriptRun | None = None  # as `fresh`, but what is printed is held back
     boosting: str = ""  # the library that adds trees, if the script names one

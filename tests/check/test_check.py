@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from conftest import DUMMY, SCRIPTS, Hbtrack, wait_for
 from terminal import terminals
 
 from hbtrack.check import scratch, script_run
-from hbtrack.check.finding import POINTS
+from hbtrack.check.checkpoints import killed, trained
+from hbtrack.check.finding import POINTS, Status
 from hbtrack.check.scratch import Touched, Watch, copy_folder
 from hbtrack.check.script_run import Call, ScriptRun
-from hbtrack.check.training import Training
+from hbtrack.check.training import Training, trains_nothing
 from hbtrack.core.records import AttemptStatus, Verdict
 
 GOOD = (SCRIPTS / "check" / "good.py").read_text()
@@ -751,6 +752,17 @@ HABITS = {
         ('1.0, "speed"', '0.01, "speed"'),
         ("rng.gauss(0, 0.1)", "0.03 * (hash(config['lr']) % 3 - 1)"),
     ],
+    "the best loss so far, which stays in the second epoch of the first config": [
+        *NOISE[:2],
+        (
+            EPOCH,
+            EPOCH + '        first = Path(os.environ["ELSEWHERE"], "first")\n'
+            "        first.exists() or first.write_text(args.config_id)\n"
+            '        worse = state["epoch"] == 2 and first.read_text() == args.config_id\n'
+            '        state["best"] = min(state.get("best", 9.0), state["weight"] + worse)\n',
+        ),
+        (LOSS, '    print(state["best"])\n'),
+    ],
     "answers SIGTERM with 143": [answering("print(0.1), sys.exit(143)")],
     "a schedule of a fixed length, saved with the rest": [
         *KEEPS_LENGTH,
@@ -1077,6 +1089,43 @@ def test_losses_that_are_equal_by_chance_do_not_say_that_epochs_were_added(
     one, two = run(1, digits.replace("5", "7", 1)), run(2, digits)
     training = Training(one, two, two, one, one, one, one, three=two, noise=noise)
     assert training.additional is additional
+
+
+@pytest.mark.parametrize(
+    ("moved", "says", "status"),
+    [
+        pytest.param(False, "prints the loss of 1 epoch", Status.FAIL, id="no config moves"),
+        pytest.param(True, "off by", Status.WARN, id="another config moves"),
+        pytest.param(None, "unless that is its best one so far", Status.WARN, id="not tried"),
+    ],
+)
+def test_a_loss_that_stays_after_an_epoch_may_be_the_best_so_far(
+    moved: bool | None, says: str, status: Status
+) -> None:
+    one, two, again = run(1, "0.51234", 2, "pt"), run(2, "0.51234", 2, "pt"), run(2, "0.51234", 1)
+    fresh = run(2, "0.41234", 3, "pt")
+    training = Training(one, two, again, fresh, fresh, fresh, fresh, moved=moved)
+    found = {finding.name: finding for finding in trained(training, [one, two])}["resume"]
+    assert found.status is status
+    assert says in found.says
+
+
+def test_a_best_loss_that_no_epoch_betters_does_not_say_how_much_a_kill_has_cost() -> None:
+    one, long, rest = run(1, "0.51234"), run(9, "0.51234"), run(9, "0.51233")
+    training = Training(one, one, one, one, long, long, long)
+    assert killed("sigkill", replace(one, exit_status=-9), rest, training).status is Status.WARN
+
+
+@pytest.mark.parametrize(
+    ("written", "lines", "nothing"),
+    [("", 0, True), ("", 2, False), ("pt", 0, False)],
+    ids=["neither writes nor prints", "prints", "writes"],
+)
+def test_files_and_lines_together_tell_that_nothing_was_trained(
+    written: str, lines: int, nothing: bool
+) -> None:
+    once, again = run(2, "0.4", 2, "pt"), run(2, "0.4", lines, written)
+    assert trains_nothing(once, again) is nothing
 
 
 @pytest.mark.parametrize(
