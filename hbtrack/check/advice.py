@@ -1,6 +1,6 @@
 """What to change in a script, with lines that show it."""
 
-from hbtrack.check.command_line import why_refused
+from hbtrack.check.command_line import ARGUMENTS, why_refused
 from hbtrack.check.finding import Advice
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.core.loss import LossRefused, read_loss
@@ -75,9 +75,9 @@ EXITS = Advice(
     _PRINT,
 )
 ABBREVIATED = Advice(
-    "argparse takes the beginning of an option for the option. Add --gpu; or, if that one is the "
-    "number of the GPU, give it this name, too.",
-    'parser = argparse.ArgumentParser(allow_abbrev=False)\nparser.add_argument("--gpu", type=int)',
+    "argparse takes the beginning of an option for the option. Add the one that hbtrack passes; "
+    "or, if the other one is meant, give it this name, too.",
+    f"parser = argparse.ArgumentParser(allow_abbrev=False)\n{ARGUMENTS.example}",
 )
 _NAMING = (
     "name = hashlib.sha256(args.config_id.encode()).hexdigest()[:16]\n"

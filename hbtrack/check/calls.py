@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hbtrack.check import advice
+from hbtrack.check.abbreviations import Taken
 from hbtrack.check.command_line import ARGUMENTS, taken_for, why_refused
 from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
 from hbtrack.check.script_run import ScriptRun
@@ -134,15 +135,22 @@ def at_once(pairs: Sequence[tuple[ScriptRun, ScriptRun]], training: Training) ->
     return passed("at_once", "two configs can be trained at the same time")
 
 
-def multi(run: ScriptRun, training: Training, without_value: ScriptRun | None = None) -> Finding:
-    """Whether --multi_gpu is understood, or ignored; and --gpu, where it was called so at last."""
+GETS = {"--gpu": "gets the number of the GPU, 0 here", "--multi_gpu": "is taken for it"}
+"""What an option does that stands in the place of another one."""
+
+
+def multi(run: ScriptRun, training: Training, instead: Taken | None = None) -> Finding:
+    """Whether --multi_gpu is understood, or ignored; nor is it, or --gpu, taken for another one."""
+    if other := None if run.done else taken_for("--multi_gpu", run.stderr):
+        instead = Taken("--multi_gpu", other, run)
+    if instead:
+        says = f"it has no option {instead.option}: {instead.other} {GETS[instead.option]}"
+        found = warned if run.done else failed
+        return found("multi_gpu", says, *instead.run.shown(), advice=advice.ABBREVIATED)
     if not run.done:
         says = "it fails with --multi_gpu"
         change = why_refused(run.verdict.error or "") or ARGUMENTS
         return failed("multi_gpu", says, *run.shown(), advice=change)
-    if without_value and (other := taken_for("--gpu", without_value.stderr)):
-        says = f"it has no option --gpu: {other} gets the number of the GPU, 0 here"
-        return warned("multi_gpu", says, *without_value.shown(), advice=advice.ABBREVIATED)
     differs = run.loss != training.again.loss
     if differs and training.again.loss == training.second.loss:  # else that is said already
         says = f"with --multi_gpu the loss is {run.last_line.strip()}"

@@ -155,6 +155,11 @@ def _total(training: Training, runs: Sequence[ScriptRun]) -> Finding:
         says += f"{three.call.epochs} epochs in all: --epochs is not the total"
         evidence = (*second.shown(), "and from nothing:", *three.shown())
         return failed("total", says, *evidence, advice=advice.TOTAL)
+    if training.instead:
+        other, run = training.instead
+        says = f"it has no option --epochs: {other} gets the number of epochs"
+        found = warned if training.heeded else failed
+        return found("total", says, *run.shown(), advice=advice.ABBREVIATED)
     if training.heeded:
         return passed("total", "--epochs is heeded, and is the total")
     says = f"the loss is the same for {first.call.epochs} and {long.call.epochs} epochs"

@@ -106,7 +106,7 @@ def taken_for(option: str, said: str) -> str | None:
 
 
 def suspects(option: str, texts: Sequence[str]) -> bool:
-    """Whether texts of a script name a longer option that begins like this, and not this one."""
+    """Whether one of the texts names a longer option that begins like this, and not this one."""
     longer = re.compile(rf"['\"]{option}[\w-]+['\"]")
     itself = re.compile(rf"['\"]{option}['\"]")
-    return any(map(longer.search, texts)) and not any(map(itself.search, texts))
+    return any(longer.search(text) and not itself.search(text) for text in texts)

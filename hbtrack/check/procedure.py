@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hbtrack.check import advice, calls, checkpoints, other_search
+from hbtrack.check.abbreviations import taken
 from hbtrack.check.candidates import (
     CANDIDATES,
     alike,
@@ -15,7 +16,6 @@ from hbtrack.check.candidates import (
     used_by_one,
     worth_trying,
 )
-from hbtrack.check.command_line import suspects
 from hbtrack.check.finding import Finding, Status, skipped
 from hbtrack.check.functions import Experiment
 from hbtrack.check.losses import NOT_TRIED
@@ -283,21 +283,14 @@ class Procedure:
         return self.runs.in_turn(self.runs.untrained(config_id), epochs)[0]
 
     def _multi(self, runs: Runs) -> Finding:
-        at = runs.again_in(self._workspace)
         multi = self._multi_gpu
-        multi = multi or runs.run(at, replace(self._call(at.config_id, TWO), multi_gpu=True))
-        without_value = self._without_a_gpu(runs, at)
-        runs.discard(at)
-        return calls.multi(multi, self._training, without_value)
-
-    def _without_a_gpu(self, runs: Runs, at: Workspace) -> ScriptRun | None:
-        """--gpu without its number at the end, where another option may take its place."""
-        command = runs.bench.command
-        if not suspects("--gpu", [Path(command.script).read_text("utf-8", "replace")]):
-            return None
-        asking = replace(command, script_args=(*command.script_args, "--gpu"))
-        bench = replace(runs.bench, command=asking)
-        return runs.run(at, self._call(at.config_id), bench=bench)
+        if multi is None:
+            at = runs.again_in(self._workspace)
+            multi = runs.run(at, replace(self._call(at.config_id, TWO), multi_gpu=True))
+            runs.discard(at)
+        options = ("--gpu", "--multi_gpu") if multi.done else ()
+        found = (taken(option, runs, self._workspace) for option in options)
+        return calls.multi(multi, self._training, next(filter(None, found), None))
 
     def _bad_ids(self, runs: Runs) -> Finding:
         """Ids that no sampler gave; the second only where the first did not end it."""

@@ -42,6 +42,7 @@ class Training:
     rising: tuple[tuple[ScriptRun, ScriptRun], ...] | None = None  # of each, if no loss falls
     held: ScriptRun | None = None  # as `fresh`, but what is printed is held back
     boosting: str = ""  # the library that adds trees, if the script names one
+    instead: tuple[str, ScriptRun] | None = None  # what --epochs was taken for, and what shows it
     in_turn: str = ""  # the epochs that `onward` was trained for, one after the other
 
     @property

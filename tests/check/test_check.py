@@ -243,6 +243,37 @@ BROKEN = [
         change="argparse takes the beginning",
     ),
     broken(
+        "an option that begins with --epochs",
+        "total",
+        "--epochs_total gets the number of epochs",
+        ('"--epochs", type=int', '"--epochs_total", dest="epochs", type=int'),
+        status="warn",
+        change="argparse takes the beginning",
+    ),
+    broken(
+        "an option that begins with --epochs, and means other ones",
+        "total",
+        "--epochs_warm gets the number of epochs",
+        ('"--epochs", type=int', '"--epochs_warm", type=int'),
+        ("args.epochs, args, config", "5, args, config"),
+        change="argparse takes the beginning",
+    ),
+    broken(
+        "a flag that begins with --multi_gpu",
+        "multi_gpu",
+        "--multi_gpu_test is taken for it",
+        ('"--multi_gpu", action', '"--multi_gpu_test", action'),
+        status="warn",
+        change="argparse takes the beginning",
+    ),
+    broken(
+        "an option that begins with --multi_gpu",
+        "multi_gpu",
+        "--multi_gpu_with is taken for it",
+        ('"--multi_gpu", action="store_true"', '"--multi_gpu_with", default="nccl"'),
+        change="argparse takes the beginning",
+    ),
+    broken(
         "a module of a package",
         "import",
         "attempted relative import",
@@ -652,6 +683,17 @@ def test_the_script_of_the_readme_passes_every_check(hbtrack: Hbtrack) -> None:
     (hbtrack.folder / "dummy.py").write_text(DUMMY.read_text())
     found = checked(hbtrack, "dummy.py", "--model", "resnet", code=0)
     assert {one["status"] for one in found.values()} == {"pass"}
+
+
+@pytest.mark.slow
+def test_a_parser_in_a_module_beside_the_script_is_read_as_well(hbtrack: Hbtrack) -> None:
+    start, end = GOOD.index("def make_parser"), GOOD.index("def checkpoint_of")
+    parser = GOOD[start:end].replace('"--gpu"', '"--gpu_count", "-c"')
+    (hbtrack.folder / "words.py").write_text(f"import argparse\n\n\n{parser}")
+    script = GOOD.replace("import argparse\n", "from words import make_parser\n")
+    (hbtrack.folder / "good.py").write_text(script.replace(GOOD[start:end], ""))
+    found = checked(hbtrack, "good.py", code=0)["multi_gpu"]
+    assert "--gpu_count gets the number of the GPU" in found["says"]
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hbtrack.check.command_line import OWN, suspects, taken_for, why_refused
+from hbtrack.check.sources import texts_of
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "errors"
 
@@ -61,8 +62,37 @@ def test_argparse_says_which_option_it_took_another_for(said: str, other: str | 
     assert taken_for("--gpu", said) == other
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error: argument --multi_gpu_test: ignored explicit argument '0'",
+        "error: argument --multi_gpu_test: expected one argument",
+    ],
+)
+def test_argparse_says_so_of_a_flag_that_gets_a_value_too(said: str) -> None:
+    assert taken_for("--multi_gpu", said) == "--multi_gpu_test"
+
+
+def test_what_a_script_imports_from_beside_it_is_the_users_own_text(tmp_path: Path) -> None:
+    texts = {
+        "jobs/train.py": "import os, near\nfrom package import parser\nimport train",
+        "jobs/near.py": "import train",
+        "package/__init__.py": "",
+        "package/parser.py": "from .inner.words import WORDS\nfrom . import more",
+        "package/inner/words.py": "this is not Python",
+        "package/more.py": "",
+        "other.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    del texts["other.py"]
+    assert sorted(texts_of(tmp_path / "jobs/train.py", tmp_path)) == sorted(texts.values())
+
+
 def test_only_an_option_that_could_be_abbreviated_is_suspected() -> None:
     longer, both = "add_argument('--gpu_count')", 'add_argument("--gpu", "--gpus")'
     assert suspects("--gpu", [longer])
-    assert not suspects("--gpu", [longer, both])
+    assert suspects("--gpu", [both, longer]), "of two parsers one may have it"
+    assert not suspects("--gpu", [longer + both])
     assert not suspects("--gpu", [re.sub("gpu", "data", longer)])
