@@ -5,6 +5,7 @@ Runs side by side come to what they would come to one after the other.
 
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from conftest import DUMMY, Hbtrack, wait_for
+from conftest import DUMMY, REFUSAL, Hbtrack, wait_for
 from terminal import terminals
 from test_check import LINES, LOAD, LOSS, NOISE, PARSE, STATE, TOLD, checked, good
 
@@ -285,8 +286,11 @@ def test_side_by_side_the_answers_are_those_of_one_after_the_other(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_stopped_check_ends_all_scripts_that_run_side_by_side(
-    hbtrack: Hbtrack, aside: Path
+    hbtrack: Hbtrack, aside: Path, number: signal.Signals
 ) -> None:
     """Those of two configs at once have a number behind their name."""
     waits = (
@@ -297,12 +301,13 @@ def test_a_stopped_check_ends_all_scripts_that_run_side_by_side(
     )
     path, temporary = good(hbtrack.folder, (PARSE, PARSE + waits)), aside / "t"
     temporary.mkdir()
-    process = hbtrack.start("check", path, env={"TMPDIR": str(temporary)})
+    process = hbtrack.start("check", "-q", path, env={"TMPDIR": str(temporary)})
     pids = [aside / "0", aside / "1"]
     wait_for(lambda: all(one.exists() and one.read_text() for one in pids))
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 75
+    assert re.fullmatch(REFUSAL, stderr)
     for one in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(int(one.read_text()), 0)
