@@ -232,7 +232,6 @@ BROKEN = [
         "call",
         "does not run",
         ('    parser.add_argument("--gpu", type=int)\n', ""),
-        long=False,
     ),
     broken(
         "an option that begins with --gpu",
@@ -381,7 +380,7 @@ BROKEN = [
         "fails where --epochs 1 was trained before",
         (LOAD, "    if path.exists():\n        raise ValueError\n"),
     ),
-    broken("trains from scratch", "resume", "never read", (LOAD, ""), long=False),
+    broken("trains from scratch", "resume", "never read", (LOAD, "")),
     broken(
         "loads, but does not go on",
         "resume",
@@ -421,7 +420,6 @@ BROKEN = [
         "under another name in the next run",
         ('f"{args.config_id}.json"', 'f"{hash(args.config_id)}.json"'),
         change="hash()",
-        long=False,
     ),
     broken(
         "a checkpoint named by the time",

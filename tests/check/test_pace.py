@@ -4,20 +4,38 @@ Runs side by side come to what they would come to one after the other.
 """
 
 import io
+import json
 import os
 import re
 import signal
 import sys
+from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
-from conftest import DUMMY, REFUSAL, Hbtrack, wait_for
+from conftest import REFUSAL, Hbtrack, wait_for
 from terminal import terminals
-from test_check import LINES, LOAD, LOSS, NOISE, PARSE, STATE, TOLD, checked, good
+from test_check import (
+    LINES,
+    LOAD,
+    LOSS,
+    MOST_FAIL,
+    NO_GUARD,
+    NOISE,
+    PARSE,
+    STATE,
+    TOLD,
+    checked,
+    good,
+)
 
 from hbtrack.check.budgets import Budgets
+from hbtrack.check.finding import Status
 from hbtrack.check.outlook import Outlook, Progress
 from hbtrack.check.script_run import Bench, Call, ScriptRun
 from hbtrack.check.told import Told
@@ -27,6 +45,7 @@ from hbtrack.cli.check_progress import ProgressLine, in_words
 from hbtrack.core.records import Command
 
 Found = dict[str, dict[str, object]]
+variant = partial(pytest.param, marks=pytest.mark.slow)
 COUNTED = (PARSE, '    open(os.environ["STARTS"], "a").write("x")\n' + PARSE)
 
 
@@ -47,24 +66,42 @@ def aside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- where it is ---------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[str], int]:
+    """What a quick check of a good script says, its lines on stderr, and how often it started."""
+    hbtrack, starts = Hbtrack(tmp_path_factory.mktemp("quick")), tmp_path_factory.mktemp("n") / "n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check_progress, "LINE_SECONDS", 0.0)
+        patch.setenv("STARTS", str(starts))
+        words = ("--quick", "--format", "json", good(hbtrack.folder, COUNTED))
+        result = hbtrack("check", *words)
+    return json.loads(result.stdout), result.stderr.splitlines(), len(starts.read_text())
+
+
 def test_in_a_pipe_lines_on_stderr_say_which_check_it_is_and_the_time_left(
-    hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch
+    quick: tuple[dict[str, Any], list[str], int],
 ) -> None:
-    monkeypatch.setattr(check_progress, "LINE_SECONDS", 0.0)
-    result = hbtrack("check", "--quick", "--format", "json", good(hbtrack.folder))
-    lines = result.stderr.splitlines()
+    _, lines, _ = quick
     assert lines[0] == "1 of 25: import"
     assert [line for line in lines if line.startswith("14 of 25: resume, about 0:00:0")]
-    assert result.stdout.startswith("{")
 
 
-def test_lines_come_seldom_and_none_if_it_is_to_be_quiet(
+@pytest.mark.parametrize(("seconds", "lines"), [(10.0, 0), (0.0, 3)])
+def test_there_is_one_line_in_ten_seconds_at_most(
+    seconds: float, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(check_progress, "LINE_SECONDS", seconds)
+    with ProgressLine("lines") as line:
+        for number in range(3):
+            line.show(Progress("resume", 14, 25, number, 1, 90.0))
+    assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def test_there_is_no_line_if_it_is_to_be_quiet(
     hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = good(hbtrack.folder)
-    assert hbtrack("check", "--quick", path).stderr == ""
     monkeypatch.setattr(check_progress, "LINE_SECONDS", 0.0)
-    assert hbtrack("check", "--quick", "--quiet", path).stderr == ""
+    assert hbtrack("check", "--quiet", good(hbtrack.folder, NO_GUARD), code=2).stderr == ""
 
 
 def test_on_a_terminal_a_line_is_redrawn_and_gone_at_the_end(hbtrack: Hbtrack) -> None:
@@ -116,10 +153,11 @@ def test_one_start_answers_as_much_as_it_can(hbtrack: Hbtrack, aside: Path) -> N
 
 
 def test_quick_starts_the_script_five_times_and_says_what_it_left_out(
-    hbtrack: Hbtrack, aside: Path
+    quick: tuple[dict[str, Any], list[str], int],
 ) -> None:
-    found, starts = counted(hbtrack, aside, "--quick", good(hbtrack.folder, COUNTED), code=0)
-    assert starts == 5
+    document, _, starts = quick
+    assert starts == document["starts"] == 5
+    found = {one["check"]: one for one in document["checks"]}
     left = {name for name, one in found.items() if one["says"] == "left out by --quick"}
     assert {"sigterm", "sigkill", "at_once", "bad_id", "half_written", "multi_gpu"} <= left
     tried = {"call", "loss", "checkpoint", "resume", "total", "again", "separate"}
@@ -129,12 +167,11 @@ def test_quick_starts_the_script_five_times_and_says_what_it_left_out(
 @pytest.mark.parametrize(
     "edits",
     [
-        NOISE,
-        [('Path("checkpoints",', 'Path(os.environ["ELSEWHERE"],')],
-        [(STATE, STATE + "    save(checkpoint_of(args), state)\n")],
-        [(PARSE, PARSE + "    if int(args.config_id[-2:]) < 80:\n        raise MemoryError\n")],
+        pytest.param(NOISE, id="noise"),
+        variant([('Path("checkpoints",', 'Path(os.environ["ELSEWHERE"],')], id="saved elsewhere"),
+        variant([(STATE, STATE + "    save(checkpoint_of(args), state)\n")], id="saves always"),
+        variant([MOST_FAIL], id="most configs fail"),
     ],
-    ids=["noise", "saved elsewhere", "saves always", "most configs fail"],
 )
 def test_quick_accuses_no_right_script_and_never_starts_it_a_sixth_time(
     hbtrack: Hbtrack, aside: Path, edits: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
@@ -150,12 +187,17 @@ def test_quick_accuses_no_right_script_and_never_starts_it_a_sixth_time(
 @pytest.mark.parametrize(
     ("edits", "name"),
     [
-        ([(LOAD, "")], "resume"),
-        ([('f"{args.config_id}.json"', '"model.json"')], "separate"),
-        ([(LOSS, '    print("loss:", state["weight"])\n')], "loss"),
-        ([("state = train(", "state = state if state['epoch'] else train(")], "resume"),
+        variant([(LOAD, "")], "resume", id="trains from scratch"),
+        pytest.param(
+            [('f"{args.config_id}.json"', '"model.json"')], "separate", id="one checkpoint for all"
+        ),
+        variant([(LOSS, '    print("loss:", state["weight"])\n')], "loss", id="a label"),
+        pytest.param(
+            [("state = train(", "state = state if state['epoch'] else train(")],
+            "resume",
+            id="does not go on",
+        ),
     ],
-    ids=["trains from scratch", "one checkpoint for all", "a label", "does not go on"],
 )
 def test_quick_names_what_is_broken(
     hbtrack: Hbtrack, edits: list[tuple[str, str]], name: str
@@ -174,6 +216,8 @@ def test_after_a_first_run_that_fails_nothing_else_is_started(
     atstart = ("def main():\n", 'def main():\n    open(os.environ["STARTS"], "a").write("x")\n')
     found, starts = counted(hbtrack, aside, good(hbtrack.folder, refuses, atstart), code=2)
     assert starts == 1
+    assert "does not run" in str(found["call"]["says"])
+    assert "add_argument" in str(found["call"]["example"])
     assert found["resume"]["says"] == "not tried, since call fails"
 
 
@@ -183,6 +227,7 @@ def test_where_a_script_starts_again_nothing_trains_for_long(hbtrack: Hbtrack, a
     path = good(hbtrack.folder, COUNTED, (LOAD, ""), noted)
     found, _ = counted(hbtrack, aside, path, code=2)
     assert set((aside / "starts.epochs").read_text().split()) == {"1", "2"}
+    assert "never read checkpoints/lr:" in str(found["resume"]["says"])
     for name in ("again", "at_once", "sigterm", "sigkill", "half_written"):
         assert found[name]["says"] == "not tried, since resume fails"
     assert found["bad_id"]["status"] == "pass"
@@ -191,6 +236,7 @@ def test_where_a_script_starts_again_nothing_trains_for_long(hbtrack: Hbtrack, a
 # --- the budgets of a search ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_budgets_of_a_search_are_tried_in_turn(hbtrack: Hbtrack) -> None:
     path = good(hbtrack.folder, (STATE, STATE + "    assert args.epochs in (1, 3, 9)\n"))
     result = hbtrack("check", "--max-epochs", 9, path)
@@ -202,17 +248,26 @@ def test_a_promotion_that_fails_far_up_is_found_only_with_the_budgets_of_the_sea
     hbtrack: Hbtrack,
 ) -> None:
     refuses = "    assert not 9 <= state['epoch'] < args.epochs, 'too far'\n"
-    path = good(hbtrack.folder, (STATE, STATE + refuses))
+    budgets = "    assert args.epochs in (1, 3, 9, 27)\n"
+    path = good(hbtrack.folder, (STATE, STATE + budgets + refuses))
     found = checked(hbtrack, "--max-epochs", 27, path, code=2)
     assert found["resume"]["says"] == "--epochs 27 fails where --epochs 9 was trained before"
 
 
-def test_it_says_how_far_it_tried(hbtrack: Hbtrack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hbtrack.check.budgets.AFFORDABLE", 0.0)
-    (hbtrack.folder / "dummy.py").write_text(DUMMY.read_text())
-    words = ("check", "--max-epochs", 500, "dummy.py", "--epoch_seconds", 0.1)
-    said = hbtrack(*words).stdout
-    assert "epochs of 500, for more take over 60 s a run" in said
+@pytest.mark.parametrize(
+    ("most", "quick", "fails", "said"),
+    [
+        (None, False, 0, "16 starts of the script, up to 9 epochs (--max-epochs tries those of "),
+        (9, False, 0, "16 starts of the script, up to 9 epochs."),
+        (500, False, 0, "up to 9 epochs of 500, for more take over 60 s a run."),
+        (500, False, 1, "up to 9 epochs of 500."),
+        (500, True, 0, "up to 9 epochs of 500."),
+    ],
+)
+def test_it_says_how_far_it_tried(most: int | None, quick: bool, fails: int, said: str) -> None:
+    args = Namespace(max_epochs=most, quick=quick)
+    last = Progress("left_running", 25, 25, 16, 9, 0.0)
+    assert said in check._how_far(args, last, Counter({Status.FAIL: fails}))
 
 
 # --- side by side --------------------------------------------------------------------------------
