@@ -164,12 +164,14 @@ def imported(seconds: float, printed: str, touched: Touched) -> Finding:
     """Whether the import did more than define functions."""
     last = (printed.strip().splitlines() or [""])[-1]
     ran = not isinstance(read_loss(last.encode()), LossRefused)
+    if last.strip().isdigit() and not touched.saved:
+        ran = False  # how many GPUs there are, perhaps
     took = f"in {seconds:.2f} s"
     if ran:
         says = f"the import, {took}, printed {last.strip()}, as if the experiment had run"
         return failed("import", says, printed[-500:], advice=advice.IMPORT)
-    if touched.written:
-        files = ", ".join(sorted(touched.written)[:5])
+    if touched.saved:
+        files = ", ".join(sorted(touched.saved)[:5])
         says = f"the import, {took}, wrote {files}"
         return warned("import", says, advice=advice.IMPORT)
     if seconds > SLOW_IMPORT:
