@@ -258,7 +258,8 @@ def in_place(training: Training, own: Sequence[str]) -> list[str]:
 def half_written(run: ScriptRun | None, training: Training, files: Sequence[str]) -> Finding:
     """These files of the checkpoint were cut in half before this run, if there are any."""
     if run is None:
-        return passed("half_written", "never leaves half a checkpoint: it is replaced as a whole")
+        says = "never leaves half a checkpoint: it is replaced as a whole, or a database"
+        return passed("half_written", says)
     if run.done and (run.loss == training.fresh.loss or not training.exact):
         return passed("half_written", "survives a checkpoint that was cut in half")
     if not training.second.touched.changed.intersection(files):

@@ -20,7 +20,7 @@ from hbtrack.check.finding import Finding, Status, skipped
 from hbtrack.check.functions import Experiment
 from hbtrack.check.losses import NOT_TRIED
 from hbtrack.check.outlook import ONE, TWO
-from hbtrack.check.scratch import states
+from hbtrack.check.scratch import is_database, states
 from hbtrack.check.script_run import Call, ScriptRun, Stop
 from hbtrack.check.trainer import Trainer
 from hbtrack.check.training import Stuck, Training, by_noise, starts_again
@@ -356,7 +356,11 @@ class Procedure:
             return skipped("half_written", "no file was seen that is its checkpoint")
         if not own:
             return skipped("half_written", "its checkpoint is a file that other configs use, too")
-        in_place = checkpoints.in_place(self._training, own)
+        in_place = [
+            name
+            for name in checkpoints.in_place(self._training, own)
+            if not is_database(self._after_first / name)
+        ]
         if not in_place:
             return checkpoints.half_written(None, self._training, in_place)
         at = Workspace(runs.copy_of(self._after_first), runs.config_id)

@@ -141,6 +141,12 @@ def states(folder: Path) -> dict[str, FileState]:
     return found
 
 
+def is_database(file: Path) -> bool:
+    """Whether SQLite writes it, in transactions: a kill leaves no half of one."""
+    with file.open("rb") as opened:
+        return opened.read(16) == b"SQLite format 3\0"
+
+
 class Watch:
     """Sees what a run does in a folder: made before it, asked once after it.
 
