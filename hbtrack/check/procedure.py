@@ -149,12 +149,13 @@ class Procedure:
         """One epoch of a config that works and had no checkpoint before, if one is found.
 
         Of a search that ran here the copy holds checkpoints. They are known by this: one config
-        reads or changes them, and the next does not. They are removed from the copy.
+        reads or changes them, and the next does not. They are removed from the copy, unless the
+        config then fails: it was data.
         """
         tried: list[tuple[Workspace, ScriptRun]] = []
         runs: list[ScriptRun] = []
         while self.runs.ids and self._goes_on_trying(runs):
-            tried.append(self._one_epoch(self.runs.ids.pop(0)))
+            tried.append(self._one_epoch(self.runs.untrained(self.runs.ids.pop(0))))
             runs.append(tried[-1][1])
         best = max(tried, key=lambda one: (one[1].done, from_nothing(one[1])))
         for workspace, _ in tried:
@@ -162,22 +163,30 @@ class Procedure:
                 self.runs.discard(workspace)
         if from_nothing(best[1]) or not self.runs.pristine or self.runs.quick:
             return best
-        if stale := used_by_one(best[1], runs):
+        stale = used_by_one(best[1], runs)
+        if stale and (without := self._without(stale, best[0].config_id))[1].done:
             for name in stale:
                 (self.runs.pristine / name).unlink()
             self.runs.discard(best[0])
-            return self._one_epoch(best[0].config_id)
+            return without
         return best
+
+    def _without(self, files: frozenset[str], config_id: str) -> tuple[Workspace, ScriptRun]:
+        """One epoch where these files are not there."""
+        workspace = self.runs.untrained(config_id)
+        for name in files:
+            (workspace.folder / name).unlink()
+        return self._one_epoch(workspace)
 
     def _goes_on_trying(self, runs: list[ScriptRun]) -> bool:
         if self.runs.quick:
             return self.runs.may_start() and not any(map(says_enough, runs))
         return worth_trying(runs)
 
-    def _one_epoch(self, config_id: str) -> tuple[Workspace, ScriptRun]:
-        workspace = self.runs.untrained(config_id)
+    def _one_epoch(self, workspace: Workspace) -> tuple[Workspace, ScriptRun]:
         found = frozenset(states(workspace.folder)) if self.runs.pristine else frozenset()
-        return workspace, self.runs.run(workspace, self._call(config_id), reading=found)
+        call = self._call(workspace.config_id)
+        return workspace, self.runs.run(workspace, call, reading=found)
 
     def _begin(self, workspace: Workspace, first: ScriptRun, ids: list[str]) -> Training | Stuck:
         """Take this config, one of `ids`; what training shows."""
