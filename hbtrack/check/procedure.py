@@ -302,11 +302,14 @@ class Procedure:
         return calls.multi(multi, self._training, next(filter(None, found), None))
 
     def _bad_ids(self, runs: Runs) -> Finding:
-        """Ids that no sampler gave; the second only where the first did not end it."""
-        one, other = map(self._call, BAD_IDS)
-        found = [runs.run(self._workspace, one)]
+        """Ids that no sampler gave; the second only where the first did not end it.
+
+        For other epochs: it may take both for a config of default values, and train that.
+        """
+        one, other = BAD_IDS
+        found = [runs.run(self._workspace, self._call(one))]
         if found[0].exit_status == 0:
-            found.append(runs.run(self._workspace, other))
+            found.append(runs.run(self._workspace, self._call(other, TWO)))
         return calls.bad_ids(found)
 
     def _killed(self, _runs: Runs, name: str, number: signal.Signals) -> Finding:
