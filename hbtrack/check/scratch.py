@@ -150,19 +150,25 @@ def is_database(file: Path) -> bool:
 class Watch:
     """Sees what a run does in a folder: made before it, asked once after it.
 
-    Of the files named in `reading` it is seen whether they are read.
+    Of the files named in `reading` it is seen whether they are read; of too many, of those that
+    were written last.
     """
 
     def __init__(self, folder: Path, reading: frozenset[str] = frozenset()) -> None:
         self._folder = folder
         self._open: dict[str, int] = {}
-        for name in sorted(reading)[:MOST_WATCHED]:
+        self._before = states(folder)
+        known = [name for name in sorted(reading) if name in self._before]
+        for name in sorted(known, key=self._written_at, reverse=True)[:MOST_WATCHED]:
             with contextlib.suppress(OSError):
                 if S_ISREG(os.lstat(folder / name).st_mode):  # opening a FIFO would block
                     self._open[name] = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
         if not all(_keeps_access_time(descriptor) for descriptor in self._open.values()):
             self._close()
-        self._before = states(folder)
+
+    def _written_at(self, name: str) -> int:
+        """Checkpoints come after the data that a first run unpacks."""
+        return self._before[name][1]
 
     def touched(self) -> Touched:
         """What has happened since."""
