@@ -157,6 +157,11 @@ TOTAL = Advice(
     "Take --epochs as the total: train from the checkpoint's epoch up to it, and no further.",
     'for epoch in range(state["epoch"], args.epochs):\n    train_one_epoch(epoch)',
 )
+CONVERGED = Advice(
+    "If every config is as good as it gets so soon, it is well, but more epochs tell a search "
+    f"nothing. Otherwise: {TOTAL.change}",
+    TOTAL.example,
+)
 AGAIN = Advice(
     "When the checkpoint has as many epochs already, print its loss and train nothing: save the "
     "loss with it.",

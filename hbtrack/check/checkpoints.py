@@ -169,7 +169,7 @@ def _total(training: Training, runs: Sequence[ScriptRun]) -> Finding:
     if training.comparable and differ and not trains and most_digits(runs) > FEW_DIGITS:
         says = f"--epochs changes nothing: {says}"
         return failed("total", says, *first.shown(), *long.shown(), advice=advice.TOTAL)
-    return warned("total", says, *first.shown(), *long.shown(), advice=advice.TOTAL)
+    return warned("total", says, *first.shown(), *long.shown(), advice=advice.CONVERGED)
 
 
 def _again(training: Training) -> Finding:
