@@ -69,7 +69,7 @@ def _resumed(training: Training) -> Finding:
     first, second, fresh = training.first, training.second, training.fresh
     read, files = second.touched.read, training.checkpoint
     what = f"--epochs {second.call.epochs} after --epochs {first.call.epochs}"
-    if read is not None and not read and training.repeats is False:
+    if training.elsewhere or (read is not None and not read and training.repeats is False):
         return passed("resume", "goes on from what it has elsewhere; losses could not be compared")
     if not (read or files):
         read = None  # logs are no checkpoint

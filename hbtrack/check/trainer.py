@@ -50,7 +50,7 @@ class Trainer:
         if not second.done:
             return Stuck(first, second)
         again = self.runs.run(workspace, two)
-        if self._goes_on_elsewhere(workspace, first, second, again):
+        if elsewhere := self._goes_on_elsewhere(first, second, again):
             self.runs.comparable = False
         held = None if self.runs.quick else self._held_back(two.epochs)
         if held and held.done and (held.loss == second.loss or not self.runs.comparable):
@@ -62,7 +62,7 @@ class Trainer:
         if not (again.done and fresh.done):
             return Stuck(second, fresh if again.done else again)
         if self.runs.quick or (self.runs.comparable and starts_again(second)):
-            return self._short(first, second, again, fresh)
+            return self._short(first, second, again, fresh, elsewhere=elsewhere)
         long, long_again, onward = self._long(workspace, first, second, again, fresh)
         fewer, noise, long_noise, three = None, 0.0, 0.0, None
         if not (files_tell(long, long_again) or trains_nothing(second, again)):
@@ -84,10 +84,17 @@ class Trainer:
             held=held,
             boosting=self._boosting(),
             instead=self._instead(workspace),
+            elsewhere=elsewhere,
         )
 
     def _short(
-        self, first: ScriptRun, second: ScriptRun, again: ScriptRun, fresh: ScriptRun
+        self,
+        first: ScriptRun,
+        second: ScriptRun,
+        again: ScriptRun,
+        fresh: ScriptRun,
+        *,
+        elsewhere: bool,
     ) -> Training:
         """Without many epochs. Whether losses differ by noise is then not known."""
         noise = spread(second, fresh)
@@ -98,6 +105,7 @@ class Trainer:
             comparable=self.runs.comparable and (noise == 0 or second.loss == first.loss),
             heeded=differ([first, second]),
             in_turn=in_words([first, second]),
+            elsewhere=elsewhere,
         )
 
     def noise(self, run: ScriptRun, other: ScriptRun) -> float:
@@ -163,19 +171,34 @@ class Trainer:
         epochs = min(MOST_EPOCHS, self.runs.budgets.most, max(two + 1, math.ceil(enough)))
         return epochs, (epochs,)
 
-    def _goes_on_elsewhere(
-        self, workspace: Workspace, first: ScriptRun, second: ScriptRun, again: ScriptRun
-    ) -> bool:
-        """Whether it read none of the files that it wrote, and went on from something else.
+    def _goes_on_elsewhere(self, first: ScriptRun, second: ScriptRun, again: ScriptRun) -> bool:
+        """Whether it went on from something that no copy of the working directory holds.
 
-        It prints a line for each epoch that it trained, or the loss of 2 epochs where 1 is asked.
+        Not if it read a file of its own and wrote it as it trained. Otherwise it may have read data
+        that it keeps. In a new copy it then has the loss of 2 epochs where 1 is asked, or no line
+        for the epoch. A config that was the best at first has one loss for both: others are tried.
         """
-        if not self.runs.comparable or second.touched.read != frozenset():
+        read = second.touched.read
+        if (read or frozenset()) & second.touched.changed - again.touched.changed:
             return False
-        if first.lines == second.lines > again.lines:
+        if not self.runs.comparable:
+            return bool(first.touched.saved) and not second.touched.saved
+        if self.runs.quick and read and second.touched.saved:
+            return False
+        if read == frozenset() and first.lines == second.lines > again.lines:
             return True
-        (fewer,) = self.runs.onward(workspace, first.call.epochs)
-        return fewer.done and fewer.loss == second.loss != first.loss
+        one, two = first.call, second.call
+        for number in range(1 + UNMOVED):
+            (fewer,) = self.runs.in_turn(self.runs.untrained(one.config_id), one.epochs)
+            if not fewer.done or (number == 0 and fewer.lines == again.lines < second.lines):
+                return True
+            if first.loss != second.loss or self.runs.quick or not self.runs.ids:
+                break
+            one = Call(self.runs.ids.pop(0), one.epochs)
+            first, second = self.runs.in_turn(
+                self.runs.untrained(one.config_id), one.epochs, two.epochs
+            )
+        return fewer.loss == second.loss != first.loss
 
     def _anew(self, *epochs: int) -> list[ScriptRun]:
         """From nothing; where each time is another config, one of some that gives a loss.

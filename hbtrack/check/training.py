@@ -44,6 +44,7 @@ class Training:
     boosting: str = ""  # the library that adds trees, if the script names one
     instead: tuple[str, ScriptRun] | None = None  # what --epochs was taken for, and what shows it
     in_turn: str = ""  # the epochs that `onward` was trained for, one after the other
+    elsewhere: bool = False  # it goes on from what no copy holds
 
     @property
     def exact(self) -> bool:
@@ -71,7 +72,8 @@ class Training:
         the checkpoint's. And if each epoch has its line, there are no more where none is trained.
         One that shows neither may save elsewhere as well as nothing.
         """
-        if files_tell(self.long, self.long_again) or trains_nothing(self.second, self.again):
+        shown = files_tell(self.long, self.long_again) or trains_nothing(self.second, self.again)
+        if self.elsewhere or shown:
             return False
         one, two = self.first.loss, self.second.loss
         fewer = self.fewer.loss if self.fewer else None
@@ -95,7 +97,7 @@ class Training:
     def checkpoint(self) -> list[str]:
         """The files that hold the state: what a run wrote and the next one read, if seen."""
         own, read = self.first.touched, self.second.touched.read
-        if read is not None and not read and self.repeats is False:
+        if self.elsewhere or (read is not None and not read and self.repeats is False):
             return []  # it goes on from something else
         return sorted((read or frozenset()) & own.written or own.saved)
 
