@@ -119,13 +119,13 @@ def no_second(failing: Sequence[ScriptRun]) -> Finding:
     return warned("separate", says, *failing[-1].shown(), advice=advice.OWN_FILE)
 
 
-def at_once(pairs: Sequence[tuple[ScriptRun, ScriptRun]], training: Training) -> Finding:
+def at_once(pairs: Sequence[tuple[ScriptRun, ScriptRun]], *, exact: bool) -> Finding:
     """Configs that were trained at the same time, each with the same run alone."""
     for beside, alone in pairs:
         if alone.done and not beside.done:
             says = "a config fails while another is trained at the same time"
             return warned("at_once", says, *beside.shown(), advice=advice.AT_ONCE)
-    for beside, alone in pairs if training.exact else ():
+    for beside, alone in pairs if exact else ():
         if beside.loss != alone.loss:
             says = "a config's loss changes while another is trained at the same time"
             evidence = (*beside.shown(), "and alone:", *alone.shown())

@@ -26,7 +26,7 @@ def last_line(training: Training) -> Finding:
     held, fresh = training.held, training.fresh
     if held is None:
         return skipped("last_line", NOT_TRIED)
-    other = _of_another(held, fresh)
+    other = _of_another(held, training)
     if not (held.done or other):
         return skipped("last_line", "the run with PYTHONUNBUFFERED unset failed")
     if not other:
@@ -39,12 +39,13 @@ def last_line(training: Training) -> Finding:
     return warned("last_line", says, *evidence, advice=advice.HELD_BACK)
 
 
-def _of_another(held: ScriptRun, fresh: ScriptRun) -> bool:
-    """Whether the last line of the first run is not that which the second one ended with."""
+def _of_another(held: ScriptRun, training: Training) -> bool:
+    """Whether its last line is not that which the run from nothing ended with."""
+    fresh = training.fresh
     if not fresh.done or held.exit_status != 0:
         return False
     if not held.done:
         return held.verdict.error_type in ("bad_last_line", "no_output")
     loss, printed = fresh.last_line.strip(), (held.verdict.stdout or "").splitlines()
     above = [line.strip() for line in printed if line.strip()][:-1]
-    return held.last_line.strip() != loss and loss in above
+    return held.last_line.strip() != loss and loss in above and not training.by_chance

@@ -4,6 +4,7 @@ A script that saves in HBTRACK_CHECKPOINT needs no trying. Of one with a place o
 does not tell, for it may be a hash: so the script is run with other arguments.
 """
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from hbtrack.check import advice
 from hbtrack.check.finding import Finding, passed, skipped, warned
 from hbtrack.check.functions import Experiment
 from hbtrack.check.script_run import Call, ScriptRun
+from hbtrack.check.trainer import Trainer
 from hbtrack.check.training import Training
 from hbtrack.check.workspaces import Runs, Workspace
 
@@ -34,6 +36,7 @@ def tried(
     if saved and all(map(told.holds, saved)):
         return passed(NAME, "saves in HBTRACK_CHECKPOINT, which each search has of its own")
     own = frozenset(name for name in saved if name not in shared and not told.holds(name))
+    own = own & training.second.touched.changed or own  # what only the first run wrote may be data
     if not own:
         return skipped(NAME, "no file was seen that is one config's checkpoint")
     for other in others:
@@ -50,7 +53,7 @@ def _runs(
     """One epoch of the other search after this one; and alone, where that can be.
 
     The first is None where the script does not take these arguments, or they may lead out of the
-    copy that it runs in.
+    copy that it runs in; the second where its loss tells nothing.
     """
     command = runs.bench.command
     if os.sep in "".join(set(other.args).difference(command.script_args)):
@@ -61,15 +64,22 @@ def _runs(
         told=runs.bench.told.of_another(other.identity),
     )
 
+    there = copy.copy(runs)
+    there.bench = bench
+
     def run(at: Workspace) -> ScriptRun:
-        found = runs.run(at, Call(at.config_id, runs.budgets.first), reading=own, bench=bench)
+        found = there.run(at, Call(at.config_id, runs.budgets.first), reading=own)
         runs.discard(at)
         return found
 
     alone = run(runs.untrained(workspace.config_id)) if runs.comparable else None
     if alone and not alone.done:
         return None, alone
-    return run(Workspace(runs.copy_of(workspace.folder), workspace.config_id)), alone
+    found = run(Workspace(runs.copy_of(workspace.folder), workspace.config_id))
+    differs = alone is not None and found.done and found.loss != alone.loss
+    if alone and differs and Trainer(there).noise(alone, found):
+        alone = None  # others were equal by chance
+    return found, alone
 
 
 def judged(

@@ -212,7 +212,7 @@ class Procedure:
     def _separate(self, _runs: Runs) -> Finding:
         """Other configs beside the first, and then the first again."""
         nearest, epochs = self._nearest(), self._epochs_beside()
-        pairs: list[tuple[ScriptRun | None, ScriptRun]] = []
+        told: list[tuple[Training, ScriptRun | None, ScriptRun]] = []
         failing = []  # where it cannot be told whether they would alone
         for config_id in list(dict.fromkeys([*nearest, *self.runs.ids]))[: 2 + CANDIDATES]:
             self.runs.ids.remove(config_id)
@@ -224,15 +224,15 @@ class Procedure:
                 failing.append(beside)
                 continue
             self._second = alone if beside.done else self._second
-            pairs.append((alone, beside))
-            found = calls.separate(self._training, alone, beside, self._training.again)
-            if found.status is not Status.PASS or len(pairs) == len(nearest):
+            told.append((self._judged(self.runs, beside, alone), alone, beside))
+            found = calls.separate(*told[-1], self._training.again)
+            if found.status is not Status.PASS or len(told) == len(nearest):
                 break
-        if not pairs:
+        if not told:
             return calls.no_second(failing)
         back = self._back()
         # Of those before the last one nothing was seen so far.
-        each = [calls.separate(self._training, *pair, back) for pair in reversed(pairs)]
+        each = [calls.separate(*one, back) for one in reversed(told)]
         return next((one for one in each if one.status is not Status.PASS), each[0])
 
     def _nearest(self) -> list[str]:
@@ -285,7 +285,19 @@ class Procedure:
         for run in beside:
             self.runs.note(run)
         self.runs.discard(workspace)
-        return calls.at_once(list(zip(beside, [long, second], strict=True)), self._training)
+        pairs = list(zip(beside, [long, second], strict=True))
+        exact = all(self._judged(self.runs, *pair).exact for pair in pairs)
+        return calls.at_once(pairs, exact=exact)
+
+    def _judged(self, runs: Runs, run: ScriptRun, alone: ScriptRun | None) -> Training:
+        """What training showed, with the noise of the run `alone`, where a loss would accuse.
+
+        Few losses may be equal by chance, as the error of an unseeded training in 50 points.
+        """
+        equal = alone is None or not (run.done and alone.done) or run.loss == alone.loss
+        if alone is None or equal or not self._training.exact:
+            return self._training
+        return replace(self._training, noise=Trainer(runs).noise(alone, run))
 
     def _alone(self, config_id: str, epochs: int) -> ScriptRun:
         """Where no config was trained yet."""
@@ -325,7 +337,7 @@ class Procedure:
                 if not (rest.done or self.runs.comparable) and fraction != FRACTIONS[-1]:
                     continue  # another config: that one may fail by itself
                 noise = self._training.long_noise
-                if noise and not by_noise(rest, long, noise):
+                if self.runs.comparable and not by_noise(rest, long, noise):
                     noise = self._trainer.noise(long, rest)
                 training = replace(self._training, long_noise=noise)
                 return checkpoints.killed(name, killed, rest, training)
@@ -382,7 +394,8 @@ class Procedure:
                 half.truncate(file.stat().st_size // 2)
         run = runs.run(at, self._call(at.config_id, TWO))
         runs.discard(at)
-        return checkpoints.half_written(run, self._training, in_place)
+        training = self._judged(runs, run, self._training.fresh)
+        return checkpoints.half_written(run, training, in_place)
 
     def _other_search(self, runs: Runs) -> Finding:
         return other_search.tried(

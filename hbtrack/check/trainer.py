@@ -9,6 +9,7 @@ from pathlib import Path
 from hbtrack.check.abbreviations import taken
 from hbtrack.check.script_run import Call, ScriptRun
 from hbtrack.check.training import (
+    FEW_DIGITS,
     NOISES,
     Stuck,
     Training,
@@ -17,6 +18,7 @@ from hbtrack.check.training import (
     falls,
     files_tell,
     in_words,
+    most_digits,
     spread,
     starts_again,
     trains_nothing,
@@ -41,7 +43,7 @@ class Trainer:
     """Trains the config of these runs."""
 
     runs: Runs
-    _from_nothing: dict[int, list[ScriptRun]] = field(init=False, default_factory=dict)  # by epochs
+    _from_nothing: dict[Call, list[ScriptRun]] = field(init=False, default_factory=dict)
 
     def train(self, workspace: Workspace, first: ScriptRun) -> Training | Stuck:
         """The same config for more epochs, the same epochs again, and all from nothing."""
@@ -110,12 +112,16 @@ class Trainer:
 
     def noise(self, run: ScriptRun, other: ScriptRun) -> float:
         """How far this run and others from nothing are apart; `other` is what is judged by it."""
-        epochs = run.call.epochs
-        runs = self._from_nothing.setdefault(epochs, [run])
+        config_id, epochs = run.call.config_id, run.call.epochs
+
+        def anew(lane: Runs) -> ScriptRun:
+            return lane.in_turn(lane.untrained(config_id), epochs)[0]
+
+        runs = self._from_nothing.setdefault(run.call, [run])
         while doubts := in_doubt(runs, other):
             self.runs.outlook.expect(epochs, doubts)
             at_once = min(doubts, self.runs.width)
-            for another in self.runs.together(*[lambda lane: lane.fresh(epochs)[0]] * at_once):
+            for another in self.runs.together(*[anew] * at_once):
                 if in_doubt(runs, other):  # as if they had come one after the other
                     runs.append(another)
         return spread(*runs)
@@ -286,7 +292,8 @@ def in_doubt(runs: list[ScriptRun], other: ScriptRun) -> int:
     Few of them may be close by chance, or even agree where the loss is a coarse one.
     """
     count, noise = len(runs), spread(*runs)
-    if noise == 0 or count < 3:
+    coarse = most_digits(runs) <= FEW_DIGITS
+    if count < 3 or (noise == 0 and not coarse):
         return max(0, ALIKE - count)
     enough = ALIKE if by_noise(runs[0], other, noise) else SURE
     in_time = math.ceil(PATIENCE / max(min(run.seconds for run in runs), 0.001))
