@@ -1,12 +1,17 @@
 """What the runs of a training say about its last line: point 3, but for its form."""
 
+from collections.abc import Sequence
+
 from hbtrack.check import advice
-from hbtrack.check.finding import Finding, passed, skipped, warned
+from hbtrack.check.finding import Finding, failed, passed, skipped, warned
 from hbtrack.check.script_run import ScriptRun
-from hbtrack.check.training import Training
+from hbtrack.check.training import FEW_DIGITS, Training
+from hbtrack.core.loss import LossRefused, read_loss, significant_digits
 
 NOT_TRIED = "not tried"
 """What runs that were not made do not tell."""
+FEW_CONFIGS = 2
+"""That have one loss by chance."""
 
 
 def minimised(training: Training) -> Finding:
@@ -19,6 +24,46 @@ def minimised(training: Training) -> Finding:
     says = f"the number rises with --epochs in {len(rising)} configs, and falls in none: a loss?"
     evidence = [part for pair in rising[:2] for run in pair for part in run.shown()]
     return warned("minimised", says, *evidence, advice=advice.MINIMISED)
+
+
+def another(training: Training, runs: Sequence[ScriptRun]) -> Finding | None:
+    """The last line is a number, but not the loss: the one that stands alone above it may be.
+
+    That one falls or rises with training and is the same in equal runs, to many digits.
+    """
+    first, second, again = training.first, training.second, training.again
+    above = [_above(run) for run in (first, second, again)]
+    if min(map(significant_digits, above)) <= FEW_DIGITS:
+        return None
+    if above[0] == above[1] or above[1] != above[2]:
+        return None
+    if not (what := _no_loss(first, second, again, [run for run in runs if run.done])):
+        return None
+    says = f"the last line is {what}; {above[1]} stands alone above it: is that the loss?"
+    shown = [part for run in (first, second, again) for part in run.shown()]
+    return failed("last_line", says, *shown, advice=advice.LOSS)
+
+
+def _no_loss(
+    first: ScriptRun, second: ScriptRun, again: ScriptRun, runs: Sequence[ScriptRun]
+) -> str:
+    """What the last line is, that is no loss; nothing where it may be one."""
+    last = second.last_line.strip()
+    if all(run.loss == run.call.epochs for run in runs):
+        return f"{last}, the number of epochs that it was called with"
+    if _above(second) == _above(again) and second.loss != again.loss:
+        return f"{last} and, in an equal run, {again.last_line.strip()}"
+    configs = {run.call.config_id for run in runs}
+    if len(configs) > FEW_CONFIGS and len({run.loss for run in (first, *runs)}) == 1:
+        return f"{last} in all runs of {len(configs)} configs"
+    return ""
+
+
+def _above(run: ScriptRun) -> str:
+    """The loss that stands alone on the line above the last one; empty if none does."""
+    lines = [line.strip() for line in (run.verdict.stdout or "").splitlines() if line.strip()]
+    alone = lines[-2] if len(lines) > 1 else ""
+    return "" if isinstance(read_loss(alone.encode()), LossRefused) else alone
 
 
 def last_line(training: Training) -> Finding:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hbtrack.check import advice, calls, checkpoints, other_search
+from hbtrack.check import advice, calls, checkpoints, losses, other_search
 from hbtrack.check.abbreviations import taken
 from hbtrack.check.candidates import (
     CANDIDATES,
@@ -79,6 +79,9 @@ class Procedure:
             yield checkpoints.stuck(training)
             return
         self._workspace, self._training = workspace, training
+        if another := losses.another(training, self.runs.runs):
+            yield another
+            return
         found = list(self._trained())
         yield from found
         if self.runs.quick:

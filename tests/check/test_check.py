@@ -372,6 +372,27 @@ BROKEN = [
         status="warn",
         change="the same rows",
     ),
+    broken(
+        "the seconds after the loss",
+        "last_line",
+        "in an equal run",
+        (LOSS, LOSS + "    print(time.process_time())\n"),
+        change="nothing after it",
+    ),
+    broken(
+        "the number of epochs after the loss",
+        "last_line",
+        "the number of epochs that it was called with",
+        (LOSS, LOSS + "    print(args.epochs)\n"),
+        change="nothing after it",
+    ),
+    broken(
+        "a number after the loss that is always the same",
+        "last_line",
+        "in all runs of 5 configs",
+        (LOSS, LOSS + "    print(7)\n"),
+        change="nothing after it",
+    ),
     broken("saves nothing, silently", "checkpoint", "no file", (SAVE, ""), status="warn"),
     broken("shows that it saves nothing, and where", "checkpoint", "no file", (SAVE, ""), LINES),
     broken(
@@ -759,6 +780,9 @@ HABITS = {
         ("args.config_id.replace", "Path(args.config_id).read_text().replace"),
     ],
     "most configs fail": [MOST_FAIL],
+    "an accuracy alone on the line above the loss": [
+        (LOSS, '    print(1 - state["weight"] ** 2)\n' + LOSS)
+    ],
     "the first config fails in its second epoch": [
         (
             STATE,
