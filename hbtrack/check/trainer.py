@@ -233,14 +233,18 @@ class Trainer:
     def _rising(
         self, runs: Sequence[ScriptRun], noise: float
     ) -> tuple[tuple[ScriptRun, ScriptRun], ...]:
-        """Of some configs the runs for few and many epochs, if the loss rises in all of them."""
+        """Of some configs the runs for few and many epochs, if the loss rises in all of them.
+
+        An accuracy may fall for an epoch. What falls at first in most of them is a loss.
+        """
         found: list[tuple[ScriptRun, ScriptRun]] = []
-        few, many = runs[0].call.epochs, runs[1].call.epochs
+        epochs, fallen = [run.call.epochs for run in runs], 0
         for number in range(2 * RISEN):
             if number:
-                runs = self.runs.in_turn(self.runs.untrained(self.runs.ids.pop()), few, many)
+                runs = self.runs.in_turn(self.runs.untrained(self.runs.ids.pop()), *epochs)
             risen = spread(runs[0], runs[-1]) > NOISES * noise  # one may be at its best at once
-            if falls(runs) or not (number or risen):
+            fallen += falls(runs[:2])
+            if falls([runs[0], runs[-1]]) or fallen > RISEN // 2 or not (number or risen):
                 return ()
             if risen and all(run.done for run in runs):
                 found.append((runs[0], runs[-1]))

@@ -962,6 +962,21 @@ def test_a_signal_finds_training_also_on_a_machine_that_is_faster_by_then(
     assert {found[name]["status"] for name in ("sigterm", "sigkill")} == {"pass"}
 
 
+@pytest.mark.slow
+def test_an_accuracy_that_falls_for_an_epoch_in_some_config_is_one_all_the_same(
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    falls = (
+        '    first = Path(os.environ["HOME"], "first")\n'
+        "    if not first.exists():\n        first.write_text(args.config_id)\n"
+        "    fallen = args.epochs == 2 and first.read_text() == args.config_id\n"
+        '    print(1 - state["weight"] ** 2 - fallen)\n'
+    )
+    env = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    found = checked(hbtrack, good(hbtrack.folder, (LOSS, falls)), code=0, env=env)
+    assert found["minimised"]["status"] == "warn"
+
+
 def test_a_stopped_check_ends_the_script_and_removes_its_copies(
     hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
