@@ -149,13 +149,16 @@ LOAD = Advice(
 )
 WHOLE_STATE = Advice(
     "Save and load all that training goes on from: the optimizer, the schedule of its learning "
-    "rate, the random generators, the order of the data. The ranking of configs then does not "
-    "depend on where they were stopped. A schedule made for --epochs differs from budget "
-    "to budget: make it for a fixed number of epochs."
+    "rate, the random generators, the order of the data, averages of weights and of batches (EMA, "
+    "batch norm), what early stopping counts, the best loss so far. The ranking of configs then "
+    "does not depend on where they were stopped. A schedule made for --epochs differs from budget "
+    "to budget: make it for a fixed number of epochs, as HBTRACK_MAX_EPOCHS says."
 )
 TOTAL = Advice(
-    "Take --epochs as the total: train from the checkpoint's epoch up to it, and no further.",
-    'for epoch in range(state["epoch"], args.epochs):\n    train_one_epoch(epoch)',
+    "Take --epochs as the total: save how many epochs are done, after each of them and with it, "
+    "and train from there up to --epochs, and no further.",
+    'for epoch in range(state["epoch"], args.epochs):\n    train_one_epoch(epoch)\n'
+    '    state["epoch"] = epoch + 1\n    save(checkpoint, state)',
 )
 CONVERGED = Advice(
     "If every config is as good as it gets so soon, it is well, but more epochs tell a search "
@@ -165,6 +168,13 @@ CONVERGED = Advice(
 AGAIN = Advice(
     "When the checkpoint has as many epochs already, print its loss and train nothing: save the "
     "loss with it.",
+    'if state["epoch"] >= args.epochs:\n    print(state["loss"])\n    return',
+)
+LOST = Advice(
+    "It trains nothing, and evaluates something else: save after the last update, and all that the "
+    "loss is made of (averages of weights, statistics of batches, the best loss so far), or the "
+    "loss itself; let what is drawn for it, such as the validation data, follow from a fixed seed, "
+    "and switch dropout off.",
     'if state["epoch"] >= args.epochs:\n    print(state["loss"])\n    return',
 )
 TELL = Advice(
@@ -215,7 +225,13 @@ STOPPED = Advice(
 )
 TERM = Advice("End soon after SIGTERM; hbtrack kills what runs longer than --grace (10 s).")
 
+_EXISTS = Advice(
+    "Let what is there already be: each budget, and each interruption, is another call with the "
+    "same config, and finds what an earlier one has made.",
+    "os.makedirs(folder, exist_ok=True)",
+)
 _WHERE_IT_GOES_ON = {
+    "FileExistsError": _EXISTS,
     "Tried to step": SCHEDULE,  # torch's OneCycleLR
     "params are different": _SNAPSHOT,  # CatBoost: current and saved ones
 }

@@ -50,6 +50,10 @@ def _saved(training: Training) -> Finding:
     if files:
         more = f" and {len(files) - 3} more" if len(files) > 3 else ""
         return passed("checkpoint", f"saves {', '.join(files[:3])}{more}")
+    if training.saves_late:
+        few = f"--epochs {training.first.call.epochs}"
+        says = f"it saves nothing after {few}, and trains that again; for more epochs it saves"
+        return failed("checkpoint", says, *_trained(training), advice=advice.SAVE)
     what = "checkpoint" if training.first.touched.written else "file"
     says = f"it wrote no {what} in its working directory"
     if training.repeats is False:
@@ -69,14 +73,16 @@ def _resumed(training: Training) -> Finding:
     first, second, fresh = training.first, training.second, training.fresh
     read, files = second.touched.read, training.checkpoint
     what = f"--epochs {second.call.epochs} after --epochs {first.call.epochs}"
+    if training.saves_late:
+        return skipped("resume", "not tried, since checkpoint fails")
+    if read is not None and not read and (other := _renamed(training)):
+        says = f"it saved {min(first.touched.saved)}, and under another name in the next run: "
+        return failed("resume", says + other, *second.shown(), advice=advice.SAME_FILE)
     if training.elsewhere or (read is not None and not read and training.repeats is False):
         return passed("resume", "goes on from what it has elsewhere; losses could not be compared")
     if not (read or files):
         read = None  # logs are no checkpoint
     if read is not None and not read:
-        if other := _elsewhere(first, second):
-            says = f"it saved {files[0]}, and under another name in the next run: {other}"
-            return failed("resume", says, *second.shown(), advice=advice.SAME_FILE)
         says = f"{what} never read {', '.join(files[:3])}: it starts again"
         return failed("resume", says, *second.shown(), advice=advice.LOAD)
     if read is None and training.repeats is None:
@@ -88,7 +94,7 @@ def _resumed(training: Training) -> Finding:
     if not training.comparable:
         return passed("resume", "goes on from its checkpoint; losses could not be compared")
     evidence = (*first.shown(), *second.shown(), "and from nothing:", *fresh.shown())
-    if training.additional:
+    if training.additional or training.counts_anew:
         return passed("resume", "goes on from its checkpoint")
     if second.loss == fresh.loss:
         return _promoted(training)
@@ -106,10 +112,16 @@ def _resumed(training: Training) -> Finding:
     return _off("resume", says, second, fresh, training.noise, training.boosting)
 
 
-def _elsewhere(first: ScriptRun, second: ScriptRun) -> str | None:
-    """Where the second run saved, if that has another name than what the first has saved."""
+def _renamed(training: Training) -> str | None:
+    """Where the second run saved, if that has another name than what the first has saved.
+
+    What goes on from something else may write a file of another name beside it.
+    """
+    first, second = training.first, training.second
     anew = sorted(second.touched.saved & second.touched.created)
-    return anew[0] if anew and first.touched.saved.isdisjoint(second.touched.changed) else None
+    same = not first.touched.saved.isdisjoint(second.touched.changed)
+    elsewhere = not (training.comparable or training.starts_over) and training.repeats is False
+    return None if same or elsewhere or not anew else anew[0]
 
 
 def _promoted(training: Training) -> Finding:
@@ -160,6 +172,11 @@ def _total(training: Training, runs: Sequence[ScriptRun]) -> Finding:
         says = f"it has no option --epochs: {other} gets the number of epochs"
         found = warned if training.heeded else failed
         return found("total", says, *run.shown(), advice=advice.ABBREVIATED)
+    if training.counts_anew:
+        says = f"--epochs {second.call.epochs} after --epochs {first.call.epochs} trained "
+        says += f"{second.call.epochs} epochs more: --epochs is the total"
+        lines = f"{first.lines} lines of output, then {second.lines}, and as many from nothing"
+        return failed("total", says, *first.shown(), *second.shown(), lines, advice=advice.TOTAL)
     if training.heeded:
         return passed("total", "--epochs is heeded, and is the total")
     says = f"the loss is the same for {first.call.epochs} and {long.call.epochs} epochs"
@@ -180,9 +197,10 @@ def _again(training: Training) -> Finding:
         if once.loss != again.loss:
             says = "the same --epochs again gives another loss"
             evidence = (*once.shown(), "and again:", *again.shown())
+            change = advice.LOST if not again.touched.written else advice.AGAIN
             if by_noise(once, again, noise):
-                return warned("again", f"{says}, within its noise", *evidence, advice=advice.AGAIN)
-            return failed("again", says, *evidence, advice=advice.AGAIN)
+                return warned("again", f"{says}, within its noise", *evidence, advice=change)
+            return failed("again", says, *evidence, advice=change)
     says = "the same --epochs again gives the same loss"
     if training.repeats is None:
         says = f"{says}; whether it trains cannot be told"
@@ -190,6 +208,9 @@ def _again(training: Training) -> Finding:
     if training.repeats:
         says = f"{says}, and trains again"
         return failed("again", says, *_trained(training), advice=advice.AGAIN)
+    if training.last_again:
+        says = f"{says}, but trains the last epoch again, as far as lines tell"
+        return warned("again", says, *_trained(training), advice=advice.TOTAL)
     return passed("again", f"{says} and trains nothing")
 
 
@@ -240,7 +261,8 @@ def _gone_on(name: str, ended: ScriptRun, rest: ScriptRun, training: Training) -
     gained = spread(training.first, training.long)
     if training.exact and spread(rest, training.long) > gained / 2 > 0:
         says = f"{what}, it gives {rest.last_line.strip()}, not {training.long.last_line.strip()}"
-        return failed(name, says, *rest.shown(), advice=advice.LOAD)
+        change = advice.WHOLE_STATE if training.second.touched.read else advice.LOAD
+        return failed(name, says, *rest.shown(), advice=change)
     return _off(name, what, rest, training.long, training.long_noise)
 
 

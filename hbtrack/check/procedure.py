@@ -144,7 +144,7 @@ class Procedure:
                 found[name] = check(self.runs)
             yield found[name]
             if name == "separate" and found[name].status is Status.FAIL:
-                left.setdefault("at_once", name)
+                left |= dict.fromkeys(("at_once", "bad_id"), name) | left
             if name == "at_once" and found[name].status is not Status.PASS:
                 self.runs.side_by_side = 1
 

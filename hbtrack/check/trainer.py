@@ -67,7 +67,8 @@ class Trainer:
             return self._short(first, second, again, fresh, elsewhere=elsewhere)
         long, long_again, onward = self._long(workspace, first, second, again, fresh)
         fewer, noise, long_noise, three = None, 0.0, 0.0, None
-        if not (files_tell(long, long_again) or trains_nothing(second, again)):
+        told = files_tell(first, long, long_again) or trains_nothing(first, second, again)
+        if not told:
             (fewer,) = self.runs.onward(workspace, first.call.epochs)
         if self.runs.comparable and (second.loss != fresh.loss or onward[-1].loss != long.loss):
             both = first.call.epochs + second.call.epochs
@@ -140,7 +141,7 @@ class Trainer:
         """
         epochs, steps = self._many(first, second, again, fresh)
         self.runs.outlook.long = epochs
-        told = trains_nothing(second, again)
+        told = trains_nothing(first, second, again)
         if not self.runs.comparable:
             runs = self._anew(*[epochs] * (1 if told else 2))
             both = (runs[0], runs[-1]) if all(run.done for run in runs) else (second, again)

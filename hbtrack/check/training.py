@@ -72,7 +72,8 @@ class Training:
         the checkpoint's. And if each epoch has its line, there are no more where none is trained.
         One that shows neither may save elsewhere as well as nothing.
         """
-        shown = files_tell(self.long, self.long_again) or trains_nothing(self.second, self.again)
+        shown = files_tell(self.first, self.long, self.long_again)
+        shown = shown or trains_nothing(self.first, self.second, self.again)
         if self.elsewhere or shown:
             return False
         one, two = self.first.loss, self.second.loss
@@ -80,8 +81,33 @@ class Training:
         if fewer == two != one:
             return False
         if self.lines_tell:
-            return self.long_again.lines - self.again.lines >= self._further
+            few = self.again.lines == self.second.lines > self.first.lines
+            return few or self.long_again.lines - self.again.lines >= self._further
         return None
+
+    @property
+    def starts_over(self) -> bool:
+        """Whether 2 epochs after 1 had as many lines as 2 from nothing, and more than 1 has."""
+        return self.fresh.lines == self.second.lines > self.first.lines
+
+    @property
+    def counts_anew(self) -> bool:
+        """Whether it goes on from its weights, and trains as many epochs as from nothing."""
+        again = self.again.loss != self.second.loss != self.fresh.loss
+        return self.starts_over and again and bool(self.second.touched.read)
+
+    @property
+    def saves_late(self) -> bool:
+        """Whether nothing was saved after the first epoch, which was trained again, but later."""
+        later = self.second.touched.saved or self.long.touched.saved
+        return self.starts_over and bool(later) and not self.first.touched.saved
+
+    @property
+    def last_again(self) -> bool:
+        """Whether the last epoch is trained whenever it is asked for, though not the others."""
+        if self.fewer is None or not self.lines_tell:
+            return False
+        return self.fewer.lines < self.again.lines <= self.second.lines
 
     @property
     def lines_tell(self) -> bool:
@@ -117,17 +143,18 @@ class Stuck:
     run: ScriptRun
 
 
-def files_tell(once: ScriptRun, again: ScriptRun) -> bool:
+def files_tell(first: ScriptRun, once: ScriptRun, again: ScriptRun) -> bool:
     """Whether the files tell that the second of two equal runs trained nothing.
 
-    Who trains also saves.
+    Who trains also saves, if each epoch is saved, as the `first` one is.
     """
-    return bool(once.touched.written) and not again.touched.written
+    saves = bool(first.touched.written and once.touched.written)
+    return saves and not again.touched.written
 
 
-def trains_nothing(once: ScriptRun, again: ScriptRun) -> bool:
+def trains_nothing(first: ScriptRun, once: ScriptRun, again: ScriptRun) -> bool:
     """Whether the files and the lines tell it, both of them: no further runs need to."""
-    return files_tell(once, again) and again.lines < once.lines
+    return files_tell(first, once, again) and again.lines < once.lines
 
 
 def spread(*runs: ScriptRun) -> float:

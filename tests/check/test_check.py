@@ -47,6 +47,7 @@ MAIN = '__main__":\n    main()\n'
 SLOWER = ('"--seconds", type=float, default=0.0', '"--seconds", type=float, default=0.02')
 EPOCH = '        state["epoch"] += 1\n'
 LINES = (EPOCH, EPOCH + '        print("epoch", state["epoch"])\n')
+DECAY = ('config["lr"] * gradient', 'config["lr"] * 0.5 ** state["epoch"] * gradient')
 TRAINS_AGAIN = (LOAD, LOAD.replace("return json", "json"))
 NO_GUARD = (f'if __name__ == "{MAIN}', "main()\n")
 
@@ -392,6 +393,70 @@ BROKEN = [
         "in all runs of 5 configs",
         (LOSS, LOSS + "    print(7)\n"),
         change="nothing after it",
+    ),
+    broken(
+        "a folder that must not be there yet",
+        "resume",
+        "FileExistsError",
+        (PARSE, PARSE + "    os.makedirs(f'runs/{args.config_id}')\n"),
+        change="finds what an earlier one has made",
+        long=False,
+    ),
+    broken(
+        "a checkpoint named by --epochs",
+        "resume",
+        "under another name in the next run",
+        ('f"{args.config_id}.json"', 'f"{args.config_id}.{args.epochs}.json"'),
+        change="--epochs",
+        long=False,
+    ),
+    broken(
+        "a checkpoint every five epochs",
+        "checkpoint",
+        "it saves nothing after --epochs 1",
+        (SAVE, '        if state["epoch"] % 5 == 0:\n    ' + SAVE),
+        LINES,
+        change="after training",
+    ),
+    broken(
+        "counts its epochs from 0 again",
+        "total",
+        "2 epochs more",
+        ('while state["epoch"] < epochs:', "for state['epoch'] in range(epochs):"),
+        DECAY,
+        LINES,
+        change="how many epochs are done",
+    ),
+    broken(
+        "saves the number of the last epoch, not how many are done",
+        "total",
+        "2 epochs more",
+        (SAVE, SAVE.replace("state)", '{**state, "epoch": state["epoch"] - 1})')),
+        DECAY,
+        LINES,
+        change="how many epochs are done",
+    ),
+    broken(
+        "saves at the beginning of each epoch",
+        "again",
+        "trains the last epoch again",
+        (SAVE, ""),
+        (
+            "        time.sleep(args.seconds)\n",
+            f'        state["random"] = rng.getstate()\n{SAVE}        time.sleep(args.seconds)\n',
+        ),
+        LINES,
+        status="warn",
+        change="how many epochs are done",
+    ),
+    broken(
+        "an average of weights that is not saved",
+        "again",
+        "another loss",
+        (EPOCH, EPOCH + "        average = 0.9 * average + 0.1 * state['weight']\n"),
+        ("    rng = random.Random(7)\n", "    average = 1.0\n    rng = random.Random(7)\n"),
+        ("    return state\n", "    return {**state, 'weight': average}\n"),
+        change="averages of weights",
     ),
     broken("saves nothing, silently", "checkpoint", "no file", (SAVE, ""), status="warn"),
     broken("shows that it saves nothing, and where", "checkpoint", "no file", (SAVE, ""), LINES),
@@ -782,6 +847,11 @@ HABITS = {
     "most configs fail": [MOST_FAIL],
     "an accuracy alone on the line above the loss": [
         (LOSS, '    print(1 - state["weight"] ** 2)\n' + LOSS)
+    ],
+    "a line for each epoch so far, in each call": [
+        ('"speed": 0.0,', '"speed": 0.0, "losses": [],'),
+        (SAVE, '        state["losses"].append(state["weight"] ** 2)\n' + SAVE),
+        (LOSS, '    for loss in state["losses"]:\n        print("loss", loss)\n' + LOSS),
     ],
     "the first config fails in its second epoch": [
         (
