@@ -229,16 +229,26 @@ def _precision(runs: Sequence[ScriptRun]) -> Finding:
 def killed(name: str, ended: ScriptRun, rest: ScriptRun, training: Training) -> Finding:
     """A run was signalled in the middle of its training; `rest` is the same run after it."""
     found = _gone_on(name, ended, rest, training)
-    status, loss = ended.exit_status, read_loss(ended.last_line.encode())
+    status, answered = ended.exit_status, _printed(ended) is not None
     if found.status is not Status.PASS or status is None or status < 0:
         return found
-    answered = not isinstance(loss, LossRefused)
-    if status in STOP_EXIT_CODES or (status == 0 and answered and loss == rest.loss):
-        return found  # or it had just come to its end
+    if status in STOP_EXIT_CODES or whole(ended, rest):
+        return found
     says = f"in answer to {name.upper()} it ends with status {status}"
     if status == 0:
         says += f" and a loss, {ended.last_line.strip()}" if answered else " and no loss"
     return warned(name, says, f"$ {ended.command}  # {name.upper()}", advice=advice.STOPPED)
+
+
+def whole(ended: ScriptRun, rest: ScriptRun) -> bool:
+    """Whether it had come to its end before the signal, or in spite of it."""
+    return ended.exit_status == 0 and _printed(ended) == rest.loss is not None
+
+
+def _printed(ended: ScriptRun) -> float | None:
+    """The loss that it printed, whether that counts or not."""
+    loss = read_loss(ended.last_line.encode())
+    return None if isinstance(loss, LossRefused) else loss
 
 
 def _gone_on(name: str, ended: ScriptRun, rest: ScriptRun, training: Training) -> Finding:

@@ -337,8 +337,9 @@ class Procedure:
             if killed.stopped:
                 rest = self.runs.run(workspace, killed.call)
                 self.runs.discard(workspace)
-                if not (rest.done or self.runs.comparable) and fraction != FRACTIONS[-1]:
-                    continue  # another config: that one may fail by itself
+                by_itself = not (rest.done or self.runs.comparable)  # another config may fail
+                if (by_itself or checkpoints.whole(killed, rest)) and fraction != FRACTIONS[-1]:
+                    continue
                 noise = self._training.long_noise
                 if self.runs.comparable and not by_noise(rest, long, noise):
                     noise = self._trainer.noise(long, rest)

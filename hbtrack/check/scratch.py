@@ -183,6 +183,12 @@ class Watch:
             read=self._read(),
         )
 
+    def saved(self) -> bool:
+        """Whether anything was written yet that it may go on from."""
+        now, before = states(self._folder), self._before
+        written = (name for name, state in now.items() if before.get(name) != state)
+        return any(not _KEPT_OF_RUNS.search(f"/{name}") for name in written)
+
     def _read(self) -> frozenset[str] | None:
         if not self._open:
             return None

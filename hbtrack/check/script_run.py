@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import secrets
 import select
 import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hbtrack.check.scratch import Touched, Watch
@@ -104,6 +105,7 @@ class Bench:
     timeout: float  # seconds of a run
     logs: Path  # a private folder for what it prints
     told: Told
+    at_work: set[str] = field(default_factory=set)  # the names of runs that are not over
 
     def run(
         self,
@@ -117,21 +119,25 @@ class Bench:
         `reading` names files of which it is to be seen whether they are read.
         """
         argv = self._argv(call, in_copy(self.command, folder).script)
-        environment = self.told.environment(_name(self.logs), folder, call.config_id)
+        name = f"check:{secrets.token_hex(8)}:{self.logs}"  # as in a search, no other has it
+        environment = self.told.environment(name, folder, call.config_id)
         watch = Watch(folder, reading)
+        self.at_work.add(name)
         running = _Running(argv, folder, environment, self.logs)
         try:
-            running.end(self.timeout, stop)
+            running.end(self.timeout, stop, watch.saved)
             run = self._run_of(call, running, watch.touched())  # what it leaves says no more
             if run.done:
                 self.told.note(folder, call.config_id, call.epochs)
             return replace(run, left=running.left())
         finally:
             running.kill()
+            self.at_work.discard(name)
 
     def end(self) -> None:
         """Kill what any run has left, should a signal have come before it was taken care of."""
-        kill_all(ProcessMarks(_name(self.logs), None, self.logs / "lock"))
+        for name in list(self.at_work):
+            kill_all(ProcessMarks(name, None, self.logs / "lock"))
 
     def _argv(self, call: Call, script: str) -> list[str]:
         return attempt_argv(
@@ -190,7 +196,6 @@ class _Running:
         self.out, self.err, lock = logs / "out", logs / "err", logs / "lock"
         self.seconds, self.timed_out, self.stopped, self.stubborn = 0.0, False, False, False
         self._gone = False  # with all that it has started
-        name = _name(logs)
         with self.out.open("wb") as out, self.err.open("wb") as err, lock.open("wb") as held:
             self._started = time.monotonic()
             try:
@@ -208,11 +213,14 @@ class _Running:
                 raise ScriptError(
                     f"{argv[0]} could not be started: {error.strerror}.", see="no-interpreter"
                 ) from error
-        self._marks = ProcessMarks(name, self.process.pid, lock)
+        self._marks = ProcessMarks(environment["HBTRACK_ATTEMPT"], self.process.pid, lock)
 
-    def end(self, timeout: float, stop: Stop | None) -> None:
-        """Wait until it has ended; signal it and kill it when it is time to."""
-        if stop and not self._ends_within(stop.after):
+    def end(self, timeout: float, stop: Stop | None, saved: Callable[[], bool]) -> None:
+        """Wait until it has ended; signal it and kill it when it is time to.
+
+        On a busy machine it begins late: it has that time once more to save something before.
+        """
+        if stop and not self._ends_within(stop.after) and not self._ends_unsaved(stop, saved):
             self.stopped = True
             self._signal(stop.number)
             self.stubborn = not self._ends_within(GRACE)
@@ -253,6 +261,14 @@ class _Running:
                 return self.process.poll() is not None  # it is we who may have been held up
         return True
 
+    def _ends_unsaved(self, stop: Stop, saved: Callable[[], bool]) -> bool:
+        """Whether it ends as long as it has saved nothing, and in that time."""
+        deadline = time.monotonic() + stop.after
+        while not saved() and time.monotonic() < deadline:
+            if self._ends_within(TICK):
+                return True
+        return False
+
     def _ends_soon(self, seconds: float) -> bool:
         if hasattr(os, "pidfd_open"):  # at once: Popen.wait with a limit looks every 50 ms
             handle = os.pidfd_open(self.process.pid)
@@ -268,11 +284,6 @@ class _Running:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
-
-
-def _name(logs: Path) -> str:
-    """The HBTRACK_ATTEMPT of all runs of one check."""
-    return f"check:{logs}"
 
 
 def _lines_of(path: Path) -> int:

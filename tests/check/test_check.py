@@ -411,6 +411,17 @@ BROKEN = [
         long=False,
     ),
     broken(
+        "a checkpoint named by the attempt",
+        "resume",
+        "under another name in the next run",
+        (
+            'f"{args.config_id}.json"',
+            "f\"{args.config_id}.{os.environ['HBTRACK_ATTEMPT'].replace('/', '_')}.json\"",
+        ),
+        change="same in each run",
+        long=False,
+    ),
+    broken(
         "a checkpoint every five epochs",
         "checkpoint",
         "it saves nothing after --epochs 1",
@@ -530,6 +541,20 @@ BROKEN = [
         "it ends with status 0 and no loss",
         answering("sys.exit(0)"),
         SLOWER,
+        status="warn",
+        change="143",
+    ),
+    broken(
+        "a loss after the epoch that SIGTERM came in, of which the last one is the longest",
+        "sigterm",
+        "it ends with status 0 and a loss",
+        answering("ended.append(1)"),
+        (PARSE, PARSE + "    args.ended = ended = []\n    args.seconds = 0.1\n"),
+        (
+            "        time.sleep(args.seconds)\n",
+            "        time.sleep(1.5 if state['epoch'] + 1 == epochs else args.seconds)\n",
+        ),
+        (SAVE, SAVE + "        if args.ended:\n            break\n"),
         status="warn",
         change="143",
     ),
@@ -1030,6 +1055,22 @@ def test_a_signal_finds_training_also_on_a_machine_that_is_faster_by_then(
     path = good(hbtrack.folder, (PARSE, PARSE + busy))
     found = checked(hbtrack, path, code=0, env={"HOME": str(home)})
     assert {found[name]["status"] for name in ("sigterm", "sigkill")} == {"pass"}
+
+
+@pytest.mark.slow
+def test_a_signal_comes_when_something_was_saved_also_on_a_machine_that_is_slower_by_then(
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    late = (
+        '    runs = Path(os.environ["HOME"], "runs")\n'
+        '    with runs.open("a") as file:\n        file.write("x")\n'
+        "    time.sleep(1 if runs.stat().st_size > 8 else 0)\n"
+    )
+    parse, answer = answering("sys.exit(0)")
+    path = good(hbtrack.folder, (parse, answer.replace(PARSE, PARSE + late)), SLOWER)
+    found = checked(hbtrack, path, code=0, env={"HOME": str(home)})
+    assert "status 0" in found["sigterm"]["says"]
 
 
 @pytest.mark.slow
