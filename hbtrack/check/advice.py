@@ -1,5 +1,7 @@
 """What to change in a script, with lines that show it."""
 
+import re
+
 from hbtrack.check.command_line import ARGUMENTS, why_refused
 from hbtrack.check.finding import Advice
 from hbtrack.check.script_run import ScriptRun
@@ -104,6 +106,10 @@ AT_ONCE = Advice(
     "With several workers evaluations run side by side in one folder: give each files of its own, "
     "temporary ones too, and take a port that is free (port 0). If it needs the machine or the GPU "
     "for itself, search with --workers 1."
+)
+MULTI = Advice(
+    "With --multi_gpu it may use all GPUs: let it go on without, where there is one or none, or "
+    "search with --multi-gpu never, which does not pass it."
 )
 RAISE = Advice(
     "Let exceptions out: hbtrack records the traceback, and the search goes on.",
@@ -253,11 +259,10 @@ _TEXTS = {
     "EOF when reading a line": "It reads stdin, which is empty: take it as an option.",
     "Inappropriate ioctl": _TERMINAL,
     "/dev/tty": _TERMINAL,
+    "BdbQuit": "It stops in a debugger, and stdin is empty: take breakpoint() or set_trace() out.",
     "invalid choice": "It takes the config_id for something else: make it the first positional.",
     "arguments are required": "Give hbtrack the script's own required arguments after its name, or "
     "let the config_id be the first positional.",
-    "No such file or directory": "It was run in a copy of the working directory: name files "
-    "outside of it by absolute paths, or type --in-place.",
     "CUDA": "If it needs a GPU that is not here, check it where there is one.",
     "has no numpy": "hbtrack needs numpy in the interpreter that runs the script.",
     "No module named": "Name the interpreter that has it with --python PATH.",
@@ -268,6 +273,31 @@ _HINTS = {
     **{words: Advice(text) for words, text in _TEXTS.items()},
 }
 _MEND = Advice("Mend what it says, and check again.")
+_OUTSIDE = Advice(
+    "It was run in a copy of the working directory: name files outside of it by absolute paths, or "
+    "type --in-place."
+)
+_NO_FOLDER = Advice(
+    "Neither is it in the working directory or on this machine: make a folder before saving in it, "
+    "or save in HBTRACK_CHECKPOINT, which is there; let paths of other machines be options.",
+    "checkpoint.parent.mkdir(parents=True, exist_ok=True)",
+)
+_NO_RIGHT = Advice(
+    "The folder is not yours, or is read only: save in HBTRACK_CHECKPOINT, or in one below the "
+    "working directory.",
+    _NAMING,
+)
+_MISSING = re.compile(r"No such file or directory(?:: '([^']*)')?")
+_ABOVE_COPY = re.compile(r"\.\.|.*/hbtrack-check-[0-9a-f]+/(?!pristine/|work/\d+/)")
+
+
+def _where(text: str) -> Advice | None:
+    """What to do about a file that is not there, or must not be written."""
+    if match := _MISSING.search(text):
+        named = match[1]
+        return _NO_FOLDER if named and not _ABOVE_COPY.match(named) else _OUTSIDE
+    denied = "Permission denied: '" in text or "Read-only file system: '" in text
+    return _NO_RIGHT if denied else None
 
 
 def why(error: str, otherwise: Advice = _MEND) -> Advice:
@@ -276,6 +306,8 @@ def why(error: str, otherwise: Advice = _MEND) -> Advice:
     if told is None and (hint := why_refused(error)):
         return hint
     text = f"{told.error_type}: {told.message}" if told else error
+    if place := _where(text):
+        return place
     return next((hint for words, hint in _HINTS.items() if words in text), otherwise)
 
 

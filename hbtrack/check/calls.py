@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from hbtrack.check import advice
 from hbtrack.check.abbreviations import Taken
-from hbtrack.check.command_line import ARGUMENTS, taken_for, why_refused
+from hbtrack.check.command_line import taken_for, why_refused
 from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.check.training import Training
@@ -149,13 +149,18 @@ def multi(run: ScriptRun, training: Training, instead: Taken | None = None) -> F
         return found("multi_gpu", says, *instead.run.shown(), advice=advice.ABBREVIATED)
     if not run.done:
         says = "it fails with --multi_gpu"
-        change = why_refused(run.verdict.error or "") or ARGUMENTS
+        change = why_refused(run.verdict.error or "") or advice.MULTI
         return failed("multi_gpu", says, *run.shown(), advice=change)
     differs = run.loss != training.again.loss
     if differs and training.again.loss == training.second.loss:  # else that is said already
         says = f"with --multi_gpu the loss is {run.last_line.strip()}"
         evidence = (*training.again.shown(), *run.shown())
-        return warned("multi_gpu", f"{says} where it should train nothing", *evidence)
+        says += " where it should train nothing"
+        return warned("multi_gpu", says, *evidence, advice=advice.AGAIN)
+    again = sorted(run.touched.changed.intersection(training.checkpoint))
+    if again and not training.again.touched.written:
+        says = f"with --multi_gpu it writes {again[0]} anew where it should train nothing"
+        return warned("multi_gpu", says, *run.shown(), advice=advice.AGAIN)
     return passed("multi_gpu", "accepts --multi_gpu")
 
 

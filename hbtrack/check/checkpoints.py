@@ -99,17 +99,22 @@ def _resumed(training: Training) -> Finding:
     if second.loss == fresh.loss:
         return _promoted(training)
     if second.loss == first.loss and not (training.by_chance or training.moved):
-        one = first.call.epochs
-        says = f"{what} prints the loss of {one} epoch{'s' if one > 1 else ''}"
-        change = advice.LOAD
-        if not second.touched.written.isdisjoint(files):
-            says, change = f"{says}, though it trains and saves", advice.SCHEDULE
-        if training.moved is None:
-            says += ": it does not go on, unless that is its best one so far"
-            return warned("resume", says, *evidence, advice=change)
-        return failed("resume", says, *evidence, advice=change)
+        return _stands_still(training, what, evidence)
     says = f"--epochs {second.call.epochs} after {first.call.epochs}"
     return _off("resume", says, second, fresh, training.noise, training.boosting)
+
+
+def _stands_still(training: Training, what: str, evidence: Sequence[str]) -> Finding:
+    """It has the loss of fewer epochs, which it does not have from nothing."""
+    one = training.first.call.epochs
+    says = f"{what} prints the loss of {one} epoch{'s' if one > 1 else ''}"
+    change = advice.LOAD
+    if not training.second.touched.written.isdisjoint(training.checkpoint):
+        says, change = f"{says}, though it trains and saves", advice.SCHEDULE
+    if training.moved is None:
+        says += ": it does not go on, unless that is its best one so far"
+        return warned("resume", says, *evidence, advice=change)
+    return failed("resume", says, *evidence, advice=change)
 
 
 def _renamed(training: Training) -> str | None:

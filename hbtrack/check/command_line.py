@@ -58,10 +58,13 @@ _SIGNATURE = Advice(
     "def main(config_id: str, epochs: int, gpu: int, multi_gpu: bool = False):",
 )
 
+_RESERVED = "(?:{})(?![\\w-])".format("|".join(RESERVED_OPTIONS))
 _REFUSED = re.compile(
     r"unrecognized arguments: (.*)|No such option:? (.*)|Got unexpected extra arguments? (.*)"
     r"|Unknown command line flag (.*)|Could not consume arg: (.*)|Unknown option: (.*)"
     r"|Unrecognized options: (.*)"
+    rf"|argument [^:]*({_RESERVED})[^:]*: |ambiguous option: ({_RESERVED}) "
+    rf"|Invalid value for '({_RESERVED})'"
 )
 _OF_HBTRACK = re.compile(
     r"(?<![\w-])(?:--)?(?:{})(?![\w-])".format(
@@ -77,6 +80,8 @@ _LIBRARIES = [
     ("{config_id}", _TYPER),
     ("Try '", _CLICK),
     ("unrecognized arguments", ARGUMENTS),
+    ("error: argument ", ARGUMENTS),
+    ("ambiguous option", ARGUMENTS),
 ]
 
 

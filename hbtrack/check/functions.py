@@ -18,6 +18,8 @@ from hbtrack.script.probe import Examined, ScriptProbe
 
 SLOW_IMPORT = 30.0  # seconds
 DRAWS = 200
+_CHOICES = re.compile(r"(?:\(choose from |is not one of )([^)]*[^).\s])")
+"""What argparse and click say of a value that cannot be chosen."""
 TYPICAL = Terms(81, "3", 0, 1, 100.0)  # what `hbtrack run` does if nothing else is said
 
 Tell = Callable[[str], None]
@@ -90,9 +92,23 @@ def _ask_identity(
     yield named(identity, again)
     tell("arguments")
     words = [(), *_altered(args)]
-    others = [_said(probe.identity_for, one) for one in words]
-    yield told_apart(args, identity, others)
-    return identity, tuple(_selected(identity, dict(zip(words, others, strict=True))))
+    answers = dict(_answered(probe, args, one) for one in words)
+    yield told_apart(args, identity, list(answers.values()))
+    return identity, tuple(_selected(identity, answers))
+
+
+def _answered(
+    probe: ScriptProbe, args: tuple[str, ...], altered: tuple[str, ...]
+) -> tuple[tuple[str, ...], str | ScriptError]:
+    """Altered arguments and their name; where few values can be chosen, with another of these."""
+    answer = _said(probe.identity_for, altered)
+    if not isinstance(answer, ScriptError) or not (found := _CHOICES.search(answer.output)):
+        return altered, answer
+    at = next(at for at, word in enumerate(altered) if word != args[at])
+    option, equals, value = args[at].rpartition("=")
+    other = next((one for one in re.findall(r"[^\s,'\"]+", found[1]) if one != value), value)
+    chosen = (*args[:at], f"{option}{equals}{other}", *args[at + 1 :])
+    return chosen, _said(probe.identity_for, chosen)
 
 
 def _selected(

@@ -16,7 +16,7 @@ import pytest
 from conftest import DUMMY, SCRIPTS, Hbtrack, wait_for
 from terminal import terminals
 
-from hbtrack.check import scratch, script_run
+from hbtrack.check import advice, scratch, script_run
 from hbtrack.check.checkpoints import killed, trained
 from hbtrack.check.finding import POINTS, Status
 from hbtrack.check.scratch import Touched, Watch, copy_folder
@@ -395,6 +395,53 @@ BROKEN = [
         change="nothing after it",
     ),
     broken(
+        "few numbers of epochs to choose from",
+        "call",
+        "invalid choice: 1",
+        ('"--epochs", type=int', '"--epochs", type=int, choices=[10, 50]'),
+        change="Accept what hbtrack passes",
+        long=False,
+    ),
+    broken(
+        "two options that begin with --gpu",
+        "call",
+        "ambiguous option",
+        ('"--gpu", type=int', '"--gpu_ids"'),
+        ("    return parser\n", '    parser.add_argument("--gpu_memory")\n    return parser\n'),
+        change="Accept what hbtrack passes",
+        long=False,
+    ),
+    broken(
+        "stops in a debugger",
+        "call",
+        "BdbQuit",
+        (LOSS, LOSS + "    breakpoint()\n    print()\n"),
+        change="take breakpoint()",
+    ),
+    broken(
+        "a folder of another machine",
+        "call",
+        "No such file or directory",
+        ('Path("checkpoints",', 'Path("/scratch-of-alice",'),
+        ("path.parent.mkdir(exist_ok=True)", "pass"),
+        change="make a folder",
+    ),
+    broken(
+        "cannot do what --multi_gpu asks for",
+        "multi_gpu",
+        "it fails with --multi_gpu",
+        (PARSE, PARSE + "    assert not args.multi_gpu, 'no rendezvous'\n"),
+        change="--multi-gpu never",
+    ),
+    broken(
+        "trains again with --multi_gpu",
+        "multi_gpu",
+        "anew where it should train nothing",
+        (STATE, STATE.replace("load(", 'load(Path("none") if args.multi_gpu else ')),
+        status="warn",
+        change="train nothing",
+    ),
+    broken(
         "a folder that must not be there yet",
         "resume",
         "FileExistsError",
@@ -749,6 +796,13 @@ BROKEN = [
         status="warn",
     ),
     broken(
+        "a checkpoint for all experiments, of which this one is chosen anyway",
+        "other_search",
+        "another search, 'data:small', uses checkpoints/lr:",
+        ('default="small"', 'default="large", choices=["small", "large"]'),
+        status="warn",
+    ),
+    broken(
         "leaves a child",
         "left_running",
         "processes",
@@ -1088,6 +1142,24 @@ def test_an_accuracy_that_falls_for_an_epoch_in_some_config_is_one_all_the_same(
     assert found["minimised"]["status"] == "warn"
 
 
+@pytest.mark.parametrize(
+    ("said", "change"),
+    [
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'runs/a'", "make a folder"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '../data'", "--in-place"),
+        (
+            "FileNotFoundError: [Errno 2] No such file or directory: "
+            "'/tmp/hbtrack-check-0a/work/data'",
+            "--in-place",
+        ),
+        ("PermissionError: [Errno 13] Permission denied: '/home/alice'", "not yours"),
+        ("OSError: [Errno 30] Read-only file system: '/data/x'", "not yours"),
+    ],
+)
+def test_a_file_that_is_not_there_is_known_by_where_it_should_be(said: str, change: str) -> None:
+    assert change in advice.why(f"Traceback (most recent call last):\n{said}\n").change
+
+
 def test_a_stopped_check_ends_the_script_and_removes_its_copies(
     hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -1316,7 +1388,7 @@ def test_files_and_lines_together_tell_that_nothing_was_trained(
     written: str, lines: int, nothing: bool
 ) -> None:
     once, again = run(2, "0.4", 2, "pt"), run(2, "0.4", lines, written)
-    assert trains_nothing(once, again) is nothing
+    assert trains_nothing(once, once, again) is nothing
 
 
 @pytest.mark.parametrize(
