@@ -247,7 +247,7 @@ def killed(name: str, ended: ScriptRun, rest: ScriptRun, training: Training) -> 
 
 def whole(ended: ScriptRun, rest: ScriptRun) -> bool:
     """Whether it had come to its end before the signal, or in spite of it."""
-    return ended.exit_status == 0 and _printed(ended) == rest.loss is not None
+    return _printed(ended) == rest.loss is not None
 
 
 def _printed(ended: ScriptRun) -> float | None:
