@@ -2,5 +2,5 @@
 
 Read in this order: finding, budgets, outlook, scratch, told, script_run, command_line, advice,
 functions, workspaces, sources, abbreviations, training, trainer, calls, losses, checkpoints,
-other_search, candidates, procedure, checks.
+other_search, candidates, neighbours, kills, procedure, checks.
 """
