@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +21,10 @@ from hbtrack.check import advice, scratch, script_run
 from hbtrack.check.checkpoints import killed, trained
 from hbtrack.check.finding import POINTS, Status
 from hbtrack.check.scratch import Touched, Watch, copy_folder
-from hbtrack.check.script_run import Call, ScriptRun
+from hbtrack.check.script_run import Bench, Call, ScriptRun, Stop
+from hbtrack.check.told import Told
 from hbtrack.check.training import Training, trains_nothing
-from hbtrack.core.records import AttemptStatus, Verdict
+from hbtrack.core.records import AttemptStatus, Command, Verdict
 
 GOOD = (SCRIPTS / "check" / "good.py").read_text()
 SAMPLE = 'return f"lr:{10 ** rng.uniform(-3, -1):.5f}.momentum:{rng.uniform(0, 0.9):.3f}"'
@@ -1112,19 +1114,21 @@ def test_a_signal_finds_training_also_on_a_machine_that_is_faster_by_then(
 
 
 @pytest.mark.slow
-def test_a_signal_comes_when_something_was_saved_also_on_a_machine_that_is_slower_by_then(
-    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    home = tmp_path_factory.mktemp("home")
-    late = (
-        '    runs = Path(os.environ["HOME"], "runs")\n'
-        '    with runs.open("a") as file:\n        file.write("x")\n'
-        "    time.sleep(1 if runs.stat().st_size > 8 else 0)\n"
+def test_a_signal_waits_on_a_busy_machine_until_something_was_saved(tmp_path: Path) -> None:
+    """As long again as it was to come after."""
+    script, logs = tmp_path / "late.py", tmp_path / "logs"
+    logs.mkdir()
+    script.write_text(
+        "import os, signal, sys, time\ntime.sleep(2.5)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
+        "open('new', 'w').close()\nos.replace('new', 'checkpoint')\ntime.sleep(60)\n"
     )
-    parse, answer = answering("sys.exit(0)")
-    path = good(hbtrack.folder, (parse, answer.replace(PARSE, PARSE + late)), SLOWER)
-    found = checked(hbtrack, path, code=0, env={"HOME": str(home)})
-    assert "status 0" in found["sigterm"]["says"]
+    folder = tmp_path / "work"
+    folder.mkdir()
+    command = Command(str(script), "", (), sys.executable, str(folder))
+    bench = Bench(command, 100.0, logs, Told("late", 3, "told"))
+    run = bench.run(folder, Call("x", 1), Stop(signal.SIGTERM, after=2.0))
+    assert run.exit_status == 9
 
 
 @pytest.mark.slow
