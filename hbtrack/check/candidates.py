@@ -5,12 +5,16 @@ from hbtrack.check.script_run import ScriptRun
 
 CANDIDATES = 4  # configs that are tried for one that runs and has no checkpoint yet
 MOST_CANDIDATES = 20  # while none runs at all: in some searches most configs fail
+LOSSES_REFUSED = ("bad_last_line", "no_output")
+"""How a script ends whose last line is none, of two configs: it is so with the others, too."""
 PATIENCE = 60.0  # seconds of runs that fail, after which no more than CANDIDATES are tried
 
 
 def worth_trying(runs: list[ScriptRun]) -> bool:
     """Whether to try another config after these, for one that runs and is new here."""
     if any(from_nothing(run) or (says_enough(run) and not run.done) for run in runs):
+        return False
+    if sum(run.verdict.error_type in LOSSES_REFUSED for run in runs) > 1:
         return False
     if len(runs) < CANDIDATES:
         return True

@@ -221,6 +221,15 @@ def test_after_a_first_run_that_fails_nothing_else_is_started(
     assert found["resume"]["says"] == "not tried, since call fails"
 
 
+def test_after_two_configs_whose_last_line_is_no_loss_nothing_else_is_started(
+    hbtrack: Hbtrack, aside: Path
+) -> None:
+    labels = ('print(state["weight"] ** 2)', 'print("loss", state["weight"] ** 2)')
+    found, starts = counted(hbtrack, aside, good(hbtrack.folder, COUNTED, labels), code=2)
+    assert starts == 2
+    assert [one["check"] for one in found.values() if one["status"] == "fail"] == ["loss"]
+
+
 def test_where_a_script_starts_again_nothing_trains_for_long(hbtrack: Hbtrack, aside: Path) -> None:
     note = '    print(args.epochs, file=open(os.environ["STARTS"] + ".epochs", "a"))\n'
     noted = (STATE, STATE + note)
