@@ -1106,7 +1106,7 @@ def test_a_signal_finds_training_also_on_a_machine_that_is_faster_by_then(
     busy = (
         '    runs = Path(os.environ["HOME"], "runs")\n'
         '    with runs.open("a") as file:\n        file.write("x")\n'
-        "    args.seconds = 0.2 if runs.stat().st_size < 8 else 0.0\n"
+        "    args.seconds = 0.2 if runs.stat().st_size < 8 else 0.02\n"
     )
     path = good(hbtrack.folder, (PARSE, PARSE + busy))
     found = checked(hbtrack, path, code=0, env={"HOME": str(home)})

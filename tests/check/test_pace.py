@@ -149,7 +149,7 @@ def test_one_start_answers_as_much_as_it_can(hbtrack: Hbtrack, aside: Path) -> N
     """6 of training, 3 of another config beside it, 2 at once, 1 that fails, 2 for each signal."""
     found, starts = counted(hbtrack, aside, good(hbtrack.folder, COUNTED, *TOLD[:2], LINES), code=0)
     assert {one["status"] for one in found.values()} == {"pass"}
-    assert 16 <= starts <= 18, "on a busy machine a signal comes before anything is saved"
+    assert 16 <= starts <= 20, "where the machine is busy some signals come too early or too late"
 
 
 def test_quick_starts_the_script_five_times_and_says_what_it_left_out(
