@@ -1,7 +1,10 @@
 """Which configs are tried, and which files are whose: pure, from what runs came to."""
 
+from pathlib import Path
+
 from hbtrack.check import calls
 from hbtrack.check.script_run import ScriptRun
+from hbtrack.core.limits import FIRST
 
 CANDIDATES = 4  # configs that are tried for one that runs and has no checkpoint yet
 MOST_CANDIDATES = 20  # while none runs at all: in some searches most configs fail
@@ -16,11 +19,18 @@ def worth_trying(runs: list[ScriptRun]) -> bool:
         return False
     if sum(run.verdict.error_type in LOSSES_REFUSED for run in runs) > 1:
         return False
+    if len(runs) == FIRST and len(set(map(_how_it_failed, runs))) == 1:
+        return False  # a search stops then, too: the script is plainly broken
     if len(runs) < CANDIDATES:
         return True
     none_runs = not any(run.done for run in runs)
     spent = sum(run.seconds for run in runs)
     return none_runs and len(runs) < MOST_CANDIDATES and spent < PATIENCE
+
+
+def _how_it_failed(run: ScriptRun) -> tuple[str | None, str]:
+    """The error's type, and its file without the copy that it lies in, and line."""
+    return run.verdict.error_type, Path(run.verdict.place or "").name
 
 
 def says_enough(run: ScriptRun) -> bool:

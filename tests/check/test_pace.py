@@ -230,6 +230,13 @@ def test_after_two_configs_whose_last_line_is_no_loss_nothing_else_is_started(
     assert [one["check"] for one in found.values() if one["status"] == "fail"] == ["loss"]
 
 
+def test_after_ten_configs_that_fail_alike_no_other_is_tried(hbtrack: Hbtrack, aside: Path) -> None:
+    broken = ("def train(", "def broken(")
+    found, starts = counted(hbtrack, aside, good(hbtrack.folder, COUNTED, broken), code=2)
+    assert starts == 10
+    assert "with none of 10 configs" in found["call"]["says"]
+
+
 def test_where_a_script_starts_again_nothing_trains_for_long(hbtrack: Hbtrack, aside: Path) -> None:
     note = '    print(args.epochs, file=open(os.environ["STARTS"] + ".epochs", "a"))\n'
     noted = (STATE, STATE + note)
