@@ -82,6 +82,9 @@ def _resumed(training: Training) -> Finding:
         return passed("resume", "goes on from what it has elsewhere; losses could not be compared")
     if not (read or files):
         read = None  # logs are no checkpoint
+    if read is not None and not read and not (training.heeded or training.lines_tell):
+        says = f"whether {what} goes on or starts again cannot be told: no loss changes"
+        return warned("resume", says, *first.shown(), *second.shown(), advice=advice.TELL)
     if read is not None and not read:
         says = f"{what} never read {', '.join(files[:3])}: it starts again"
         return failed("resume", says, *second.shown(), advice=advice.LOAD)
@@ -166,7 +169,8 @@ def _trained(training: Training) -> tuple[str, ...]:
 
 
 def _total(training: Training, runs: Sequence[ScriptRun]) -> Finding:
-    first, second, long, three = training.first, training.second, training.long, training.three
+    first, second, three = training.first, training.second, training.three
+    long = training.long if training.comparable else second  # else of another config
     if three and training.additional:
         says = f"--epochs {second.call.epochs} after --epochs {first.call.epochs} trained "
         says += f"{three.call.epochs} epochs in all: --epochs is not the total"

@@ -1377,6 +1377,19 @@ def test_a_loss_that_stays_after_an_epoch_may_be_the_best_so_far(
     assert says in found.says
 
 
+@pytest.mark.parametrize(("heeded", "status"), [(False, Status.WARN), (True, Status.FAIL)])
+def test_a_file_that_is_not_read_says_nothing_where_no_loss_changes(
+    heeded: bool, status: Status
+) -> None:
+    """It may be a log, of a script that saves elsewhere and prints its best loss so far."""
+    one, two = run(1, "0.51234", 1, "log"), run(2, "0.51234", 1, "log")
+    two = replace(two, touched=replace(two.touched, changed=frozenset({"log"}), read=frozenset()))
+    training = Training(one, two, two, two, two, two, two, heeded=heeded)
+    found = {finding.name: finding for finding in trained(training, [one, two])}["resume"]
+    assert found.status is status
+    assert ("cannot be told" in found.says) is (not heeded)
+
+
 def test_a_best_loss_that_no_epoch_betters_does_not_say_how_much_a_kill_has_cost() -> None:
     one, long, rest = run(1, "0.51234"), run(9, "0.51234"), run(9, "0.51233")
     training = Training(one, one, one, one, long, long, long)
