@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from hbtrack.check import checkpoints
 from hbtrack.check.candidates import CANDIDATES
 from hbtrack.check.finding import Finding, skipped
-from hbtrack.check.script_run import Call, ScriptRun, Stop
+from hbtrack.check.script_run import Call, Stop
 from hbtrack.check.trainer import Trainer
 from hbtrack.check.training import Training, by_noise
 from hbtrack.check.workspaces import Runs, Workspace
@@ -23,15 +23,16 @@ class Kills:
     runs: Runs
     trainer: Trainer
     training: Training
-    _saves_late: bool = field(init=False, default=False)  # nothing is saved before its end
+    _patient: bool = field(init=False, default=True)
 
     def tried(self, name: str, number: signal.Signals) -> Finding:
         """A run that is ended in the middle of its training, and the same run again."""
         pace = 1.0  # of the machine: it may have been busy when the training was timed
         long = self.training.long
         for fraction in FRACTIONS:
-            stop = Stop(number, pace * self.training.moment(fraction))
-            workspace, killed = self._stopped(stop, long.call.epochs)
+            stop = Stop(number, pace * self.training.moment(fraction), self._patient)
+            workspace = self.runs.nowhere() if self.runs.comparable else self._one_that_runs()
+            killed = self.runs.run(workspace, Call(workspace.config_id, long.call.epochs), stop)
             if killed.stopped:
                 rest = self.runs.run(workspace, killed.call)
                 self.runs.discard(workspace)
@@ -44,26 +45,9 @@ class Kills:
                 training = replace(self.training, long_noise=noise)
                 return checkpoints.killed(name, killed, rest, training)
             self.runs.discard(workspace)
+            self._patient = False  # it is not late: what saves at its end only never has before
             pace = min(1.0, killed.seconds / long.seconds)
         return skipped(name, "it had always ended before the signal came")
-
-    def _stopped(self, stop: Stop, epochs: int) -> tuple[Workspace, ScriptRun]:
-        """A run that is signalled; once more if it had saved nothing yet, for it may begin late.
-
-        That would show nothing. A script that saves at its end only has never saved yet.
-        The second time comes half of what was left later, and is not tried again by another signal.
-        """
-        workspace = self.runs.nowhere() if self.runs.comparable else self._one_that_runs()
-        run = self.runs.run(workspace, Call(workspace.config_id, epochs), stop)
-        if self._saves_late or not self.runs.comparable:
-            return workspace, run
-        if run.stopped and not run.touched.written:
-            self.runs.discard(workspace)
-            workspace = self.runs.nowhere()
-            left = max(0.0, self.training.long.seconds - stop.after)
-            run = self.runs.run(workspace, run.call, replace(stop, after=stop.after + left / 2))
-            self._saves_late = not run.touched.written
-        return workspace, run
 
     def _one_that_runs(self) -> Workspace:
         """Another config, one of some that gives a loss after 1 epoch."""

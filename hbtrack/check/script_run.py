@@ -40,10 +40,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A signal to a script's processes, `after` so many seconds."""
+    """A signal to a script's processes, `after` so many seconds.
+
+    On a busy machine it begins late: a patient one gives it that time once more to save something.
+    """
 
     number: signal.Signals
     after: float
+    patient: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +220,8 @@ class _Running:
         self._marks = ProcessMarks(environment["HBTRACK_ATTEMPT"], self.process.pid, lock)
 
     def end(self, timeout: float, stop: Stop | None, saved: Callable[[], bool]) -> None:
-        """Wait until it has ended; signal it and kill it when it is time to.
-
-        On a busy machine it begins late: it has that time once more to save something before.
-        """
-        if stop and not self._ends_within(stop.after) and not self._ends_unsaved(stop, saved):
+        """Wait until it has ended; signal it and kill it when it is time to."""
+        if stop and not self._ends_before(stop, saved):
             self.stopped = True
             self._signal(stop.number)
             self.stubborn = not self._ends_within(GRACE)
@@ -261,9 +262,11 @@ class _Running:
                 return self.process.poll() is not None  # it is we who may have been held up
         return True
 
-    def _ends_unsaved(self, stop: Stop, saved: Callable[[], bool]) -> bool:
-        """Whether it ends as long as it has saved nothing, and in that time."""
-        deadline = time.monotonic() + stop.after
+    def _ends_before(self, stop: Stop, saved: Callable[[], bool]) -> bool:
+        """Whether it ends before it is to be signalled."""
+        if self._ends_within(stop.after):
+            return True
+        deadline = time.monotonic() + (stop.after if stop.patient else 0.0)
         while not saved() and time.monotonic() < deadline:
             if self._ends_within(TICK):
                 return True
