@@ -8,12 +8,13 @@ import math
 import re
 from dataclasses import dataclass
 
+from hbtrack.core.printed_error import without_escapes
+
 MAX_LOSS_LINE_BYTES = 4096
 """No loss is longer; of an endless line only a part is ever looked at, which must not pass."""
 
 _LOSS = re.compile(rb"[ \t\r]*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)[ \t\r]*")
 _NOT_FINITE = rb"(?i)[ \t\r]*[+-]?(nan|inf|infinity)[ \t\r]*"
-_ANSI_TEXT = r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)"
 # What is drawn without an end of line: bars, borders, [tags].
 _UNENDED = re.compile(r"\r|[\])}\u2500-\u259f](?! )")
 _ADVICE = "print the loss alone on the last line, as in print(float(loss))"
@@ -106,7 +107,7 @@ _ANYBODY = (
 
 def _after_the_loss(stdout: str) -> str:
     """How a number that stood alone was printed over, or printed around; nothing if none was."""
-    lines = [line for line in re.sub(_ANSI_TEXT, "", stdout).split("\n") if line.strip()]
+    lines = [line for line in without_escapes(stdout).split("\n") if line.strip()]
     alone = next((n for n in range(len(lines) - 2, -1, -1) if _is_loss(lines[n])), None)
     after = lines[-1:] if alone is None else lines[alone + 1 :]
     own = re.search(r"\d\W*$", "".join(after[-1:]))  # it may be the loss, with text around it
@@ -125,7 +126,7 @@ def _after_the_loss(stdout: str) -> str:
 
 
 def _hint(line: bytes) -> str:
-    text = re.sub(_ANSI_TEXT, "", line.decode("utf-8", "replace"))
+    text = without_escapes(line.decode("utf-8", "replace"))
     if _is_loss(text):
         return f" (a number wrapped in colour codes); {_ADVICE}"
     if _is_loss(_UNENDED.split(text)[-1]):

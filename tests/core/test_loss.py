@@ -79,6 +79,7 @@ def test_fault_27_28_30_31_anything_else_is_refused_rather_than_guessed(
     [
         (b"loss: 0.3", "'loss: 0.3'"),
         (b"\x1b[32m0.3\x1b[0m", "colour"),
+        (b"\x1b]8;;https://a\x1b\\0.3\x1b]8;;\x1b\\", "colour"),
         (b"epoch 1\r0.3", "progress bar"),
         (b"epoch 1\r0.3", "print(); "),
         ("\u2500\u25180.3".encode(), "print(); "),  # a table of rich's Live
