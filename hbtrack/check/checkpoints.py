@@ -177,10 +177,9 @@ def _total(training: Training, runs: Sequence[ScriptRun]) -> Finding:
         evidence = (*second.shown(), "and from nothing:", *three.shown())
         return failed("total", says, *evidence, advice=advice.TOTAL)
     if training.instead:
-        other, run = training.instead
-        says = f"it has no option --epochs: {other} gets the number of epochs"
+        says = f"it has no option --epochs: {training.instead.other} gets the number of epochs"
         found = warned if training.heeded else failed
-        return found("total", says, *run.shown(), advice=advice.ABBREVIATED)
+        return found("total", says, *training.instead.run.shown(), advice=advice.ABBREVIATED)
     if training.counts_anew:
         says = f"--epochs {second.call.epochs} after --epochs {first.call.epochs} trained "
         says += f"{second.call.epochs} epochs more: --epochs is the total"

@@ -86,7 +86,7 @@ class Trainer:
             rising=self._rising([first, second, *([long] if self.runs.comparable else ())], noise),
             held=held,
             boosting=self._boosting(),
-            instead=self._instead(workspace),
+            instead=taken("--epochs", self.runs, workspace),
             elsewhere=elsewhere,
         )
 
@@ -252,11 +252,6 @@ class Trainer:
             if len(found) == RISEN or len(self.runs.ids) < LEAST_IDS:
                 break
         return tuple(found)
-
-    def _instead(self, workspace: Workspace) -> tuple[str, ScriptRun] | None:
-        """The option that --epochs is taken for, if it is, and what shows it."""
-        found = taken("--epochs", self.runs, workspace)
-        return (found.other, found.run) if found else None
 
     def _boosting(self) -> str:
         """What the script names of that which is not the same in steps, in lower case."""

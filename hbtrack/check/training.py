@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from hbtrack.check.abbreviations import Taken
 from hbtrack.check.script_run import ScriptRun
 from hbtrack.core.loss import significant_digits
 
@@ -42,7 +43,7 @@ class Training:
     rising: tuple[tuple[ScriptRun, ScriptRun], ...] | None = None  # of each, if no loss falls
     held: ScriptRun | None = None  # as `fresh`, but what is printed is held back
     boosting: str = ""  # the library that adds trees, if the script names one
-    instead: tuple[str, ScriptRun] | None = None  # what --epochs was taken for, and what shows it
+    instead: Taken | None = None  # what --epochs was taken for
     in_turn: str = ""  # the epochs that `onward` was trained for, one after the other
     elsewhere: bool = False  # it goes on from what no copy holds
 
