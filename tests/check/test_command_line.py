@@ -90,6 +90,12 @@ def test_what_a_script_imports_from_beside_it_is_the_users_own_text(tmp_path: Pa
     assert sorted(texts_of(tmp_path / "jobs/train.py", tmp_path)) == sorted(texts.values())
 
 
+def test_an_imported_file_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("try:\n    import secret\nexcept OSError:\n    pass\n")
+    (tmp_path / "secret.py").symlink_to("/proc/self/mem")  # EIO, for root as well
+    assert texts_of(tmp_path / "train.py", tmp_path)[1:] == [""]
+
+
 def test_only_an_option_that_could_be_abbreviated_is_suspected() -> None:
     longer, both = "add_argument('--gpu_count')", 'add_argument("--gpu", "--gpus")'
     assert suspects("--gpu", [longer])
