@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from hbtrack.check import checkpoints
 from hbtrack.check.candidates import CANDIDATES
 from hbtrack.check.finding import Finding, skipped
+from hbtrack.check.noise import Noise
 from hbtrack.check.script_run import Call, Stop
-from hbtrack.check.trainer import Trainer
 from hbtrack.check.training import Training, by_noise
 from hbtrack.check.workspaces import Runs, Workspace
 
@@ -21,7 +21,7 @@ class Kills:
     """What signals do to the config that was trained."""
 
     runs: Runs
-    trainer: Trainer
+    noise: Noise
     training: Training
     _patient: bool = field(init=False, default=True)
 
@@ -41,7 +41,7 @@ class Kills:
                     continue
                 noise = self.training.long_noise
                 if self.runs.comparable and not by_noise(rest, long, noise):
-                    noise = self.trainer.noise(long, rest)
+                    noise = self.noise.of(long, rest)
                 training = replace(self.training, long_noise=noise)
                 return checkpoints.killed(name, killed, rest, training)
             self.runs.discard(workspace)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from hbtrack.check import calls
 from hbtrack.check.candidates import CANDIDATES, alike, used
 from hbtrack.check.finding import Finding, Status, skipped
+from hbtrack.check.noise import Noise
 from hbtrack.check.script_run import Call, ScriptRun
-from hbtrack.check.trainer import Trainer
 from hbtrack.check.training import Training
 from hbtrack.check.workspaces import Runs, Workspace
 
@@ -20,7 +20,7 @@ def judged(training: Training, runs: Runs, run: ScriptRun, alone: ScriptRun | No
     equal = alone is None or not (run.done and alone.done) or run.loss == alone.loss
     if alone is None or equal or not training.exact:
         return training
-    return replace(training, noise=Trainer(runs).noise(alone, run))
+    return replace(training, noise=Noise(runs).of(alone, run))
 
 
 @dataclass(slots=True)

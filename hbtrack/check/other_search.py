@@ -12,8 +12,8 @@ from dataclasses import replace
 from hbtrack.check import advice
 from hbtrack.check.finding import Finding, passed, skipped, warned
 from hbtrack.check.functions import Experiment
+from hbtrack.check.noise import Noise
 from hbtrack.check.script_run import Call, ScriptRun
-from hbtrack.check.trainer import Trainer
 from hbtrack.check.training import Training
 from hbtrack.check.workspaces import Runs, Workspace
 
@@ -77,7 +77,7 @@ def _runs(
         return None, alone
     found = run(Workspace(runs.copy_of(workspace.folder), workspace.config_id))
     differs = alone is not None and found.done and found.loss != alone.loss
-    if alone and differs and Trainer(there).noise(alone, found):
+    if alone and differs and Noise(there).of(alone, found):
         alone = None  # others were equal by chance
     return found, alone
 

@@ -18,6 +18,7 @@ from hbtrack.check.functions import Experiment
 from hbtrack.check.kills import KILL, TERM, Kills
 from hbtrack.check.losses import NOT_TRIED
 from hbtrack.check.neighbours import Neighbours, judged
+from hbtrack.check.noise import Noise
 from hbtrack.check.outlook import ONE, TWO
 from hbtrack.check.scratch import is_database, states
 from hbtrack.check.script_run import Call, ScriptRun
@@ -40,7 +41,7 @@ class Procedure:
     runs: Runs
     others: Sequence[Experiment]  # that other arguments select
     tell: Callable[[str], None]  # hears the name of what is tried next
-    _trainer: Trainer = field(init=False)
+    _noise: Noise = field(init=False)
     _workspace: Workspace = field(init=False)
     _after_first: Path | None = field(init=False, default=None)  # its folder as it was then
     _training: Training = field(init=False)
@@ -48,7 +49,7 @@ class Procedure:
     _failing: int = field(init=False, default=0)  # configs that failed after their first epoch
 
     def __post_init__(self) -> None:
-        self._trainer = Trainer(self.runs)
+        self._noise = Noise(self.runs)
 
     def findings(self) -> Iterator[Finding]:
         """Run the script again and again; what the runs show.
@@ -113,7 +114,7 @@ class Procedure:
 
         Those that need nothing but copies of what was trained are tried side by side.
         """
-        kills = Kills(self.runs, self._trainer, self._training)
+        kills = Kills(self.runs, self._noise, self._training)
         checks: dict[str, Callable[[Runs], Finding]] = {
             "separate": lambda _runs: self._neighbours.separate(),
             "at_once": lambda _runs: self._neighbours.at_once(),
@@ -193,7 +194,7 @@ class Procedure:
         if self.runs.comparable:  # in a new copy, those that were tried are new, too
             self.runs.ids = list(ids)
             self._after_first = self.runs.copy_of(workspace.folder)
-        return self._trainer.train(workspace, first)
+        return Trainer(self.runs, self._noise).train(workspace, first)
 
     def _call(self, config_id: str, step: int = ONE) -> Call:
         budgets = self.runs.budgets

@@ -3,31 +3,26 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hbtrack.check.abbreviations import taken
+from hbtrack.check.noise import Noise
 from hbtrack.check.script_run import Call, ScriptRun
 from hbtrack.check.training import (
-    FEW_DIGITS,
     NOISES,
     Stuck,
     Training,
-    by_noise,
     differ,
     falls,
     files_tell,
     in_words,
-    most_digits,
     spread,
     starts_again,
     trains_nothing,
 )
 from hbtrack.check.workspaces import Runs, Workspace
 
-ALIKE = 5  # runs from nothing that give one loss: training is deterministic
-SURE = 20  # runs from nothing before a loss is said to be off by more than their noise
-PATIENCE = 60.0  # seconds that such runs take together
 OTHERS = 4  # further configs that are tried where one fails, and cannot be tried again
 UNMOVED = 4  # further configs that are trained before it is said that --epochs changes nothing
 LONG = 1.0  # seconds of training that a signal surely hits the middle of
@@ -43,7 +38,7 @@ class Trainer:
     """Trains the config of these runs."""
 
     runs: Runs
-    _from_nothing: dict[Call, list[ScriptRun]] = field(init=False, default_factory=dict)
+    noise: Noise
 
     def train(self, workspace: Workspace, first: ScriptRun) -> Training | Stuck:
         """The same config for more epochs, the same epochs again, and all from nothing."""
@@ -73,8 +68,8 @@ class Trainer:
         if self.runs.comparable and (second.loss != fresh.loss or onward[-1].loss != long.loss):
             both = first.call.epochs + second.call.epochs
             three = long if long.call.epochs == both else self.runs.fresh(both)[0]
-            noise = self.noise(fresh, second)
-            long_noise = noise if long.call == fresh.call else self.noise(long, onward[-1])
+            noise = self.noise.of(fresh, second)
+            long_noise = noise if long.call == fresh.call else self.noise.of(long, onward[-1])
         return Training(
             *(first, second, again, fresh, long, long_again, onward[-1], fewer, three),
             noise=noise,
@@ -110,22 +105,6 @@ class Trainer:
             in_turn=in_words([first, second]),
             elsewhere=elsewhere,
         )
-
-    def noise(self, run: ScriptRun, other: ScriptRun) -> float:
-        """How far this run and others from nothing are apart; `other` is what is judged by it."""
-        config_id, epochs = run.call.config_id, run.call.epochs
-
-        def anew(lane: Runs) -> ScriptRun:
-            return lane.in_turn(lane.untrained(config_id), epochs)[0]
-
-        runs = self._from_nothing.setdefault(run.call, [run])
-        while doubts := in_doubt(runs, other):
-            self.runs.outlook.expect(epochs, doubts)
-            at_once = min(doubts, self.runs.width)
-            for another in self.runs.together(*[anew] * at_once):
-                if in_doubt(runs, other):  # as if they had come one after the other
-                    runs.append(another)
-        return spread(*runs)
 
     def _long(
         self,
@@ -284,17 +263,3 @@ def _climbed(runs: Runs, workspace: Workspace, steps: tuple[int, ...]) -> list[S
             break
     runs.discard(at)
     return found
-
-
-def in_doubt(runs: list[ScriptRun], other: ScriptRun) -> int:
-    """How many more runs from nothing are needed, at most, to tell how far they are apart.
-
-    Few of them may be close by chance, or even agree where the loss is a coarse one.
-    """
-    count, noise = len(runs), spread(*runs)
-    coarse = most_digits(runs) <= FEW_DIGITS
-    if count < 3 or (noise == 0 and not coarse):
-        return max(0, ALIKE - count)
-    enough = ALIKE if by_noise(runs[0], other, noise) else SURE
-    in_time = math.ceil(PATIENCE / max(min(run.seconds for run in runs), 0.001))
-    return max(0, min(enough, in_time) - count)

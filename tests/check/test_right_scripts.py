@@ -10,8 +10,8 @@ from test_check import ELSEWHERE, LINES, LOAD, LOSS, SAVE, STATE, checked, good,
 
 from hbtrack.check import losses, scratch
 from hbtrack.check.functions import imported
+from hbtrack.check.noise import in_doubt
 from hbtrack.check.scratch import Touched, Watch
-from hbtrack.check.trainer import in_doubt
 from hbtrack.check.training import Training
 
 Edits = list[tuple[str, str]]
