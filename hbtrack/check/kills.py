@@ -7,7 +7,7 @@ from hbtrack.check import checkpoints
 from hbtrack.check.candidates import CANDIDATES
 from hbtrack.check.finding import Finding, skipped
 from hbtrack.check.noise import Noise
-from hbtrack.check.script_run import Call, Stop
+from hbtrack.check.script_run import Call, ScriptRun, Stop
 from hbtrack.check.training import Training, by_noise
 from hbtrack.check.workspaces import Runs, Workspace
 
@@ -31,23 +31,33 @@ class Kills:
         long = self.training.long
         for fraction in FRACTIONS:
             stop = Stop(number, pace * self.training.moment(fraction), self._patient)
-            workspace = self.runs.nowhere() if self.runs.comparable else self._one_that_runs()
-            killed = self.runs.run(workspace, Call(workspace.config_id, long.call.epochs), stop)
-            if killed.stopped:
-                rest = self.runs.run(workspace, killed.call)
-                self.runs.discard(workspace)
-                by_itself = not (rest.done or self.runs.comparable)  # another config may fail
-                if (by_itself or checkpoints.whole(killed, rest)) and fraction != FRACTIONS[-1]:
-                    continue
-                noise = self.training.long_noise
-                if self.runs.comparable and not by_noise(rest, long, noise):
-                    noise = self.noise.of(long, rest)
-                training = replace(self.training, long_noise=noise)
-                return checkpoints.killed(name, killed, rest, training)
-            self.runs.discard(workspace)
-            self._patient = False  # it is not late: what saves at its end only never has before
-            pace = min(1.0, killed.seconds / long.seconds)
+            killed, rest = self._killed(stop)
+            if rest is None:
+                self._patient = False  # it is not late: what saves at its end only never has before
+                pace = min(1.0, killed.seconds / long.seconds)
+                continue
+            by_itself = not (rest.done or self.runs.comparable)  # another config may fail
+            if (by_itself or checkpoints.whole(killed, rest)) and fraction != FRACTIONS[-1]:
+                continue
+            training = replace(self.training, long_noise=self._noise(rest, stop))
+            return checkpoints.killed(name, killed, rest, training)
         return skipped(name, "it had always ended before the signal came")
+
+    def _killed(self, stop: Stop) -> tuple[ScriptRun, ScriptRun | None]:
+        """A run that is signalled, and the same run again; none if it had ended before."""
+        workspace = self.runs.nowhere() if self.runs.comparable else self._one_that_runs()
+        epochs = self.training.long.call.epochs
+        killed = self.runs.run(workspace, Call(workspace.config_id, epochs), stop)
+        rest = self.runs.run(workspace, killed.call) if killed.stopped else None
+        self.runs.discard(workspace)
+        return killed, rest
+
+    def _noise(self, rest: ScriptRun, stop: Stop) -> float:
+        """How far equal runs are apart, as far as that matters to the run after the signal."""
+        long, noise = self.training.long, self.training.long_noise
+        if not self.runs.comparable or by_noise(rest, long, noise):
+            return noise
+        return self.noise.judging(long, rest, lambda: self._killed(stop)[1] or rest)
 
     def _one_that_runs(self) -> Workspace:
         """Another config, one of some that gives a loss after 1 epoch."""

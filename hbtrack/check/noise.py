@@ -1,6 +1,7 @@
 """How far equal runs from nothing are apart, so that what differs by no more accuses nobody."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hbtrack.check.script_run import Call, ScriptRun
@@ -34,6 +35,19 @@ class Noise:
                 if in_doubt(runs, other):  # as if they had come one after the other
                     runs.append(another)
         return spread(*runs)
+
+    def judging(self, run: ScriptRun, other: ScriptRun, again: Callable[[], ScriptRun]) -> float:
+        """How far equal runs are apart, where `other` went on from a checkpoint.
+
+        One of many may be far off by chance, where most losses are close: `again` makes it once
+        more, and if that one is not, it was.
+        """
+        noise = self.of(run, other)
+        if noise == 0 or by_noise(run, other, noise):
+            return noise
+        second = again()
+        by_chance = second.done and by_noise(run, second, noise)
+        return spread(*self._from_nothing[run.call], other) if by_chance else noise
 
 
 def in_doubt(runs: list[ScriptRun], other: ScriptRun) -> int:

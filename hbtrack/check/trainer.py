@@ -68,8 +68,14 @@ class Trainer:
         if self.runs.comparable and (second.loss != fresh.loss or onward[-1].loss != long.loss):
             both = first.call.epochs + second.call.epochs
             three = long if long.call.epochs == both else self.runs.fresh(both)[0]
-            noise = self.noise.of(fresh, second)
-            long_noise = noise if long.call == fresh.call else self.noise.of(long, onward[-1])
+            steps = [run.call.epochs for run in (first, second, *onward)]
+            noise = self.noise.judging(fresh, second, lambda: self.runs.fresh(*steps[:2])[-1])
+            if long.call == fresh.call:
+                long_noise = noise
+            else:
+                long_noise = self.noise.judging(
+                    long, onward[-1], lambda: self.runs.fresh(*steps)[-1]
+                )
         return Training(
             *(first, second, again, fresh, long, long_again, onward[-1], fewer, three),
             noise=noise,

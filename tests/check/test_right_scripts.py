@@ -125,6 +125,33 @@ def test_losses_that_were_equal_by_chance_at_first_accuse_nobody(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("times", "status"), [(1, "pass"), (9, "warn")])
+def test_a_loss_that_is_far_off_once_accuses_nobody(
+    hbtrack: Hbtrack, tmp_path_factory: pytest.TempPathFactory, times: int, status: str
+) -> None:
+    """What goes on to two epochs is far off, the first time or each time; all have some noise."""
+    edits = [
+        ("Random(7)", "Random()"),
+        ('        state["random"] = rng.getstate()\n', ""),
+        (STATE, f'{STATE}    before = state["epoch"]\n'),
+        (
+            LOSS,
+            '    loss = state["weight"]\n'
+            '    made = Path(os.environ["ELSEWHERE"], "made")\n'
+            "    if before == 1 and args.epochs == 2:\n"
+            '        with made.open("a") as file:\n            file.write("x")\n'
+            f"        loss += 9 * (made.stat().st_size <= {times})\n"
+            "    print(loss)\n",
+        ),
+    ]
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    path = good(hbtrack.folder, *edits)
+    found = checked(hbtrack, path, env={"ELSEWHERE": str(elsewhere)})
+    assert found["resume"]["status"] == status, found["resume"]["says"]
+    assert len((elsewhere / "made").read_text()) > 1
+
+
+@pytest.mark.slow
 def test_in_place_a_file_of_data_for_each_config_is_no_checkpoint_of_another_search(
     hbtrack: Hbtrack,
 ) -> None:
