@@ -39,7 +39,9 @@ if __name__ == "__main__":
     print(0.5)
 """
 
-SYSTEMS = pytest.mark.parametrize("hbtrack", ["linux", "macos"], indirect=True)
+SYSTEMS = pytest.mark.parametrize(
+    "hbtrack", ["linux", pytest.param("macos", marks=pytest.mark.slow)], indirect=True
+)
 """For tests of what is done in another way where there is no /proc."""
 
 MACOS = {

@@ -468,7 +468,6 @@ BROKEN = [
             "f\"{args.config_id}.{os.environ['HBTRACK_ATTEMPT'].replace('/', '_')}.json\"",
         ),
         change="same in each run",
-        long=False,
     ),
     broken(
         "a checkpoint every five epochs",
@@ -769,7 +768,6 @@ BROKEN = [
         "another search, 'data:large1', uses checkpoints/lr:",
         status="warn",
         change="HBTRACK_CHECKPOINT",
-        long=False,
     ),
     broken(
         "a checkpoint for all experiments, of training with noise",
@@ -1051,6 +1049,7 @@ TOLD = (
 )
 
 
+@pytest.mark.slow
 def test_a_script_is_told_what_a_search_would_tell_it(hbtrack: Hbtrack) -> None:
     path = good(hbtrack.folder, *TOLD)
     found = checked(hbtrack, "--in-place", path, code=0)

@@ -260,6 +260,7 @@ def test_the_budgets_of_a_search_are_tried_in_turn(hbtrack: Hbtrack) -> None:
     assert "up to 9 epochs." in result.stdout
 
 
+@pytest.mark.slow
 def test_a_promotion_that_fails_far_up_is_found_only_with_the_budgets_of_the_search(
     hbtrack: Hbtrack,
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_config_that_is_needed_again_is_told_that_nothing_is_there(copied: Hbt
     assert set(first.values()) == {"0"}
 
 
+@pytest.mark.slow
 def test_what_may_still_be_promoted_is_kept(hbtrack: Hbtrack, script: Script) -> None:
     stop = {"HBTRACK_FAULT": "commit.after:7:stop"}
     hbtrack("run", "--max-epochs", 9, script(SAVES), env=stop, code=75)

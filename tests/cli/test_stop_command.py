@@ -146,6 +146,7 @@ def test_stop_during_the_import_of_a_resume_ends_that_too(
     driver.communicate()
 
 
+@pytest.mark.slow
 def test_stop_ends_a_script_that_only_starts_after_it_was_killed(
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:

@@ -567,7 +567,13 @@ BROKEN = {
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
-@pytest.mark.parametrize("step", [*BROKEN.values(), KILLED], ids=[*BROKEN, "killed"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(pytest.param(step, id=name, marks=pytest.mark.slow) for name, step in BROKEN.items()),
+        pytest.param(KILLED, id="killed"),
+    ],
+)
 def test_a_migration_that_fails_half_way_is_told_changes_nothing_and_can_be_tried_again(
     older: Hbtrack, next_version: dict[str, str], tmp_path: Path, ask: Ask, step: str
 ) -> None:

@@ -34,6 +34,10 @@ from hbtrack.store.catalogue import load_search
 
 DATABASES = sorted((ROOT / "tests" / "databases").glob("*.db"))
 RELEASED = [file.stem for file in DATABASES]
+FIRST_AND_LAST = [
+    pytest.param(each, marks=[] if each in (RELEASED[0], RELEASED[-1]) else pytest.mark.slow)
+    for each in RELEASED
+]
 
 # What must not depend on the upgrade, the interruption or the workers.
 GOLDEN = {
@@ -190,7 +194,7 @@ def test_fault_93_a_stored_search_goes_on_to_the_end_it_would_have_had(
     assert golden_dump(hbtrack) == golden
 
 
-@pytest.mark.parametrize("release", RELEASED)
+@pytest.mark.parametrize("release", FIRST_AND_LAST)
 def test_a_stored_search_that_is_extended_draws_by_the_rule_that_it_began_with(
     hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
 ) -> None:
@@ -210,7 +214,7 @@ def test_a_stored_search_that_is_extended_draws_by_the_rule_that_it_began_with(
         assert probe.sample(search.terms, 3, used, stream).config_ids == drawn
 
 
-@pytest.mark.parametrize("release", RELEASED)
+@pytest.mark.parametrize("release", FIRST_AND_LAST)
 def test_results_recorded_before_an_upgrade_are_kept_and_not_measured_again(
     hbtrack: Hbtrack, stored: Callable[[str], list[object]], release: str
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_copy_of_the_file_without_the_folders_begins_with_none(
     assert {one["HBTRACK_MAX_EPOCHS"] for one in calls} == {"9"}
 
 
+@pytest.mark.slow
 def test_half_of_what_is_trained_again_does_not_count_as_what_was_there_before(
     hbtrack: Hbtrack, script: Script
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_folder_is_made_ahead_and_only_told_of_when_it_is_next(tmp_path: Path)
         nowhere.make("x:1")
 
 
+@pytest.mark.slow
 def test_that_max_epochs_has_changed_is_said_before_and_in_every_report(
     hbtrack: Hbtrack, script: Script
 ) -> None:
@@ -206,6 +208,7 @@ def test_show_has_the_folder_and_a_command_that_finds_what_is_saved(
 # --- on another disk -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_another_folder_for_checkpoints_is_stored_and_used_on(
     hbtrack: Hbtrack, script: Script
 ) -> None:
@@ -227,7 +230,7 @@ def test_another_folder_for_checkpoints_is_stored_and_used_on(
     assert saved(hbtrack).is_dir()
 
 
-@pytest.mark.parametrize("verb", ["run", "resume", "extend"])
+@pytest.mark.parametrize("verb", ["run", "resume", pytest.param("extend", marks=pytest.mark.slow)])
 def test_what_was_saved_in_another_folder_for_checkpoints_is_told_of_before_anything_is_written(
     hbtrack: Hbtrack, script: Script, verb: str
 ) -> None:
@@ -310,6 +313,7 @@ def by_id(script: Script, loss: str = LOSS, epoch_seconds: float = 0.0) -> Path:
     return script(BY_ID.replace("LOSS", loss).replace("EPOCH_SECONDS", str(epoch_seconds)))
 
 
+@pytest.mark.slow
 def test_a_search_that_begins_on_what_another_has_trained_says_so_once(
     hbtrack: Hbtrack, script: Script
 ) -> None:
@@ -332,7 +336,9 @@ IN_THREE = "SELECT config_id FROM attempts GROUP BY config_id HAVING min(epochs)
     ("edit", "said"),
     [
         (("", ""), 1),
-        ((f"print({LOSS})", f"print(round({LOSS}, 2))"), 0),  # equal by chance
+        pytest.param(  # equal by chance
+            (f"print({LOSS})", f"print(round({LOSS}, 2))"), 0, marks=pytest.mark.slow
+        ),
         (('sys.argv[1] + ".json"', 'os.environ["HBTRACK_CHECKPOINT"] + "/x"'), 0),
     ],
 )

@@ -79,9 +79,9 @@ def wait_until_nothing_runs(hbtrack: Hbtrack) -> None:
     ("workers", "outage", "makes"),
     [
         pytest.param(2, GONE, False, id="gone"),
-        pytest.param(2, BARE, False, id="an-empty-one-in-its-place"),
+        pytest.param(2, BARE, False, id="an-empty-one-in-its-place", marks=pytest.mark.slow),
         pytest.param(2, BARE, True, id="scripts-make-another"),
-        pytest.param(2, UNMOUNTED, True, id="unmounted"),
+        pytest.param(2, UNMOUNTED, True, id="unmounted", marks=pytest.mark.slow),
         pytest.param(1, GONE, False, id="gone-1-worker", marks=pytest.mark.slow),
         pytest.param(8, BARE, True, id="scripts-make-another-8-workers", marks=pytest.mark.slow),
     ],
@@ -121,6 +121,7 @@ def test_a_disk_of_checkpoints_that_stays_away_stops_the_search_with_nothing_fai
     assert results(hbtrack) == expected
 
 
+@pytest.mark.slow
 def test_a_search_that_finds_nothing_of_its_own_on_the_disk_says_so_before_it_goes_on(
     hbtrack: Hbtrack, expected: Rows, disk: Path
 ) -> None:

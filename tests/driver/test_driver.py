@@ -657,6 +657,7 @@ def test_starts_that_fail_five_times_in_a_row_end_the_search_for_now(
     goes_on_as_if_undisturbed(search, golden, 1)
 
 
+@pytest.mark.slow
 def test_starts_that_fail_five_times_but_not_in_a_row_do_not_end_the_search(
     stage: MakeStage, golden: Golden
 ) -> None:

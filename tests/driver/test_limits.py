@@ -456,6 +456,7 @@ def test_why_a_broken_script_was_stopped_is_a_line_whatever_its_message() -> Non
     assert len(broken("exit 1", "x" * 9999).reason) < 400
 
 
+@pytest.mark.slow
 def test_a_mended_script_is_retried_and_comes_to_what_it_would_have_come_to(
     hbtrack: Hbtrack, script: Callable[[str], Path], another: Callable[[], Hbtrack]
 ) -> None:

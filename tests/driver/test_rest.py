@@ -143,6 +143,7 @@ def test_failures_that_are_the_configs_are_believed_with_max_streak_none(
     assert int(str(failed)) > 10
 
 
+@pytest.mark.slow
 def test_a_search_does_not_finish_while_its_last_failures_are_doubted(
     hbtrack: Hbtrack, script: Write, expected: Rows
 ) -> None:
@@ -174,10 +175,8 @@ def test_one_config_that_alone_blames_the_machine_is_failed_at_the_fifth_time(
     assert "sound" in hbtrack("db", "check").stderr
 
 
-@pytest.mark.parametrize(
-    "workers",
-    [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 8])
 def test_some_configs_that_always_blame_the_machine_are_failed_and_the_others_go_on(
     hbtrack: Hbtrack, script: Write, expected: Rows, workers: int
 ) -> None:
@@ -190,6 +189,7 @@ def test_some_configs_that_always_blame_the_machine_are_failed_and_the_others_go
     assert "sound" in hbtrack("db", "check").stderr
 
 
+@pytest.mark.slow
 def test_the_users_own_text_tells_the_machines_failures_at_once(
     hbtrack: Hbtrack, script: Write, expected: Rows
 ) -> None:

@@ -532,9 +532,10 @@ def test_fault_112_ctrl_z_stops_hbtrack_but_no_script_and_fg_takes_what_ended(
 # --- schedulers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "deaf",
-    [pytest.param(False, marks=pytest.mark.slow), True],
+    [False, True],
     ids=["scripts that die", "scripts that do not"],
 )
 def test_fault_111_a_job_that_is_warned_ended_killed_and_requeued_comes_to_the_same_end(

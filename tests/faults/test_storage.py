@@ -105,6 +105,7 @@ def test_fault_81_a_disk_that_fills_up_is_waited_for(
     all_once(hbtrack)
 
 
+@pytest.mark.slow
 def test_fault_81_83_a_disk_that_stays_full_ends_the_search_with_a_sentence_and_all_results(
     small_disk: Callable[[], None], hbtrack: Hbtrack, script: Script
 ) -> None:

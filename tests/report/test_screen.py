@@ -241,6 +241,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_hostile_ids_stay_text(
     hbtrack: Hbtrack, script: Callable[[str], Path], terminal: OnTerminal
 ) -> None:

@@ -113,13 +113,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("script", BROKEN),
-        ("script", None),
-        ("script", "\n"),
-        ("lossy", "def loss(:\n"),
-        ("lossy", None),
+        pytest.param("script", BROKEN, id="a typo"),
+        pytest.param("script", None, id="gone", marks=pytest.mark.slow),
+        pytest.param("script", "\n", id="emptied", marks=pytest.mark.slow),
+        pytest.param("lossy", "def loss(:\n", id="a typo in a module", marks=pytest.mark.slow),
+        pytest.param("lossy", None, id="a module gone"),
     ],
-    ids=["a typo", "gone", "emptied", "a typo in a module", "a module gone"],
 )
 def test_a_script_that_is_no_python_for_a_while_fails_nothing_and_changes_nothing(
     hbtrack: Hbtrack,
