@@ -16,7 +16,7 @@ from hbtrack.core.records import Command, Terms
 from hbtrack.errors import ScriptError
 from hbtrack.script.probe import Examined, ScriptProbe
 
-SLOW_IMPORT = 30.0  # seconds
+SLOW_IMPORT = 30.0  # seconds of a processor: a busy machine makes no script slow
 DRAWS = 200
 _CHOICES = re.compile(r"(?:\(choose from |is not one of )([^)]*[^).\s])")
 """What argparse and click say of a value that cannot be chosen."""
@@ -47,12 +47,12 @@ def ask(command: Command, time_limit: float, tell: Tell) -> Generator[Finding, N
     watch, started = Watch(Path(command.cwd)), time.monotonic()
     with ScriptProbe(command, time_limit, still_holds="") as probe:
         try:
-            probe.imported()
+            work = probe.imported()
         except ScriptError as error:
             yield _refused("import", error, _why_no_import(error, Path(command.cwd)))
             return Asked()
         seconds = time.monotonic() - started
-        yield imported(seconds, probe.printed_on_stdout(), watch.touched())
+        yield imported(seconds, work, probe.printed_on_stdout(), watch.touched())
         with ScriptProbe(command, time_limit, still_holds="") as other:
             seed = secrets.randbelow(2**31)  # configs that nobody has trained here before
             examined = _said(probe.examine, seed, DRAWS)
@@ -176,8 +176,8 @@ def _refused(name: str, error: ScriptError, change: Advice) -> Finding:
 # --- what it means -------------------------------------------------------------------------------
 
 
-def imported(seconds: float, printed: str, touched: Touched) -> Finding:
-    """Whether the import did more than define functions."""
+def imported(seconds: float, work: float, printed: str, touched: Touched) -> Finding:
+    """Whether the import did more than define functions; `work` is its processor time."""
     last = (printed.strip().splitlines() or [""])[-1]
     ran = not isinstance(read_loss(last.encode()), LossRefused)
     if last.strip().isdigit() and not touched.saved:
@@ -190,8 +190,8 @@ def imported(seconds: float, printed: str, touched: Touched) -> Finding:
         files = ", ".join(sorted(touched.saved)[:5])
         says = f"the import, {took}, wrote {files}"
         return warned("import", says, advice=advice.IMPORT)
-    if seconds > SLOW_IMPORT:
-        says = f"the import takes {seconds:.0f} s, and every evaluation begins with it"
+    if work > SLOW_IMPORT:
+        says = f"the import takes {work:.0f} s of a processor, and every evaluation begins with it"
         return warned("import", says, advice=advice.SLOW_IMPORT)
     return passed("import", f"imports without running the experiment, {took}")
 

@@ -78,9 +78,12 @@ class Conversation:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def imported(self) -> None:
-        """Wait until the script is imported. Raises ScriptError if it cannot be."""
-        self._hear("imported")
+    def imported(self) -> float:
+        """Wait until the script is imported; the processor time it took, in seconds.
+
+        Raises ScriptError if it cannot be.
+        """
+        return float(self._hear("imported"))
 
     def ask(self, wanted: str, **request: object) -> Any:
         """The answer to a request. Raises ScriptError when it is refused, or none comes."""

@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import sysconfig
+import time
 import traceback
 from typing import Any, Callable
 
@@ -310,7 +311,8 @@ def main() -> None:
         say(step="import")
         module = load(script, args)
         compiled = module.__spec__.loader.sha256
-        say(imported=True, script_sha256=compiled, modules=own_modules(script))
+        took = time.process_time()
+        say(imported=took, script_sha256=compiled, modules=own_modules(script))
     except Refused as refused:
         say(refused=refused.facts)
         os._exit(0)

@@ -1,6 +1,7 @@
 """`hbtrack check` accuses no script that keeps the contract in a way of its own."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hbtrack.check.functions import imported
 from hbtrack.check.noise import in_doubt
 from hbtrack.check.scratch import Touched, Watch
 from hbtrack.check.training import Training
+from hbtrack.script.command import make_command
+from hbtrack.script.probe import ScriptProbe
 
 Edits = list[tuple[str, str]]
 
@@ -171,7 +174,7 @@ def test_in_place_a_file_of_data_for_each_config_is_no_checkpoint_of_another_sea
 @pytest.mark.parametrize(("files", "status"), [("train.log", "pass"), ("model.pt", "warn")])
 def test_a_log_that_is_opened_at_import_is_no_alarm(files: str, status: str) -> None:
     touched = Touched(frozenset({files}), *[frozenset[str]()] * 3, read=None)
-    assert imported(1.0, "ready\n", touched).status == status
+    assert imported(1.0, 1.0, "ready\n", touched).status == status
 
 
 @pytest.mark.parametrize(
@@ -182,7 +185,21 @@ def test_a_whole_number_at_import_is_a_loss_only_with_a_checkpoint(
     printed: str, files: str, status: str
 ) -> None:
     touched = Touched(frozenset(files.split()), *[frozenset[str]()] * 3, read=None)
-    assert imported(1.0, printed, touched).status == status
+    assert imported(1.0, 1.0, printed, touched).status == status
+
+
+@pytest.mark.parametrize(("work", "status"), [(2.0, "pass"), (31.0, "warn")])
+def test_an_import_is_only_slow_by_its_own_work(work: float, status: str) -> None:
+    untouched = Touched(*[frozenset[str]()] * 4, read=None)
+    assert imported(33.0, work, "", untouched).status == status
+
+
+def test_what_an_import_works_is_told_by_itself(tmp_path: Path) -> None:
+    busy = "import time\nwhile time.process_time() < 1.5:\n    pass\n"
+    (tmp_path / "good.py").write_text(busy)
+    command = make_command("good.py", (), sys.executable, str(tmp_path))
+    with ScriptProbe(command, 60.0) as probe:
+        assert probe.imported() >= 1.5
 
 
 def test_of_too_many_files_those_written_last_are_watched(
