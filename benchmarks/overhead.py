@@ -26,9 +26,9 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
-from hbtrack.core.records import Limits, Resources, Terms, Verdict
+from hbtrack.core.records import Limits, Resources, Terms
 from hbtrack.core.schedule import make_schedule
-from hbtrack.driver.interfaces import Running, StopRequest, Tolerances
+from hbtrack.driver.interfaces import End, Running, StopRequest, Tolerances
 from hbtrack.report.live.progress import Progress
 from hbtrack.script.command import make_command
 from hbtrack.searches.file import DatabaseFile, Settings
@@ -65,9 +65,9 @@ class Clocked(Progress):
             self.begun = clocks()
         super().started(running)
 
-    def ended(self, running: Running, verdict: Verdict) -> None:
+    def ended(self, end: End) -> None:
         """The last end ends it."""
-        super().ended(running, verdict)
+        super().ended(end)
         self.left -= 1
         if self.left == 0:
             self.spent = [now - then for now, then in zip(clocks(), self.begun, strict=True)]

@@ -88,7 +88,7 @@ def run_through(schedule: Schedule, ids: Sequence[str], workers: int) -> Simulat
         Plan(schedule, passes),
         workers,
         sample=lambda pass_: ids[(pass_ - 1) * schedule.configs : pass_ * schedule.configs],
-        loss=loss_of,
+        objective=loss_of,
         duration=lambda start, trained: (start.epochs - trained) * rate_of(start.config_id),
     )
 

@@ -25,24 +25,26 @@ def connect(path: "str | PathLike[str] | None" = None) -> "Connection":
     NotFound when there is none, Conflict when its schema is not this version's or another program
     made it, and HbtrackError when it is damaged.
     """
-    from hbtrack.database.location import existing_database  # noqa: PLC0415 - `import hbtrack` is light
-    from hbtrack.store.reading import opened  # noqa: PLC0415
+    from hbtrack.report.answers import connect  # noqa: PLC0415 - `import hbtrack` is light
 
-    return opened(existing_database(None if path is None else str(path)))
+    return connect(None if path is None else str(path))
 
 
 def read(
-    view: str, identity: str | None = None, path: "str | PathLike[str] | None" = None
+    view: str,
+    identity: str | None = None,
+    path: "str | PathLike[str] | None" = None,
+    *,
+    params: bool = False,
 ) -> "list[dict[str, Any]]":
     """The rows of a public view as dicts, for example `read("leaderboard")[0]`.
 
     `identity` means one search, or several by a shell pattern such as `model:*`; without it all
-    are meant. Raises NotFound when there is no such view or search; otherwise as `connect`.
+    are meant. `read("leaderboard", params=True)` has the parameters and the metrics of the loss as
+    well, a column each, as the configs' ids have them. `read("@best")` answers a named query,
+    `read("@./file.sql")` one in a file. Raises NotFound when there is no such view, query or
+    search, and UsageError when a query cannot be answered; otherwise as `connect`.
     """
-    from contextlib import closing  # noqa: PLC0415
+    from hbtrack.report.answers import read  # noqa: PLC0415
 
-    from hbtrack.store.reading import view_rows  # noqa: PLC0415
-
-    with closing(connect(path)) as connection:
-        columns, rows = view_rows(connection, view, identity)
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+    return read(view, identity, None if path is None else str(path), params=params)

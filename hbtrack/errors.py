@@ -4,7 +4,8 @@ HbtrackError            1   hbtrack failed
 ├── Unavailable         1   the disk is full, the database locked: waited for, in vain
 ├── CannotStart         1   what every start needs is not there, so the search is stopped
 ├── UsageError          2   the command line, or the script's contract, is broken
-│   └── ScriptError     2   the user's script breaks the contract
+│   ├── ScriptError     2   the user's script breaks the contract
+│   └── NotPython       2   it is in another language
 ├── NotFound            3   nothing matches
 ├── Conflict            4   other parameters, another live driver, another schema
 │   └── Superseded      4   a newer driver took the search over
@@ -12,7 +13,7 @@ HbtrackError            1   hbtrack failed
 
 The text of an error is for the user: what happened (with names and values), what still
 holds, what to type next. `see` is the name of its cause: docs/troubleshooting.md has a section of
-that name, which `hbtrack --explain NAME` shows. Errors with one remedy share it.
+that name, which `hbtrack help NAME` shows. Errors with one remedy share it.
 """
 
 
@@ -54,6 +55,18 @@ class ScriptError(UsageError):
     def __init__(self, message: str, output: str = "", *, see: str) -> None:
         super().__init__(message, see=see)
         self.output = output
+
+
+class NotPython(UsageError):
+    """The script is in another language.
+
+    The section of its name has a script in Python that starts it; `starts` is what stands there
+    for the file that was typed: the words of a command, or a path.
+    """
+
+    def __init__(self, message: str, starts: list[str] | str, *, see: str) -> None:
+        super().__init__(message, see=see)
+        self.starts = starts
 
 
 class NotFound(HbtrackError):

@@ -96,7 +96,7 @@ def hear(*_):
 POLITE = _waits(LEAVES, "SIGTERM")
 """Answers SIGTERM by printing where it is, as if it had finished."""
 
-REFUSAL = r"hbtrack: [^\n\x1b]+\nMore: hbtrack --explain [\w-]+\n"
+REFUSAL = r"hbtrack: [^\n\x1b]+\nMore: hbtrack help [\w-]+\n"
 """What stderr has of a refusal: a sentence, and where it is explained."""
 
 _DUMP = """
@@ -226,6 +226,11 @@ class Hbtrack:
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         with closing(sqlite3.connect(self.database, timeout=60)) as connection:
             return connection.execute(sql, values).fetchall()
+
+    def log(self, search: int = 1) -> str:
+        """The log of the first search, or of a later one: all that happened, as key=value."""
+        log = self.folder / "hbtrack.db.d" / str(search) / "log"
+        return log.read_text() if log.exists() else ""
 
     def dump(self) -> list[tuple[object, ...]]:
         """All that must not depend on workers, order or kills."""

@@ -71,6 +71,7 @@ class Report:
 
     kinds: str
     workers: int
+    maximize: bool = False  # compared with the minimised search of the negated losses
     counts: Counter[str] = field(default_factory=Counter)
     post_mortems: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -188,6 +189,7 @@ class Hunt(Search):
     workers: int
     dice: random.Random
     unit: float  # seconds that a start takes just now
+    maximize: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -370,7 +372,10 @@ class Hunt(Search):
 
     def compare(self, golden: Golden) -> None:
         """Count all that is not as if nothing had happened."""
-        dump, diary = self.rows(_DUMP), Counter(tuple(line) for line in self.diary())
+        dump = (
+            [turned_round(row) for row in self.rows(_DUMP)] if self.maximize else self.rows(_DUMP)
+        )
+        diary = Counter(tuple(line) for line in self.diary())
         counts = self.counts
         counts["lost"] = len(evaluations(golden.dump) - evaluations(dump))
         counts["duplicated"] = int(str(self.rows(_ACCEPTED)[0][0]))
@@ -428,7 +433,10 @@ def search_and_kill(
     folder = golden.folder.with_name(name)
     pace = min(unit, LONGEST_EPOCH) * (pace or dice.choice([0.3, 0.6, 1.0]))
     words = (*golden.words, "--epoch_seconds", pace)
-    hunt = Hunt(folder, golden.environment, words, report.kinds, report.workers, dice, unit)
+    if report.maximize:
+        words = ("--maximize", *words, "--negative")
+    kinds, workers, maximize = report.kinds, report.workers, report.maximize
+    hunt = Hunt(folder, golden.environment, words, kinds, workers, dice, unit, maximize)
     try:
         hunt.hunt(quota)
         hunt.compare(golden)
@@ -453,9 +461,10 @@ def kill_loop(
     folder: Path,
     environment: Mapping[str, str],
     at_once: int = 1,
+    maximize: bool = False,
 ) -> Report:
     """Search after search, `at_once` side by side, until that many kills have hit something."""
-    report, quota, begun = Report(kinds, workers), Quota(kills), time.monotonic()
+    report, quota, begun = Report(kinds, workers, maximize), Quota(kills), time.monotonic()
     environment = {**environment, "HBTRACK_MAX_LOST": "1000000"}
     for name in ("HBTRACK_DB", "HBTRACK_ATTEMPT"):
         environment.pop(name, None)
@@ -481,6 +490,12 @@ def kill_loop(
             quota.left = 0  # when something failed, or by Ctrl-C: the others come to their end
     report.seconds = time.monotonic() - begun
     return report
+
+
+def turned_round(row: Row) -> Row:
+    """A row of a dump with the negative of its loss."""
+    *where, loss, promoted, reused = row
+    return (*where, None if loss is None else -float(str(loss)), promoted, reused)
 
 
 def evaluations(dump: list[Row]) -> set[Row]:
@@ -536,6 +551,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8])
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--maximize", action="store_true", help="a toy that prints the negative")
     at_once = 2 * (os.cpu_count() or 1)  # most of the time they wait
     parser.add_argument("--at-once", type=int, default=at_once, help="searches side by side")
     parser.add_argument("--folder", type=Path, help="where searches lie; default: a new one")
@@ -551,6 +567,7 @@ def main() -> int:
             folder=folder,
             environment=os.environ,
             at_once=args.at_once,
+            maximize=args.maximize,
         )
         for line in lines
     ]

@@ -13,7 +13,8 @@ from hbtrack.core.rebuild import rebuild
 from hbtrack.core.records import Command, Facts, Limits, Resources, Terms
 from hbtrack.core.schedule import make_schedule, schedule_of
 from hbtrack.store.catalogue import create_search
-from hbtrack.store.facts import Rows, load_facts
+from hbtrack.store.durations import Rows
+from hbtrack.store.facts import load_facts
 from hbtrack.store.ledger import Ledger
 
 Row = tuple[Any, ...]
@@ -71,10 +72,10 @@ def own(ledger: Ledger, *, now: float, resources: Resources = RESOURCES) -> Fact
 
 def plan_now(query: Rows, search_pk: int) -> Plan:
     """The plan that a driver would have that came now."""
-    sql = "SELECT max_epochs, eta, passes FROM _search WHERE pk = ?"
-    [(max_epochs, eta, passes)] = query(sql, (search_pk,))
+    sql = "SELECT max_epochs, eta, min_epochs, passes FROM _search WHERE pk = ?"
+    [(max_epochs, eta, min_epochs, passes)] = query(sql, (search_pk,))
     facts = load_facts(query, search_pk)
-    plan = rebuild(make_schedule(max_epochs, Fraction(eta)), passes, facts)
+    plan = rebuild(make_schedule(max_epochs, Fraction(eta), min_epochs), passes, facts)
     for attempt in facts.open_attempts:
         plan.start(plan.place_of(attempt.config_id, attempt.epochs))
     return plan
@@ -95,3 +96,15 @@ def everything(path: Path) -> list[str]:
 def dump(path: Path) -> dict[str, list[Row]]:
     """All that must not depend on workers, order or kills."""
     return {view: sorted(query(path, f"SELECT {what} FROM {view}")) for view, what in DUMP.items()}
+
+
+def turned_round(found: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """A dump with the negative of every loss: what a search the other way must say."""
+    return {view: [_negated(row, DUMP[view].split(", ")) for row in found[view]] for view in found}
+
+
+def _negated(row: Row, columns: list[str]) -> Row:
+    return tuple(
+        -value if column.endswith("loss") and value is not None else value
+        for column, value in zip(columns, row, strict=True)
+    )

@@ -13,6 +13,7 @@ from conftest import ROOT, Hbtrack
 
 BENCHMARKS = ROOT / "benchmarks"
 RESULTS = ROOT / "docs" / "benchmarks.json"
+ANSWERS = ("best_s", "next_s", "report_s", "write_ms")
 PHASES = ["made", "running", "take_over", "views", "commands", "many"]
 
 
@@ -80,6 +81,8 @@ def test_a_run_measures_everything_and_names_peers_that_are_not_there(hbtrack: H
     assert {row["measure"] for row in own} == {"overhead", "utilisation", "kill", "storage"}
     (kill,) = (row for row in own if row["measure"] == "kill")
     assert [kill[key] for key in ("redone", "at_once", "missing", "twice")] == [0, 0, 0, 0]
+    answers = [row[key] for row in own if row["measure"] == "storage" for key in ANSWERS]
+    assert {type(answer) for answer in answers} == {float}  # a text is why there is none
     assert "optuna_journal, all of it: `" in page or "| Optuna, journal |" in page
 
 

@@ -149,6 +149,9 @@ NOT_RUN = {
     "python tests/kill_loop.py": ".ci/run does, with fewer kills",
     "HBTRACK_DB=/tmp/new.db alembic": "would add a migration to the checkout",
     "import argparse, json, os": "the README's script, which has a test of its own",
+    "import json, subprocess, sys": "tests/cli/test_not_python.py searches with it",
+    "import json, runpy, sys": "tests/cli/test_not_python.py searches with it",
+    "hbtrack run --maximize myexp.py": "tests/searches/test_maximize.py searches so",
     "# from tests/recipes/": "a part of a script that tests/test_recipes.py runs",
 }
 """How blocks begin that are not run here, each with a reason."""
@@ -156,7 +159,12 @@ NOT_RUN = {
 NEEDS = ("sqlite3", "datasette", "pandas", "polars", "duckdb")
 """Programs and packages without which a block is left out; CI has them all."""
 
-FOLDERS = {"docs/sql.md": "searched", "docs/seeing.md": "searched", "docs/running.md": "mended"}
+FOLDERS = {
+    "docs/sql.md": "searched",
+    "docs/clients.md": "searched",
+    "docs/seeing.md": "searched",
+    "docs/running.md": "mended",
+}
 """The fixture whose folder a page's blocks find; an empty one if none."""
 
 SLOW = ["docs/contract.md", "docs/quickstart.md", "docs/resume.md", "docs/running.md"]

@@ -269,9 +269,10 @@ def loaded_by(hbtrack: Hbtrack, *words: str) -> set[str]:
     [
         ("--help",),
         ("--version",),
-        ("--explain", "usage"),
+        ("help", "another-driver"),
         ("run", "--help"),
         ("plan",),
+        (),
         ("status",),
         ("status", "--format", "json"),
         ("status", "--wait"),
@@ -299,6 +300,10 @@ def test_commands_load_no_heavy_library(searched: Hbtrack, words: tuple[str, ...
     loaded = loaded_by(searched, *words)
     assert "hbtrack" in loaded
     assert not loaded & HEAVY
+
+
+def test_hbtrack_alone_loads_what_status_does(searched: Hbtrack) -> None:
+    assert loaded_by(searched) == loaded_by(searched, "status")
 
 
 @pytest.mark.parametrize("word", ["--help", "--version", "--explain"])

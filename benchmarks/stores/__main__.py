@@ -11,7 +11,8 @@ from pathlib import Path
 name, step, folder, count = sys.argv[1:]
 store = importlib.import_module(f"stores.{name}")
 begun = time.perf_counter()
-with contextlib.redirect_stdout(io.StringIO()):
+# With a buffer below it, as a stdout has: tables are written to that.
+with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())):
     if step == "fill":
         store.fill(Path(folder), int(count))
         found = time.perf_counter() - begun

@@ -62,8 +62,8 @@ PRECISION = Advice(
     "Print all digits: configs whose losses look equal are told apart by chance.", _PRINT
 )
 MINIMISED = Advice(
-    "hbtrack looks for the smallest number. If larger ones are better, as of an accuracy, turn it "
-    "round; if it is a loss, it is well.",
+    "hbtrack looks for the smallest number. If larger ones are better, as of an accuracy, type "
+    "hbtrack run --maximize, or turn it round; if it is a loss, it is well.",
     "print(1 - accuracy)",
 )
 HELD_BACK = Advice(

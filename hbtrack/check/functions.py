@@ -10,7 +10,8 @@ from typing import NamedTuple, TypeVar
 from hbtrack.check import advice
 from hbtrack.check.finding import Advice, Finding, failed, passed, skipped, warned
 from hbtrack.check.scratch import Touched, Watch
-from hbtrack.core.contract import ParamValue, config_id_problem
+from hbtrack.core.config_params import ParamValue
+from hbtrack.core.contract import config_id_problem
 from hbtrack.core.loss import LossRefused, read_loss
 from hbtrack.core.records import Command, Terms
 from hbtrack.errors import ScriptError

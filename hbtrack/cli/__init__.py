@@ -3,9 +3,9 @@
 Each command lives in a module of its own, imported when it is called. None loads numpy; sqlalchemy
 and alembic only to upgrade an older database, rich only to write to a terminal.
 
-Read in this order: parser, stderr, tables, advice, signals, driving, run, resume, extend, retry,
-stop, confirm, rm, clean, watch, status, page, report, show, explain, errors, logs, sql, export,
-plan, check_progress, check, init, db, completion.
+Read in this order: parser, stderr, tables, fitting, leaderboard, advice, signals, driving, run,
+resume, extend, retry, stop, confirm, rm, clean, watch, status, here, page, report, beside, show,
+help, errors, logs, sql, export, plan, check_progress, check, init, db, completion.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from hbtrack.cli.parser import parse
-from hbtrack.errors import HbtrackError, ScriptError, UsageError
+from hbtrack.errors import HbtrackError, NotPython, ScriptError, UsageError
 
 TYPE_CHECKING = False  # without loading typing, which would be a third of what `--help` takes
 if TYPE_CHECKING:
@@ -58,12 +58,13 @@ def _in_status(argv: Sequence[str]) -> int:
 
 def _call(arguments: Sequence[str]) -> int:
     try:
-        args = parse(arguments)
+        args = parse(arguments or ["status"])
     except SystemExit as end:  # argparse has shown the help or the version
         return int(end.code or 0)
     if args.verb in _DRIVING:
         importlib.import_module("hbtrack.cli.stderr").never_held_up()
-    return int(importlib.import_module(f"hbtrack.cli.{args.verb}").main(args))
+    module = args.verb if arguments else "here"
+    return int(importlib.import_module(f"hbtrack.cli.{module}").main(args))
 
 
 _DRIVING = {"run", "resume", "extend", "retry", "stop", "rm"}
@@ -105,12 +106,15 @@ def show_error(error: HbtrackError) -> None:
     """Say what happened, and where more is; before it, what a script that broke had printed."""
     if isinstance(error, ScriptError) and error.output.strip():
         complain(error.output.rstrip())
-    complain(f"hbtrack: {error}\n{more(see=error.see)}")
+    complain(f"hbtrack: {error}")
+    if isinstance(error, NotPython):
+        complain("\n" + importlib.import_module("hbtrack.cli.help").wrapper(error))
+    complain(more(see=error.see))
 
 
 def more(*, see: str) -> str:
     """The line that says how to read about an error: a section of docs/troubleshooting.md."""
-    return f"More: hbtrack --explain {see}"
+    return f"More: hbtrack help {see}"
 
 
 def complain(text: str) -> None:

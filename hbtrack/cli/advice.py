@@ -7,7 +7,7 @@ from hbtrack.text import option
 
 
 def to_type(
-    args: argparse.Namespace, run_identity: str, *words: str, config: str | None = None
+    args: argparse.Namespace, run_identity: str | None, *words: str, config: str | None = None
 ) -> str:
     """The command line of another command on the same search and database, perhaps on a config."""
     line = ["hbtrack", *words]

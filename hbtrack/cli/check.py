@@ -60,7 +60,8 @@ def main(args: argparse.Namespace) -> int:
 def _budgets(args: argparse.Namespace) -> Budgets:
     if args.max_epochs is None:
         return Budgets(most=TYPICAL.max_epochs)
-    return budgets_of(replace(TYPICAL, max_epochs=args.max_epochs, eta=args.eta))
+    asked = {"max_epochs": args.max_epochs, "eta": args.eta, "min_epochs": args.min_epochs}
+    return budgets_of(replace(TYPICAL, **asked))
 
 
 def side_by_side() -> int:

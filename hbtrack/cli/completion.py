@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator
 
 from hbtrack.cli import tables
+from hbtrack.cli.help import sections
 from hbtrack.cli.parser import make_parser
 
 FILES = ("SCRIPT", "FILE", "PATH", "DEST")
@@ -14,7 +15,9 @@ def main(args: argparse.Namespace) -> int:
     """Print the script for `args.shell`."""
     import shtab  # noqa: PLC0415 - nothing else needs it
 
-    parser, _ = make_parser()
+    parser, commands = make_parser()
+    (name,) = [each for each in commands["help"]._actions if each.dest == "name"]
+    name.choices = [*commands, *sections()]
     for action in _actions(parser):
         if action.metavar in FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab looks for it

@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,14 +20,16 @@ from hbtrack.driver.interfaces import StopRequest, Tolerances
 from hbtrack.driver.lock import owned
 from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, UsageError
 from hbtrack.report.agreement import compared
+from hbtrack.report.called import Called, called_one
+from hbtrack.report.described import directed
 from hbtrack.report.direction import direction
 from hbtrack.report.live.progress import Progress, can_redraw
 from hbtrack.report.state import state_of
 from hbtrack.searches.file import DatabaseFile, Settings
 from hbtrack.searches.session import Session, own
-from hbtrack.searches.terms import Options
+from hbtrack.searches.terms import STATED, Options
 from hbtrack.store.catalogue import chosen_searches
-from hbtrack.store.reading import rows
+from hbtrack.store.reading import Row, rows
 from hbtrack.text import budget
 
 Record = TypeVar("Record")
@@ -56,7 +59,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 def options_of(args: argparse.Namespace) -> Options:
     """Where attempts run, and the limits, as typed."""
-    return Options(typed(Resources, args), typed(Limits, args), frozenset(args.given))
+    stated = {name: getattr(args, name) for name in STATED if name in args.given}
+    return Options(typed(Resources, args), typed(Limits, args), frozenset(args.given), stated)
 
 
 def typed(record: type[Record], args: argparse.Namespace) -> Record:
@@ -91,7 +95,7 @@ def search_of(file: DatabaseFile, args: argparse.Namespace) -> Search:
 def _from_environment(name: str, default: int) -> int:
     value = os.environ.get(name) or str(default)
     if not (value.isascii() and value.isdigit()):
-        raise UsageError(f"{name} must be a whole number, not {value!r}.", see="usage")
+        raise UsageError(f"{name} must be a whole number, not {value!r}.", see="command-line")
     return int(value)
 
 
@@ -99,16 +103,19 @@ def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None =
     """Drive one search, or only end what runs if a stop is asked for already; the exit status."""
     if session.finished:
         return _finished(session, args)
-    stop = stop or StopRequest()
+    stop, identity = stop or StopRequest(), session.search.run_identity
     how = _shown_as(args.progress) if not args.quiet else "off"
 
     def observer(folder: Path) -> Progress:
         return Progress(
             folder,
-            session.search.run_identity,
-            lines=how == "lines",
-            live=session.file.path if how == "live" else None,
+            identity,
+            maximize=session.search.terms.maximize,
+            how=how,
+            database=session.file.path,
             say=session.settings.say,
+            named=partial(_named, session),
+            go_on=_to_type(session, args, "resume"),
         )
 
     try:
@@ -123,7 +130,7 @@ def drive(session: Session, args: argparse.Namespace, stop: StopRequest | None =
     if stop.reached:
         return _at_limit(stop.reached, session, args)
     complain(f"Stopped by {stop.name}; everything finished is kept.")
-    complain(f"To go on: {to_type(args, session.search.run_identity, 'resume')}")
+    complain(f"To go on: {_to_type(session, args, 'resume')}")
     return INTERRUPTED
 
 
@@ -139,31 +146,56 @@ def _finished(session: Session, args: argparse.Namespace) -> int:
     if args.quiet:
         return os.EX_OK
     identity = session.search.run_identity
-    query = "SELECT * FROM searches WHERE run_identity = ?"
     with session.file.database() as database:
-        (row,) = rows(database.connection, query, [identity])
-        found = direction(compared(database.connection, identity))
-    done = f"{identity} is finished: {row['evaluations_done']} evaluations done, "
-    done += f"{row['evaluations_failed']} failed."
+        (row,) = rows(database.connection, _SEARCH, [identity])
+        compare = compared(database.connection, identity)
+        found = direction(compare, maximize=session.search.terms.maximize)
+    complain(
+        f"{identity} is finished: {row['evaluations_done']} evaluations done, "
+        f"{row['evaluations_failed']} failed."
+    )
     if row["best_loss"] is None and row["evaluations_failed"]:
-        done += " Nothing has a loss: `hbtrack report` shows why."
-    complain(done)
-    if row["best_loss"] is not None:
-        complain(
-            f"Best {row['best_loss']!r} at {budget(row['best_epochs'])}: {row['best_config_id']}"
-        )
+        retry, resume = _to_type(session, args, "retry"), _to_type(session, args, "resume")
+        complain(f"Nothing has a loss. Why: {_to_type(session, args, 'errors')}")
+        complain(f"When the script is mended: {retry}, then {resume}")
+        return os.EX_OK
+    _show_best(row, session)
     if found.is_doubtful:
         complain(found.sentence)
-    complain(f"More: {to_type(args, identity, 'report')}")
+    complain(f"More: {_to_type(session, args, 'report')}")
     return os.EX_OK
+
+
+def _show_best(search: Row, session: Session) -> None:
+    """The best config with its parameters, if any has a loss."""
+    if (config_id := search["best_config_id"]) is None:
+        return
+    maximize = session.search.terms.maximize
+    config = _named(session, config_id) or config_id
+    best = directed(search["best_loss"], maximize)
+    complain(f"Best {best} at {budget(search['best_epochs'])}: {config}")
+
+
+def _named(session: Session, config_id: str) -> Called | None:
+    """What a config is called, if the database can be asked just now."""
+    identity = session.search.run_identity
+    return session.file.glance(lambda connection: called_one(connection, identity, config_id))
+
+
+def _to_type(session: Session, args: argparse.Namespace, *words: str) -> str:
+    """The command line to type next; it names the search only where there are others."""
+    count = session.file.glance(lambda connection: connection.execute(_COUNT).fetchone()[0])
+    return to_type(args, None if count == 1 else session.search.run_identity, *words)
 
 
 def _at_limit(reached: Reached, session: Session, args: argparse.Namespace) -> int:
     """Say why the search stopped; the exit status."""
-    retry, resume = (
-        to_type(args, session.search.run_identity, verb) for verb in ("retry", "resume")
-    )
+    retry, resume = (_to_type(session, args, verb) for verb in ("retry", "resume"))
     complain(f"Stopped: {reached.reason}. Everything finished is kept.")
+    if not (reached.failure or args.quiet):
+        with session.file.database() as database:
+            (row,) = rows(database.connection, _SEARCH, [session.search.run_identity])
+        _show_best(row, session)
     if reached.doubted:
         complain(f"Where the machine was at fault and is well again: {retry}, then {resume}")
         complain(f"Where it is the configs: {resume} --max-streak none")
@@ -227,5 +259,9 @@ def require_dead(file: DatabaseFile, search: Search) -> None:
             see="scripts-still-run",
         )
 
+
+_SEARCH = "SELECT * FROM searches WHERE run_identity = ?"
+
+_COUNT = "SELECT count(*) FROM searches"
 
 _OPEN = "SELECT 1 FROM attempts WHERE run_identity = ? AND finished_at IS NULL LIMIT 1"

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
-from hbtrack.cli.explain import sections
+from hbtrack.cli.help import sections
 from hbtrack.core.failure_causes import Cause, cause_of
 from hbtrack.core.records import AttemptStatus, Verdict
 from hbtrack.database.location import database_path
@@ -84,7 +84,7 @@ def _group(group: FailureGroup, search: Row, args: argparse.Namespace) -> Iterat
     yield f"  {first} to {last}" if group.count > 1 else f"  {first}"
     if group.common:
         yield "  in common: " + "; ".join(map(printable, group.common))
-    yield f"  example: {printable(group.example)} at {budget(group.epochs)}"
+    yield f"  example: {group.called} at {budget(group.epochs)}"
     yield from (f"    {printable(line)}" for line in _last_lines(group.error, args))
     yield from (f"  {printable(line)}" for line in _advice(group, search, args))
 
@@ -104,8 +104,8 @@ def _advice(group: FailureGroup, search: Row, args: argparse.Namespace) -> Itera
     """What to type about it: see it, then run it again, with what may help."""
     name = search["run_identity"]
     if group.error_type in sections():
-        yield f"more:  hbtrack --explain {group.error_type}"
-    yield "see:   " + to_type(args, name, "logs", config=group.example)
+        yield f"more:  hbtrack help {group.error_type}"
+    yield "see:   " + to_type(args, name, "logs", config=group.called.short)
     yield "again: " + to_type(args, name, "retry", *option("--error", group.error_type))
     yield "       " + to_type(args, name, "resume", *_remedy(group, search))
 

@@ -25,7 +25,8 @@ def main(args: argparse.Namespace) -> int:
     _require_new(target)
     if args.raw and args.form != "csv":
         raise UsageError(
-            f"--raw is about cells of csv; {args.form} is as it is. Leave it out.", see="usage"
+            f"--raw is about cells of csv; {args.form} is as it is. Leave it out.",
+            see="command-line",
         )
     with snapshot(args.db) as connection:
         connection.row_factory = None

@@ -14,7 +14,9 @@ from hbtrack.searches.session import own
 def main(args: argparse.Namespace) -> int:
     """Grow the search that is meant and run it; the exit status says how it ended."""
     if args.passes is None and args.max_epochs is None:
-        raise UsageError("Say how large: --passes P or --max-epochs R, as new totals.", see="usage")
+        raise UsageError(
+            "Say how large: --passes P or --max-epochs R, as new totals.", see="command-line"
+        )
     with stoppable(), DatabaseFile(existing_database(args.db), settings_of(args)) as file:
         search = search_of(file, args)
         settle_dead(file, search)

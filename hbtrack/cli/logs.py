@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from hbtrack.cli import complain, tables
 from hbtrack.database.location import database_path
 from hbtrack.driver.lock import owner_of
-from hbtrack.report.config import find_config
 from hbtrack.report.logs import LoggedAttempt, Printed, find_attempt, find_latest
+from hbtrack.report.which_config import find_config
 from hbtrack.report.width import shortened, width_of
 from hbtrack.store.reading import chosen_names, connected
 from hbtrack.text import budget, printable
@@ -98,7 +98,7 @@ class _Shown:
     def titled(self, stream: str) -> str:
         """Which stream it is, of what."""
         one = self._attempt
-        return f"{stream} of {one.config_id} at {budget(one.epochs)}, attempt {one.attempt}"
+        return f"{stream} of {one.config} at {budget(one.epochs)}, attempt {one.attempt}"
 
     def add(self, stream: str, piece: bytes) -> None:
         """More of a stream: its whole lines are shown."""

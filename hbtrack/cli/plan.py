@@ -5,13 +5,20 @@ import random
 
 from hbtrack.cli import tables
 from hbtrack.core.plan import Plan
-from hbtrack.core.schedule import Schedule, format_eta, make_schedule, parse_eta
+from hbtrack.core.schedule import (
+    Schedule,
+    format_eta,
+    from_next_budget,
+    make_schedule,
+    parse_eta,
+)
 from hbtrack.core.simulation import Simulation, distinct_ids, simulate
+from hbtrack.text import budget
 
 
 def main(args: argparse.Namespace) -> int:
     """Show the brackets of Algorithm 1, rung by rung, and the totals."""
-    schedule = make_schedule(args.max_epochs, parse_eta(args.eta))
+    schedule = make_schedule(args.max_epochs, parse_eta(args.eta), args.min_epochs)
     rungs = [
         {"bracket": bracket.s, "rung": number, "epochs": rung.epochs, "configs": rung.configs}
         for bracket in schedule.brackets
@@ -27,6 +34,7 @@ def main(args: argparse.Namespace) -> int:
     simulation = _simulate(schedule, args.passes, args.workers) if args.workers else None
     if args.format == "json":
         content = {"max_epochs": args.max_epochs, "eta": float(schedule.eta), "rungs": rungs}
+        content["min_epochs"] = args.min_epochs
         if simulation:
             totals |= {"workers": args.workers, "epochs_of_wall_time": round(simulation.makespan)}
             totals["utilisation"] = round(simulation.utilisation, 4)
@@ -45,7 +53,7 @@ def _simulate(schedule: Schedule, passes: int, workers: int) -> Simulation:
         Plan(schedule, passes),
         workers,
         sample=lambda pass_: list(distinct_ids(pass_, schedule.configs)),
-        loss=lambda _config_id, _epochs: random_losses.random(),
+        objective=lambda _config_id, _epochs: random_losses.random(),
         duration=lambda start, trained: start.epochs - trained,
     )
 
@@ -55,7 +63,9 @@ def _sentences(
 ) -> str:
     passes = "one pass" if totals["passes"] == 1 else f"{totals['passes']} passes"
     text = (
-        f"\nmax_epochs {schedule.max_epochs}, eta {format_eta(schedule.eta)}, {passes}: "
+        f"\nmax_epochs {schedule.max_epochs}, eta {format_eta(schedule.eta)}, "
+        + (f"min_epochs {schedule.min_epochs}, " if schedule.min_epochs > 1 else "")
+        + f"{passes}: "
         f"{totals['configs']} configs, {totals['evaluations']} evaluations, "
         f"{totals['epochs']} epochs with checkpoints "
         f"({totals['epochs_without_checkpoints']} without)."
@@ -65,4 +75,16 @@ def _sentences(
             f"\nWith {workers} workers: as long as {simulation.makespan:.0f} epochs of one worker, "
             f"{simulation.utilisation:.0%} of the workers' time in use."
         )
+    if other := from_next_budget(schedule):
+        text += "\n" + _advice(schedule, other, totals["passes"])
     return text
+
+
+def _advice(schedule: Schedule, other: Schedule, passes: int) -> str:
+    """When to use --min-epochs, and what that would make of it."""
+    cheapest = budget(schedule.brackets[0].first_epochs)
+    return (
+        f"Where a training of {cheapest} tells nothing of a config, or takes less time than a "
+        f"start: --min-epochs {other.min_epochs} ({other.configs * passes} configs, "
+        f"{other.evaluations * passes} evaluations, {other.epochs * passes} epochs)."
+    )

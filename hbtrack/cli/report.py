@@ -4,23 +4,27 @@ import argparse
 import html
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
+from hbtrack.cli.leaderboard import leaderboard, separated
 from hbtrack.core.times import unix
 from hbtrack.database.location import database_path
 from hbtrack.errors import UsageError
 from hbtrack.report.agreement import GOOD, Agreement, agreement, compared
+from hbtrack.report.called import Called, called
 from hbtrack.report.comparability import found_checkpoints, mixture_sentence, told_max_epochs
+from hbtrack.report.described import directed
 from hbtrack.report.direction import Direction, direction
 from hbtrack.report.failures import failure_counts
-from hbtrack.report.ranking import COLUMNS, names_of, ranking, require_sortable, unused_sentence
+from hbtrack.report.ranking import ranking, require_sortable, unused_sentence
 from hbtrack.report.script_changes import ScriptChange, script_changes
 from hbtrack.report.snapshot import RUNNING, Snapshot, read_now
+from hbtrack.report.starts import Starts, starts
 from hbtrack.report.width import shortened, width_of
 from hbtrack.store.reading import Row, chosen_names, rows, snapshot
 from hbtrack.text import budget, duration, printable
@@ -34,17 +38,8 @@ EDITS = 5
 FEWEST = 5
 """So many of the best are shown on the lowest terminal."""
 
-MORE = ("epochs_reached", "bracket", "seconds")
-"""Columns that a narrow terminal does without."""
-
-NARROWEST = 12
-"""Columns that a config_id keeps on a terminal, however narrow that is."""
-
 MOST_RUNNING = 5
 """So many running evaluations are shown, those that have run longest; `status --watch` has all."""
-
-WIDEST = 24
-"""Columns that a parameter's text may take on a terminal."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +48,21 @@ class Report(Snapshot):
 
     running: list[Row]  # what its scripts do at this moment
     ranked: list[Row]
+    configs: Mapping[str, Called]  # those that are named, by their ids
     failures: list[Row]
     agreement: Agreement | None
     direction: Direction
     edits: list[ScriptChange]
     found_checkpoints: str | None  # that the search did not make: why that is thought
     told: dict[int, int]  # max_epochs, if several, and how many results of each
+    starts: Starts | None  # what they took, where that is worth a word
 
 
 def main(args: argparse.Namespace) -> int:
     """Report on each search that matches; exit 3 when there is none."""
     if args.html and (others := sorted(args.given & {"all", "format", "sort", "top"})):
         raise UsageError(
-            f"A page has all of a search: leave --{others[0]} out, or --html.", see="usage"
+            f"A page has all of a search: leave --{others[0]} out, or --html.", see="command-line"
         )
     with snapshot(args.db) as connection:
         chosen = chosen_names(connection, args.identity, some=True)
@@ -80,7 +77,8 @@ def main(args: argparse.Namespace) -> int:
         searches = [_as_json(report, limit) for report in reports]
         tables.write_document("hbtrack.report/1", searches=searches)
     elif args.format in ("csv", "tsv"):
-        tables.write(_separated(reports, args.format))
+        ranked = {report.identity: report.ranked for report in reports}
+        tables.write(separated(ranked, args.format))
     else:
         tables.write("\n\n".join(_text(report, args) for report in reports))
     return 0
@@ -91,18 +89,30 @@ def _read(
 ) -> Report:
     search, state, left = read_now(connection, database_path(args.db), name)
     results = compared(connection, name)
+    runs = state in ("running", "orphaned")
+    running = rows(connection, RUNNING, {"identity": name}) if runs else []
+    failures, edits = failure_counts(connection, name), script_changes(connection, name)
+    named = [
+        *(row["config_id"] for row in running),
+        *(row["example"] for row in failures),
+        *(edit.config_id for edit in edits),
+        *([search["best_config_id"]] if search["best_config_id"] else []),
+    ]
+    configs = called(connection, ((name, one) for one in named))
     return Report(
         search,
         state,
         left,
-        rows(connection, RUNNING, {"identity": name}) if state in ("running", "orphaned") else [],
+        running,
         ranking(connection, name, args.sort, limit),
-        failure_counts(connection, name),
+        {config.config_id: config for config in configs.values()},
+        failures,
         agreement(results),
-        direction(results),
-        script_changes(connection, name),
+        direction(results, maximize=bool(search["maximize"])),
+        edits,
         found_checkpoints(connection, name),
         told_max_epochs(connection, name, search["max_epochs"]),
+        starts(connection, search),
     )
 
 
@@ -111,14 +121,15 @@ def _read(
 
 def _as_json(report: Report, limit: int | None) -> dict[str, Any]:
     names = {"error_type": "error_type", "error_message": "error_message", "failures": "count"}
-    names |= {"for_example": "example", "epochs": "epochs", "configs": "configs"}
+    names |= {"for_example": "example", "config": "config", "epochs": "epochs"}
+    names |= {"configs": "configs"}
     names |= {"last_at": "last_at", "fingerprint": "fingerprint"}
     failures = [{name: row[of] for name, of in names.items()} for row in report.failures[:limit]]
     return {
-        "search": report.search,
+        "search": _naming(report, "best_config_id", report.search, "best_"),
         "state": report.state,
         "left": str(report.left) if report.left else None,
-        "running": report.running,
+        "running": [_naming(report, "config_id", row) for row in report.running],
         "leaderboard": report.ranked,
         "failures": failures,
         "found_checkpoints": report.found_checkpoints,
@@ -127,30 +138,20 @@ def _as_json(report: Report, limit: int | None) -> dict[str, Any]:
             for max_epochs, count in report.told.items()
         ],
         "agreement": asdict(report.agreement) if report.agreement else None,
-        "promotions": {"rose": report.direction.rose, "compared": report.direction.of},
-        "script_changes": [asdict(edit) for edit in report.edits],
+        "promotions": {"worse": report.direction.worse, "compared": report.direction.of},
+        "script_changes": [_naming(report, "config_id", asdict(edit)) for edit in report.edits],
+        "starts": report.starts.as_dict() if report.starts else None,
     }
 
 
-def _separated(reports: Sequence[Report], form: str) -> str:
-    names = dict.fromkeys(name for report in reports for name in names_of(report.ranked))
-    columns = ("run_identity", *COLUMNS, *map(_column_of, names))
-    lines = [
-        {"run_identity": report.identity, **_line(row, names)}
-        for report in reports
-        for row in report.ranked
-    ]
-    return tables.table(lines, form, columns)
-
-
-def _line(row: Row, names: Sequence[str] | dict[str, None]) -> Row:
-    params = {_column_of(name): row["params"].get(name) for name in names}
-    return {**params, **{name: row[name] for name in COLUMNS}}
-
-
-def _column_of(name: str) -> str:
-    """The column of a parameter, which may have the name of one of ours."""
-    return f"param:{name}" if name in (*COLUMNS, "run_identity") else name
+def _naming(report: Report, column: str, row: Row, prefix: str = "") -> Row:
+    """The row with number and parameters of the config whose id it has, if it has one."""
+    config = report.configs.get(row[column])
+    return {
+        **row,
+        f"{prefix}config": config.number if config else None,
+        f"{prefix}params": config.params if config else None,
+    }
 
 
 # --- for people ----------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ def _whole_text(report: Report, args: argparse.Namespace) -> str:
     if args.format == "html":
         parts = [f"<p>{html.escape(line)}</p>" for line in _headline(report)]
     if report.ranked:
-        parts += _table(report, args)
+        parts.append(leaderboard(report.ranked, args.format))
     if args.format == "simple":
         parts += _below(report, args)
     return "\n\n".join(parts)
@@ -186,60 +187,24 @@ def _headline(report: Report) -> list[str]:
     if search["stop_reason"]:
         lines.append(f"stopped: {printable(search['stop_reason'])}")
     if search["best_loss"] is not None:
-        best = f"best {tables.rounded(search['best_loss'])} at {budget(search['best_epochs'])}: "
-        return [*lines, best + printable(search["best_config_id"])]
+        loss = tables.rounded(search["best_loss"])
+        best = directed(loss, search["maximize"])
+        at = f"best {best} at {budget(search['best_epochs'])}"
+        return [*lines, f"{at}: {report.configs[search['best_config_id']]}"]
     if report.ended and report.ended == report.failed:
         return [*lines, "no evaluation has a loss: all that ended have failed"]
     return [*lines, "no evaluation has a loss yet"]
 
 
-def _table(report: Report, args: argparse.Namespace) -> list[str]:
-    """The ranked table, with as many parameters as fit; and what was left out of it."""
-    names = names_of(report.ranked)
-    lines = [_for_the_eye(_line(row, names)) for row in report.ranked]
-    needed = ["rank", "loss", "epochs", "config_id"]
-    flat = [name for name in names if not _nested(report.ranked, name)]
-    more = [*map(_column_of, flat), *MORE, *map(_column_of, [*{*names} - {*flat}])]
-    columns = [*needed[:-1], *more, "config_id"]
-    if args.format != "simple":
-        return [tables.table(lines, args.format, columns)]
-    if width := tables.terminal_width():
-        lines = _shortened(lines, width - tables.wide(lines, needed[:-1]))
-    shown = tables.fitting(lines, columns, more)
-    return [tables.table(lines, "simple", shown) + tables.left_out(columns, shown)]
-
-
-def _for_the_eye(line: Row) -> Row:
-    rounded = {name: tables.rounded(value) for name, value in line.items()}
-    return {**rounded, "seconds": round(line["seconds"], 1)}
-
-
-def _nested(ranked: Sequence[Row], name: str) -> bool:
-    """Whether a parameter is a list or a mapping, which JSON text stands for."""
-    return any(str(row["params"].get(name)).startswith(("[", "{")) for row in ranked)
-
-
-def _shortened(lines: list[Row], room: int) -> list[Row]:
-    """Texts cut to a terminal's width; ids only where there is no room for them."""
-
-    def cut(name: str, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        width = max(room, NARROWEST) if name == "config_id" else WIDEST
-        return shortened(printable(value), width)
-
-    return [{name: cut(name, value) for name, value in line.items()} for line in lines]
-
-
 def _below(report: Report, args: argparse.Namespace) -> list[str]:
     """What runs and what failed, in a line each, and what shows more."""
-    lines = [_attempt(row) for row in report.running[:MOST_RUNNING]]
+    lines = [_attempt(row, report) for row in report.running[:MOST_RUNNING]]
     if (rest := len(report.running) - MOST_RUNNING) > 0:
         lines.append(f"and {rest} more running")
-    lines += [_failure(row) for row in report.failures[:FAILURES]]
+    lines += [_failure(row, report) for row in report.failures[:FAILURES]]
     if (rest := len(report.failures) - FAILURES) > 0:
         lines.append(f"and {rest} more causes")
-    lines += [_edit(edit) for edit in report.edits[:EDITS]]
+    lines += [_edit(edit, report) for edit in report.edits[:EDITS]]
     if (rest := len(report.edits) - EDITS) > 0:
         lines.append(f"and {rest} more edits")
     if report.found_checkpoints:
@@ -250,6 +215,8 @@ def _below(report: Report, args: argparse.Namespace) -> list[str]:
         lines.append(tables.wrapped(mixture_sentence(report.told), "  "))
     if report.direction.is_doubtful:
         lines.append(tables.wrapped(report.direction.sentence, "  "))
+    if report.starts:
+        lines.append(tables.wrapped(report.starts.sentence, "  "))
     if report.agreement:
         lines.append(tables.wrapped(f"was stopping early right? {report.agreement}", "  "))
     more = [
@@ -275,22 +242,23 @@ def _further(report: Report) -> dict[str, tuple[str, ...]]:
     return further
 
 
-def _attempt(row: Row) -> str:
+def _attempt(row: Row, report: Report) -> str:
     took = duration(max(0.0, time.time() - unix(row["started_at"])))
-    text = f"running for {took}, to {budget(row['epochs'])}: {printable(row['config_id'])}"
+    text = f"running for {took}, to {budget(row['epochs'])}: {report.configs[row['config_id']]}"
     return tables.clipped(text)
 
 
-def _edit(edit: ScriptChange) -> str:
+def _edit(edit: ScriptChange, report: Report) -> str:
     names = ", ".join(PurePath(path).name for path in edit.files)
-    text = f"{names} was edited: other text from {edit.config_id} at {budget(edit.epochs)} on"
+    config = report.configs[edit.config_id]
+    text = f"{names} was edited: other text from {config} at {budget(edit.epochs)} on"
     return tables.clipped(printable(text))
 
 
-def _failure(row: Row) -> str:
-    width = tables.terminal_width()
+def _failure(row: Row, report: Report) -> str:
+    width, config = tables.terminal_width(), report.configs[row["example"]]
     text = printable(f"{row['count']} failed: {row['error_type']}: {row['error_message'][:120]}")
-    example = f"(e.g. {printable(row['example'])})"
-    if width is None or width_of(text) + 1 + width_of(example) <= width:
-        return f"{text} {example}"
-    return tables.clipped(text)
+    whole, short = f"{text} (e.g. {config})", f" (e.g. {printable(config.short)})"
+    if width is None or width_of(whole) <= width:
+        return whole
+    return tables.clipped(shortened(text, width - width_of(short)) + short)

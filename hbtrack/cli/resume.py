@@ -12,6 +12,7 @@ from hbtrack.errors import INTERRUPTED, Conflict, HbtrackError, Interrupted
 from hbtrack.searches.file import DatabaseFile
 from hbtrack.searches.session import own
 from hbtrack.searches.start import resume_search
+from hbtrack.searches.terms import require_stated
 
 
 def main(args: argparse.Namespace) -> int:
@@ -21,6 +22,8 @@ def main(args: argparse.Namespace) -> int:
         todo = [search for search in chosen if search.status is not SearchStatus.FINISHED]
         if todo:
             return _drive_all(file, todo, args)
+        for search in chosen:
+            require_stated(search, options_of(args).stated)
     complain(f"Nothing to go on with: {_count(chosen)} finished. `hbtrack report` shows the best.")
     return os.EX_OK
 

@@ -31,5 +31,7 @@ def _terms_of(args: argparse.Namespace) -> Terms:
     """The terms as typed. Raises UsageError when no search can have them."""
     terms = typed(Terms, args)
     terms = replace(terms, eta=format_eta(parse_eta(terms.eta)), configs=tuple(terms.configs))
+    if args.failure_loss is None:
+        terms = replace(terms, failure_loss=-100.0 if terms.maximize else 100.0)
     check_given(terms)
     return terms

@@ -6,13 +6,17 @@ from dataclasses import asdict
 
 from hbtrack.cli import tables
 from hbtrack.cli.advice import to_type
+from hbtrack.cli.beside import show_beside
+from hbtrack.cli.fitting import fitted_table, left_out
 from hbtrack.database.location import database_path
-from hbtrack.errors import NotFound
-from hbtrack.report.config import Config, find_config, read_config
+from hbtrack.errors import NotFound, UsageError
+from hbtrack.report.config import Config, read_config
+from hbtrack.report.described import directed
 from hbtrack.report.script_changes import Ran, since_then, what_ran
+from hbtrack.report.which_config import find_config
 from hbtrack.report.width import width_of
 from hbtrack.store.reading import chosen_names, snapshot
-from hbtrack.text import budget, printable
+from hbtrack.text import budget, data_size, printable
 
 LAST = 5
 """Lines of an error that are shown."""
@@ -22,14 +26,20 @@ TALLEST = 3
 
 
 def main(args: argparse.Namespace) -> int:
-    """Show a config; exit 3 when none, or more than one, may be meant."""
+    """Show a config, or several side by side; exit 3 when one may be none, or more than one."""
+    if args.script and len(args.configs) > 1:
+        raise UsageError("--script is of one config: name one.", see="command-line")
     with snapshot(args.db) as connection:
         chosen = chosen_names(connection, args.identity, some=True)
-        found = find_config(connection, chosen, args.config)
+        found = dict.fromkeys(find_config(connection, chosen, text) for text in args.configs)
         if args.script:
-            return _script(args, what_ran(connection, *found), *found)
-        config = read_config(connection, database_path(args.db), *found)
-    if args.format == "json":
+            (key,) = found
+            return _script(args, what_ran(connection, *key), *key)
+        path = database_path(args.db)
+        config, *others = configs = [read_config(connection, path, *key) for key in found]
+    if others:
+        show_beside(configs, args)
+    elif args.format == "json":
         tables.write_document("hbtrack.show/1", **asdict(config), command=config.command)
     else:
         tables.write("\n\n".join(_parts(config, args)))
@@ -55,7 +65,7 @@ def _script(args: argparse.Namespace, ran: Ran | None, identity: str, config_id:
 
 
 def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:
-    yield "\n".join([tables.clipped(printable(config.config_id), TALLEST), _headline(config)])
+    yield tables.wrapped(_headline(config), "  ")
     if config.params:
         names = [printable(name) for name in config.params]
         width = max(map(width_of, names))
@@ -65,7 +75,11 @@ def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:
             )
             for name, value in zip(names, config.params.values(), strict=True)
         )
+    else:
+        yield tables.clipped(printable(config.config_id), TALLEST)
     yield _path(config)
+    if config.metrics:
+        yield _metrics(config)
     if config.attempts:
         yield _attempts(config)
     yield from _warnings(config)
@@ -76,14 +90,15 @@ def _parts(config: Config, args: argparse.Namespace) -> Iterator[str]:
 
 
 def _headline(config: Config) -> str:
-    name = printable(config.run_identity)
+    number = "" if config.config is None else f" #{config.config}"
+    head = f"config{number} of {printable(config.run_identity)}"
     if config.best is None:
-        return f"a config of {name} without a loss" + (
-            "" if config.attempts else ": it was not started yet"
+        return f"{head}: it has no loss" + (
+            "" if config.attempts else ", for it was not started yet"
         )
     best = config.best
-    loss, epochs = tables.rounded(best["loss"]), best["epochs"]
-    return f"rank {best['rank']} of {name}: loss {loss} at {budget(epochs)}"
+    loss = directed(tables.rounded(best["loss"]), config.maximize)
+    return f"{head}: rank {best['rank']}, loss {loss} at {budget(best['epochs'])}"
 
 
 def _path(config: Config) -> str:
@@ -98,24 +113,50 @@ def _path(config: Config) -> str:
     ]
     columns = ["pass", "bracket", "rung", "slot", "epochs", "loss", "rank", "outcome"]
     spare = ["rung", "rank", "pass", "slot"]
-    return tables.table(lines, "simple", tables.fitting(lines, columns, spare))
+    return fitted_table(lines, columns, spare)[0]
+
+
+def _metrics(config: Config) -> str:
+    """What was printed beside the loss at each budget."""
+    names = dict.fromkeys(name for row in config.metrics for name in row["metrics"])
+    columns = {name: "metric:epochs" if name == "epochs" else name for name in names}
+    lines = [
+        {
+            "epochs": row["epochs"],
+            **{
+                column: tables.rounded(row["metrics"].get(name)) for name, column in columns.items()
+            },
+        }
+        for row in config.metrics
+    ]
+    every = ["epochs", *columns.values()]
+    text, shown = fitted_table(lines, every, every[1:])
+    return text + left_out(every, shown, "json")
 
 
 def _attempts(config: Config) -> str:
     lines = [
         {
             **row,
-            "seconds": None if row["seconds"] is None else round(row["seconds"], 1),
+            "seconds": _tenths(row["seconds"]),
+            "cpu_seconds": _tenths(row["cpu_seconds"]),
+            "peak_memory": None if row["peak_memory"] is None else data_size(row["peak_memory"]),
             "exit": row["signal"] or row["exit_code"],
             "started_at": row["started_at"][:19] + "Z",
         }
         for row in config.attempts
     ]
     columns = ["epochs", "attempt", "status", "seconds", "exit", "gpu", "host", "started_at"]
+    used = ["cpu_seconds", "peak_memory"]
+    columns[4:4] = [name for name in used if any(row[name] is not None for row in lines)]
     if any(row["retried"] for row in config.attempts):
         columns.insert(3, "retried")
-    spare = ["gpu", "exit", "started_at", "host"]
-    return tables.table(lines, "simple", tables.fitting(lines, columns, spare))
+    spare = ["gpu", "exit", *(name for name in used if name in columns), "started_at", "host"]
+    return fitted_table(lines, columns, spare)[0]
+
+
+def _tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _warnings(config: Config) -> Iterator[str]:
@@ -129,7 +170,7 @@ def _error(config: Config, args: argparse.Namespace) -> Iterator[str]:
     if failed is None:
         return
     lines = failed["error"].strip().split("\n")
-    whole = to_type(args, config.run_identity, "logs", config=config.config_id)
+    whole = to_type(args, config.run_identity, "logs", config=config.called.short)
     head = f"error at {budget(failed['epochs'])}"
     if len(lines) > LAST:
         head += f" (its last lines; all that it printed: {whole})"
@@ -138,7 +179,10 @@ def _error(config: Config, args: argparse.Namespace) -> Iterator[str]:
 
 def _by_hand(config: Config) -> str:
     if config.command is None:
-        return "to run it by hand: its command is known once it was started"
+        return (
+            f"its id: {printable(config.config_id)}\n"
+            "to run it by hand: its command is known once it was started"
+        )
     if config.command.isprintable():
         return f"to run it by hand:\n{config.command}"
     return (

@@ -18,8 +18,10 @@ from typing import Any, Self
 from hbtrack.cli import show_error, tables
 from hbtrack.database.location import database_path
 from hbtrack.errors import HbtrackError, UsageError
-from hbtrack.report.queries import Query, find_query, named_queries
-from hbtrack.store.reading import connected, glob_of
+from hbtrack.report.columns import distinct
+from hbtrack.report.queries import Query, find_query, named_queries, prepared, printed
+from hbtrack.report.wide import is_wide
+from hbtrack.store.reading import connected
 
 MAX_VALUE_BYTES = 100_000_000  # the longest text that a query may build
 MAX_TABLE_BYTES = 100_000_000  # of all cells of an answer that is laid out as a table
@@ -54,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
         return _list(args)
     query = _asked(args)
     if args.print:
-        tables.write(query.rstrip("\n"))
+        tables.write(_printed(args, query).rstrip("\n"))
         return 0
     return _answer(args, query)
 
@@ -86,7 +88,7 @@ def _asked(args: argparse.Namespace) -> str:
         raise UsageError(
             "Type a SELECT in quotes, or @NAME. `hbtrack sql --list` shows the names, `hbtrack sql "
             "--help` the rest.",
-            see="usage",
+            see="command-line",
         )
     if args.query == "-":
         return sys.stdin.read()
@@ -95,23 +97,26 @@ def _asked(args: argparse.Namespace) -> str:
     return str(args.query)
 
 
+def _printed(args: argparse.Namespace, query: str) -> str:
+    """The query as another program can run it; what stands in the file is only printed."""
+    if args.identity is None and not is_wide(query):
+        return query
+    with connected(args.db) as connection:
+        connection.row_factory = None
+        return printed(connection, query, args.identity)
+
+
 def _answer(args: argparse.Namespace, query: str) -> int:
     with connected(args.db) as connection:
         connection.row_factory = None
-        if args.identity is not None and ":identity" not in query:
-            raise UsageError(
-                "The query does not ask for --identity. Write in it: "
-                "WHERE run_identity GLOB :identity",
-                see="bad-query",
-            )
-        values = {"identity": glob_of(connection, args.identity)}
+        query, values = prepared(connection, query, args.identity)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         # Their first use needs more rights than any query is given.
         connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").close()
         connection.set_authorizer(_authorize)
         with _Watch(connection, args.time_limit) as watch:
             columns, cells = _rows(connection, query, values, watch)
-            _write(args.format, _distinct(columns), cells)
+            _write(args.format, distinct(columns), cells)
     return 0
 
 
@@ -255,14 +260,3 @@ def _end_process(time_limit: float) -> None:
     error = _too_long(time_limit)
     show_error(error)
     os._exit(error.exit_code)
-
-
-def _distinct(columns: list[str]) -> list[str]:
-    """Column names without repeats, as a JSON object needs them."""
-    names: list[str] = []
-    for column in columns:
-        name, number = column, 2
-        while name in names:
-            name, number = f"{column}_{number}", number + 1
-        names.append(name)
-    return names

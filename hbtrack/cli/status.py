@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hbtrack.cli import tables
+from hbtrack.cli.fitting import NARROWEST, Elastic, fitted_table, left_out
 from hbtrack.database.location import database_path
 from hbtrack.driver.lock import Owner
+from hbtrack.report.called import Called, called
 from hbtrack.report.snapshot import Snapshot, read_left
 from hbtrack.report.state import rest_of, rests, state_of
 from hbtrack.report.width import shortened
@@ -16,7 +18,7 @@ from hbtrack.text import printable
 
 _QUERY = """
 SELECT run_identity, status, epochs_done, epochs_planned, evaluations_done, evaluations_failed,
-    evaluations_planned, best_loss, best_config_id, best_epochs, created_at, finished_at
+    evaluations_planned, best_loss, best_config_id, best_epochs, created_at, finished_at, maximize
 FROM searches"""
 
 COLUMNS = (
@@ -27,6 +29,7 @@ COLUMNS = (
     "failed",
     "best_loss",
     "best_epochs",
+    "best_config",
     "best_config_id",
     "left",
     "driver",
@@ -34,17 +37,14 @@ COLUMNS = (
 
 FOR_THE_EYE = (
     *("run_identity", "state", "epochs", "left", "best_loss", "best_epochs", "failed"),
-    *("evaluations", "best_config_id", "driver"),
+    *("evaluations", "best_config", "driver"),
 )
 """How far and how long still comes first: a narrow terminal may do without the last ones."""
 
 SPARE = (
     *("epochs", "best_loss", "best_epochs"),
-    *("failed", "best_config_id", "evaluations", "driver"),
+    *("failed", "best_config", "evaluations", "driver"),
 )
-
-NARROWEST = 12
-"""Columns that an id keeps on a terminal."""
 
 
 def main(args: argparse.Namespace) -> int:
@@ -58,43 +58,51 @@ def main(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Now(Snapshot):
-    """A search as it is now, and who runs it."""
+    """A search as it is now, who runs it, and what its best config is called."""
 
     owner: Owner | None
     rest: Row | None
+    best: Called | None
 
 
 def _show(args: argparse.Namespace) -> int:
     with connected(args.db) as connection:
         chosen = chosen_names(connection, args.identity)
         searches = {row["run_identity"]: row for row in rows(connection, _QUERY)}
-        found = [_look(connection, searches[name], database_path(args.db)) for name in chosen]
+        best = [(name, searches[name]["best_config_id"]) for name in chosen]
+        configs = called(connection, [(name, one) for name, one in best if one])
+        path = database_path(args.db)
+        found = [_look(connection, searches[key[0]], path, configs.get(key)) for key in best]
     if args.format == "json":
         tables.write_document("hbtrack.status/1", searches=[_as_json(now) for now in found])
         return 0
-    lines = [_line(now) for now in found]
     if args.format == "simple":
         resting = [
             f"{printable(one.identity)} {rests(one.rest, driven=one.owner is not None)}"
             for one in found
             if one.rest
         ]
-        tables.write("\n".join([_for_the_eye(lines), *resting]))
+        tables.write("\n".join([_for_the_eye(found), *resting]))
     else:
+        lines = [_line(now) for now in found]
         tables.write(tables.table(lines, args.format, COLUMNS))
     return 0
 
 
-def _look(connection: sqlite3.Connection, search: Row, path: Path) -> _Now:
+def _look(connection: sqlite3.Connection, search: Row, path: Path, best: Called | None) -> _Now:
     name = search["run_identity"]
     state = state_of(connection, path, name)
     rest = rest_of(connection, name) if state.word != "finished" else None
-    return _Now(search, state.word, read_left(connection, name, state.word), state.owner, rest)
+    return _Now(
+        search, state.word, read_left(connection, name, state.word), state.owner, rest, best
+    )
 
 
 def _as_json(now: _Now) -> Row:
     return {
         **now.search,
+        "best_config": now.best.number if now.best else None,
+        "best_params": now.best.params if now.best else None,
         "state": now.state,
         "left_low": now.left.low if now.left else None,
         "left_high": now.left.high if now.left else None,
@@ -110,26 +118,33 @@ def _line(now: _Now) -> Row:
         "epochs": now.epochs,
         "evaluations": now.evaluations,
         "failed": now.failed,
+        "best_config": now.best.number if now.best else None,
         "left": str(now.left or ""),
         "driver": str(now.owner or ""),
     }
 
 
-def _for_the_eye(lines: list[Row]) -> str:
+def _best_loss(search: Row) -> object:
+    loss = tables.rounded(search["best_loss"])
+    return f"{loss} (max)" if search["maximize"] and loss is not None else loss
+
+
+def _for_the_eye(found: list[_Now]) -> str:
     """A table that fits the terminal."""
-    lines = [{**line, "best_loss": tables.rounded(line["best_loss"])} for line in lines]
+    width = tables.terminal_width()
+    lines = [
+        {
+            **_line(now),
+            "run_identity": shortened(printable(now.identity), max(width // 3, NARROWEST))
+            if width
+            else now.identity,
+            "best_loss": _best_loss(now.search),
+            "best_config": str(now.best or ""),
+        }
+        for now in found
+    ]
     running = any(line["driver"] for line in lines)
     columns = [name for name in FOR_THE_EYE if running or name not in ("left", "driver")]
-    shown = list(columns)
-    if width := tables.terminal_width():
-        lines = _cut(lines, "run_identity", width // 3)
-        spare = [name for name in SPARE if name in columns]
-        shown = tables.fitting(_cut(lines, "best_config_id", 0), columns, spare)
-        others = [name for name in shown if name != "best_config_id"]
-        lines = _cut(lines, "best_config_id", width - tables.wide(lines, others))
-    return tables.table(lines, "simple", shown) + tables.left_out(columns, shown)
-
-
-def _cut(lines: list[Row], column: str, room: int) -> list[Row]:
-    width = max(room, NARROWEST)
-    return [{**line, column: shortened(printable(line[column] or ""), width)} for line in lines]
+    spare = [name for name in SPARE if name in columns]
+    text, shown = fitted_table(lines, columns, spare, Elastic("best_config", NARROWEST))
+    return text + left_out(columns, shown)

@@ -72,46 +72,31 @@ def table(rows: Sequence[Row], form: str, columns: Sequence[str] | None = None) 
 
 def _simple(columns: Sequence[str], cells: Sequence[Sequence[object]]) -> str:
     """A table for a terminal, where a character may take no column, one or two."""
-    blocks = [
-        _laid_out(column, [line[place] for line in cells]) for place, column in enumerate(columns)
-    ]
-    return "\n".join((" " * GAP).join(line).rstrip() for line in zip(*blocks, strict=True))
+    return beside(
+        laid_out([column], [line[place] for line in cells]) for place, column in enumerate(columns)
+    )
 
 
-def _laid_out(column: str, cells: Sequence[object]) -> list[str]:
-    """A heading, a rule and cells of equal width; the points of numbers are below each other."""
+def beside(blocks: Iterable[Sequence[str]], gap: int = GAP) -> str:
+    """A table of such columns as `laid_out` makes, with so many spaces between them."""
+    return "\n".join((" " * gap).join(line).rstrip() for line in zip(*blocks, strict=True))
+
+
+def laid_out(heading: Sequence[str], cells: Sequence[object]) -> list[str]:
+    """The lines of a heading, a rule and cells, of equal width; points stand below each other."""
     alignment, texts = _alignment(cells), [_shown(cell, "simple") for cell in cells]
     if alignment == "decimal":
         tails = [len(text) - len(re.split("[.e]", text, maxsplit=1)[0]) for text in texts]
         most = max(tails)
         texts = [text + " " * (most - tail) for text, tail in zip(texts, tails, strict=True)]
-    lines = [_shown(column, "simple"), *texts]
+    lines = [*(_shown(line, "simple") for line in heading), *texts]
     width = max(map(width_of, lines))
     gaps = [" " * (width - width_of(line)) for line in lines]
-    heading, *below = [
+    lines = [
         line + gap if alignment == "left" else gap + line
         for line, gap in zip(lines, gaps, strict=True)
     ]
-    return [heading, "-" * width, *below]
-
-
-def fitting(rows: Sequence[Row], columns: Sequence[str], spare: Sequence[str]) -> list[str]:
-    """The columns without the last of the `spare` ones, where the terminal has no room for them."""
-    room, left = terminal_width(), list(columns)
-    if room is None:
-        return left
-    widths = {column: wide(rows, [column]) for column in columns}
-    for column in reversed(spare):
-        if sum(widths[one] for one in left) <= room + GAP:
-            break
-        left.remove(column)
-    return left
-
-
-def left_out(columns: Sequence[str], shown: Sequence[str]) -> str:
-    """A line, to follow the table, about columns without room in it; empty if there are none."""
-    names = [printable(column) for column in columns if column not in shown]
-    return "\n" + wrapped(f"No room: {', '.join(names)} (--format csv)", "  ") if names else ""
+    return [*lines[: len(heading)], "-" * width, *lines[len(heading) :]]
 
 
 def wrapped(text: str, indent: str = "") -> str:
@@ -122,12 +107,6 @@ def wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(
         text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
-
-
-def wide(rows: Sequence[Row], columns: Sequence[str]) -> int:
-    """How much of a terminal these columns take, each with the gap after it."""
-    blocks = (_laid_out(column, [row[column] for row in rows]) for column in columns)
-    return sum(GAP + width_of(heading) for heading, *_ in blocks)
 
 
 def terminal_width() -> int | None:
@@ -182,9 +161,9 @@ def _records(rows: Sequence[Row], columns: Sequence[str]) -> str:
     return "\n".join(parts)
 
 
-def rounded(cell: object) -> object:
+def rounded(cell: object, digits: int = 6) -> object:
     """A float for the eye, and all else as it is; csv, tsv and json have all its digits."""
-    return float(f"{cell:.6g}") if isinstance(cell, float) else cell
+    return float(f"{cell:.{digits}g}") if isinstance(cell, float) else cell
 
 
 def write(text: str, end: str = "\n") -> None:

@@ -12,11 +12,13 @@ from functools import partial
 from hbtrack.cli import tables
 from hbtrack.core.estimate import Countdown
 from hbtrack.core.limits import at_limit, failed_by
+from hbtrack.core.times import iso
 from hbtrack.database.location import database_path, search_folder
 from hbtrack.driver.lock import wait_for_owner
 from hbtrack.errors import INTERRUPTED, HbtrackError, NotFound, UsageError
 from hbtrack.report.live.overview import Overview, read_overview
-from hbtrack.report.live.progress import LINE_SECONDS, can_redraw, event_line, shown
+from hbtrack.report.live.progress import LINE_SECONDS, can_redraw
+from hbtrack.report.live.sentences import best_so_far, progress_line, to_the_second
 from hbtrack.report.state import find_search, state_of
 from hbtrack.report.time_left import remaining
 from hbtrack.store.reading import chosen_names, connected, rows
@@ -34,7 +36,7 @@ def watch(args: argparse.Namespace) -> int:
     """Show the searches that are meant until none of them runs any more."""
     if "format" in args.given:
         raise UsageError(
-            "--watch draws a screen, or prints lines; leave --format out.", see="usage"
+            "--watch draws a screen, or prints lines; leave --format out.", see="command-line"
         )
     watched = _Watched(args.db, _chosen(args, only_running=args.identity is None))
     try:
@@ -158,22 +160,21 @@ def _in_lines(watched: _Watched) -> None:
 
 
 def _line(overview: Overview) -> str:
-    search, more = overview.search, {}
-    if search["stop_reason"]:
-        more = {"reason": search["stop_reason"]}
-    if best := overview.best_config_id:
-        more |= {"best": search["best_loss"], "config": best, "at": search["best_epochs"]}
-    return event_line(
-        "progress",
-        identity=overview.identity,
-        state=overview.state,
-        epochs=overview.epochs,
+    search = overview.search
+    state = overview.state + (f" ({search['stop_reason']})" if search["stop_reason"] else "")
+    best = best_so_far(
+        search["best_loss"], search["best_epochs"], overview.best, maximize=search["maximize"]
+    )
+    how_far = progress_line(
         evaluations=overview.evaluations,
+        epochs=overview.epochs,
         failed=overview.failed,
         busy=overview.busy,
-        left=shown(overview.left),
-        **more,
+        left=overview.left,
+        best=best,
     )
+    now = to_the_second(iso(overview.now))
+    return printable(f"{now} {overview.identity} is {state}: {how_far}")
 
 
 def _how_it_ended(overview: Overview) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hbtrack.core.records import BracketStatus, Loss, Place, RungKey, rung_of
+from hbtrack.core.records import BracketStatus, Objective, Place, RungKey, rung_of
 
 
 class Entered(NamedTuple):
@@ -31,16 +31,16 @@ class Closed:
 
     rung: RungKey
     promoted: tuple[int, ...]
-    cutoff_loss: Loss
+    cutoff_objective: Objective
 
 
 @dataclass(frozen=True, slots=True)
 class Improved:
-    """An evaluation has a smaller loss than all recorded before."""
+    """An evaluation has a smaller objective than all recorded before."""
 
     config_id: str
     epochs: int
-    loss: float
+    objective: float
     epochs_spent: int
 
 
@@ -74,8 +74,8 @@ class RungSummary:
     done: int
     failed: int
     promoted: int | None
-    best_loss: Loss
-    cutoff_loss: Loss
+    best_objective: Objective
+    cutoff_objective: Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class BracketSummary:
     status: BracketStatus
     evaluations_planned: int
     evaluations_done: int
-    best_loss: Loss
+    best_objective: Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class SearchSummary:
     evaluations_failed: int
     epochs_planned: int
     epochs_done: int
-    best_loss: Loss
+    best_objective: Objective
     best_config_id: str | None
     best_epochs: int | None
 

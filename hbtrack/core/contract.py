@@ -1,13 +1,10 @@
 """What the user's script must do, as far as it can be judged without running anything.
 
-The contract itself is in docs/contract.md. Here: how an attempt is called, which ids and
-identities are refused, and which parameters an id speaks of.
+The contract itself is in docs/contract.md. Here: how an attempt is called, and which ids and
+identities are refused.
 """
 
 import hashlib
-import json
-import math
-import re
 from collections.abc import Sequence
 
 RESERVED_OPTIONS = ("--epochs", "--gpu", "--multi_gpu")
@@ -22,8 +19,6 @@ UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 Into a file Python writes 8 KiB at a time, or what it has when it ends: so lines of worker processes
 would come after the loss, `hbtrack logs -f` show nothing, and a kill lose what was printed.
 """
-
-ParamValue = int | float | str
 
 
 def attempt_argv(
@@ -88,40 +83,3 @@ def config_id_problem(value: str) -> str | None:
     if value.startswith("-"):
         return "begins with '-', so the script's argparse would take it for an option"
     return name_problem(value)
-
-
-# --- the parameters ------------------------------------------------------------------------------
-
-_PAIR = re.compile(r"([A-Za-z_]\w*):(.*?)(?=\.[A-Za-z_]\w*:|\Z)", re.DOTALL)
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
-LONGEST_NUMBER = 400  # digits; floats end at 10**308
-_INT64 = range(-(2**63), 2**63)
-
-
-def params_of(config_id: str) -> dict[str, ParamValue]:
-    """The parameters that a `name:value.name:value` id spells out; {} for an opaque id."""
-    params: dict[str, ParamValue] = {}
-    position = 0
-    while match := _PAIR.match(config_id, position):
-        params[match[1]] = param_value(match[2])
-        if match.end() == len(config_id):
-            return params
-        position = match.end() + 1  # past the dot
-    return {}
-
-
-def param_value(value: object) -> ParamValue:
-    """A parameter as SQL can hold it: a number where the text is one as JSON writes it."""
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, str):
-        match = _JSON_NUMBER.fullmatch(value)
-        if not match or len(value) > LONGEST_NUMBER:
-            return value
-        number = float(value) if match[1] or match[2] else int(value)
-        return value if param_value(number) == repr(number) else number
-    if isinstance(value, int):
-        return value if value in _INT64 else repr(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else repr(value)
-    return json.dumps(value, ensure_ascii=False)

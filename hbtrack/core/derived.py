@@ -41,7 +41,7 @@ DERIVED_TABLES = {
     # The place that the script was called for; all others reuse the result.
     "evaluation": Table(("config_id", "epochs"), ("pass", "first_epochs", "rung", "slot")),
     "config": Table(
-        ("config_id",), ("best_loss", "best_epochs", "best_position", "epochs_reached")
+        ("config_id",), ("best_objective", "best_epochs", "best_position", "epochs_reached")
     ),
 }
 """What follows from the facts, in an order in which no row needs a later one."""
@@ -110,12 +110,12 @@ def _configs(plan: "Plan", positions: Mapping[Evaluation, int]) -> dict[Key, Row
     """The best of each config, the canonically first of equals, and how far it came."""
     best: dict[str, tuple[float, int, int]] = {}
     reached: dict[str, int] = {}
-    for config_id, epochs, loss in known.recorded(plan):  # epochs ascend
-        if loss is not None:
-            measured = (loss, positions[config_id, epochs], epochs)
+    for config_id, epochs, objective in known.recorded(plan):  # epochs ascend
+        if objective is not None:
+            measured = (objective, positions[config_id, epochs], epochs)
             best[config_id] = min(best.get(config_id, measured), measured)
             reached[config_id] = epochs
     rows: dict[Key, Row] = {(config_id,): (None,) * 4 for config_id in plan.config_ids()}
-    for config_id, (loss, at, epochs) in best.items():
-        rows[config_id,] = (loss, epochs, at, reached[config_id])
+    for config_id, (objective, at, epochs) in best.items():
+        rows[config_id,] = (objective, epochs, at, reached[config_id])
     return rows

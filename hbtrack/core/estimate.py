@@ -12,6 +12,7 @@ from statistics import fmean, quantiles
 
 from hbtrack.core.decisions import Start
 from hbtrack.core.known import facts
+from hbtrack.core.pace import Line, line_through, sums_of
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import recompute
 from hbtrack.core.records import Place
@@ -72,18 +73,6 @@ class Countdown:
         return self.at(now)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Seconds of one worker: what every start costs, and every epoch."""
-
-    start: float
-    epoch: float
-
-    def seconds(self, epochs: int, evaluations: int = 1) -> float:
-        """How long so many evaluations with so many epochs in all take one worker."""
-        return evaluations * self.start + epochs * self.epoch
-
-
 class Pace:
     """How long evaluations took that are done: (epochs trained, seconds) of the latest of them."""
 
@@ -95,23 +84,8 @@ class Pace:
         self._measured.append((epochs, seconds))
 
     def line(self) -> Line | None:
-        """The straight line through what was measured; None without any.
-
-        Its height at 0 is what every start costs, so that short evaluations do not make long ones
-        look long. By least squares of seconds per epoch: durations scatter in proportion to their
-        length, and the few long ones must not decide alone.
-        """
-        if not self._measured:
-            return None
-        rates = [(1 / epochs, seconds / epochs) for epochs, seconds in self._measured]
-        mean_x, mean_y = (fmean(values) for values in zip(*rates, strict=True))
-        spread = sum((x - mean_x) ** 2 for x, _ in rates)
-        start = sum((x - mean_x) * (y - mean_y) for x, y in rates) / spread if spread else 0.0
-        epoch = mean_y - start * mean_x
-        if start < 0 or epoch <= 0:  # too little seen, or too noisy: all of it is training
-            epochs = sum(epochs for epochs, _ in self._measured)
-            return Line(0.0, sum(seconds for _, seconds in self._measured) / epochs)
-        return Line(start, epoch)
+        """The straight line through what was measured; None without any."""
+        return line_through(sums_of(self._measured))
 
     def factors(self, line: Line) -> list[float]:
         """How far evaluations were off the line, as factors; their mean is 1.
@@ -194,7 +168,7 @@ def _makespan(
         plan,
         workers,
         sample=lambda pass_: list(distinct_ids(pass_, plan.schedule.configs)),
-        loss=lambda _config_id, _epochs: draws.random(),
+        objective=lambda _config_id, _epochs: draws.random(),
         duration=drawn,
         remaining=remaining,
     ).makespan

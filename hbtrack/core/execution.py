@@ -62,6 +62,8 @@ class Record:
     exit_status: int | None = None  # as in subprocess: negative is a signal
     finished_at: float | None = None
     seconds: float | None = None
+    peak_memory: int | None = None  # bytes, of its largest process
+    cpu_seconds: float | None = None  # of it and all that it waited for
     since_boot: float | None = None  # seconds, at its end; 0 before this boot; None: nobody knows
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from hbtrack.core.consequences import Settled
-from hbtrack.core.records import Facts, Loss, Place, passes_of, rung_of
+from hbtrack.core.records import Facts, Objective, Place, passes_of, rung_of
 
 if TYPE_CHECKING:
     from hbtrack.core.plan import Plan
@@ -20,17 +20,22 @@ def facts(plan: "Plan") -> Facts:
     return Facts(passes_of(entered), tuple(recorded(plan)), {}, (), begun)
 
 
-def recorded(plan: "Plan") -> Iterator[tuple[str, int, Loss]]:
-    """Every recorded evaluation, orphans too: config_id, epochs (they ascend), loss."""
+def counted(plan: "Plan") -> tuple[int, int]:
+    """How many places have a result, and how many there will be as far as is known now."""
+    return plan.places_done + plan.places_failed, plan.places_expected
+
+
+def recorded(plan: "Plan") -> Iterator[tuple[str, int, Objective]]:
+    """Every recorded evaluation, orphans too: config_id, epochs (they ascend), objective."""
     for config_id, config in plan.configs.items():
-        for epochs, loss in zip(config.budgets, config.losses, strict=True):
-            yield config_id, epochs, loss
+        for epochs, objective in zip(config.budgets, config.objectives, strict=True):
+            yield config_id, epochs, objective
 
 
 def settled(plan: "Plan") -> Iterator[Settled]:
     """Every place that has a result, and which."""
     for key, rung in plan.rungs.items():
-        for slot in rung.losses:
+        for slot in rung.objectives:
             place, config_id = Place(*key, slot), rung.members[slot]
             config = plan.configs[config_id]
             source = config.source_for(rung.epochs)
@@ -43,7 +48,7 @@ def settled(plan: "Plan") -> Iterator[Settled]:
 
 def has_loss(plan: "Plan", config_id: str) -> bool:
     """Whether the config has a loss at any budget."""
-    return any(loss is not None for loss in plan.configs[config_id].losses)
+    return any(objective is not None for objective in plan.configs[config_id].objectives)
 
 
 def is_measured(plan: "Plan", config_id: str, *budgets: int) -> bool:
@@ -90,9 +95,9 @@ def first_failures(plan: "Plan", wanted: int) -> list[tuple[str, int]] | None:
     found: dict[tuple[str, int], None] = {}
     for rung in plan.rungs.values():  # in canonical order, and so are their members
         for slot, config_id in rung.members.items():
-            if slot not in rung.losses:
+            if slot not in rung.objectives:
                 return list(found)
-            if rung.losses[slot] is not None:
+            if rung.objectives[slot] is not None:
                 return None
             found[config_id, plan.configs[config_id].source_for(rung.epochs)] = None
             if len(found) == wanted:
@@ -108,7 +113,7 @@ def withdrawal_problem(plan: "Plan", config_id: str, epochs: int) -> str | None:
     What was decided with it is decided again, without it.
     """
     config = plan.configs[config_id]
-    if (epochs, None) not in zip(config.budgets, config.losses, strict=True):
+    if (epochs, None) not in zip(config.budgets, config.objectives, strict=True):
         return "it is no failure that counts"
     if any(plan.rungs[rung_of(at)].members[at.slot] == config_id for at in plan.running):
         return "it is running"

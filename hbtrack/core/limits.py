@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hbtrack.core.outages import AWAY, EDITED, NO_PYTHON
 from hbtrack.core.plan import Plan
 from hbtrack.core.printed_error import error_of
-from hbtrack.core.records import Limits
+from hbtrack.core.records import Limits, turned
 from hbtrack.core.streak import Failure
 from hbtrack.core.times import iso
 from hbtrack.text import budget, duration
@@ -18,11 +19,6 @@ TOO_SLOW = f"the first {FIRST} evaluations all took longer than --timeout allows
 
 TOO_MANY = "--max-failures"
 DOUBTED = "failures in a row that chance hardly explains"
-NO_PYTHON = "the script is no Python any more"
-EDITED = "the script was edited"
-AWAY = "the folder for checkpoints is away"
-LOOKED_AT = "it is looked at every second"
-"""So ends what is said of a rest that ends when a thing is back, or else the search."""
 MOST_TEXT = 200
 """So many characters of an error are part of a reason."""
 
@@ -38,17 +34,21 @@ class Reached:
     doubted: bool = False  # the machine may be at fault, or the configs
 
 
-def reached(limits: Limits, plan: Plan, lived: float, *, doubted: bool) -> Reached | None:
+def reached(
+    limits: Limits, plan: Plan, lived: float, *, maximize: bool, doubted: bool
+) -> Reached | None:
     """The limit that the search has reached, if there is one; `lived` in seconds.
 
     While failures in a row are `doubted` nobody knows yet how many there are.
     """
-    target, most, failed = limits.target_loss, limits.max_time, plan.places_failed
+    most, failed = limits.max_time, plan.places_failed
+    target = turned(limits.target_loss, maximize=maximize)
     if target is not None and plan.best and plan.best[0] <= target:
-        loss, _, config_id, epochs = plan.best
+        objective, *_, epochs = plan.best
+        loss = turned(objective, maximize=maximize)
         return Reached(
-            f"--target-loss {target:g} is reached: {loss!r} at {budget(epochs)} by {config_id}",
-            "--target-loss with a smaller loss, or none",
+            f"--target-loss {limits.target_loss:g} is reached: {loss!r} at {budget(epochs)}",
+            f"--target-loss with a {'larger' if maximize else 'smaller'} loss, or none",
         )
     if most is not None and lived >= most:
         return Reached(

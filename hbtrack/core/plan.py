@@ -1,23 +1,24 @@
 """From facts to decisions: what is recorded so far -> what to run next.
 
-The plan knows the schedule, the sampled ids and the recorded losses, nothing else: no clock, no
-I/O, no randomness. What it decides depends on the *set* of facts, never on the order in which they
-arrived. There is no resume: a start tells the plan every recorded loss and opens the stored
-passes again, which leads to the same state as living through them.
+The plan knows the schedule, the sampled ids and the recorded objectives, nothing else: no clock, no
+I/O, no randomness, and not whether a loss is minimised or maximised. What it decides depends on the
+*set* of facts, never on the order in which they arrived. There is no resume: a start tells the plan
+every recorded objective and opens the stored passes again, which leads to the same state as living
+through them.
 
 The rules
 ---------
-* A rung closes when all its places are settled. Its survivors are ranked by (loss, slot); the next
-  rung takes the best of them, as many as planned. What failed is never promoted.
-* The same config_id may stand in several slots. A place takes a recorded loss of its config at its
-  budget or, if there is none, at the smallest recorded budget above (no checkpoint is ever asked
-  for fewer epochs than it has). Only the canonically first slot of an id that has not come to its
-  end may call the script, so no two processes ever work on one config.
+* A rung closes when all its places are settled. Its survivors are ranked by (objective, slot); the
+  next rung takes the best of them, as many as planned. What failed is never promoted.
+* The same config_id may stand in several slots. A place takes a recorded result of its config at
+  its budget or, if there is none, at the smallest recorded budget above (no checkpoint is ever
+  asked for fewer epochs than it has). Only the canonically first slot of an id that has not come to
+  its end may call the script, so no two processes ever work on one config.
 * A config that was started for more than a place asks is called for that much again, whether it
   came to a result or not; the place takes that. (A failure that was taken back leaves that.)
 * Ready places start in canonical order. When nothing is ready, the next pass opens.
 * A recorded evaluation belongs to the canonically first place that takes it at its own budget.
-  When the schedule has grown there may be none, for now or for ever: an orphan. Its loss counts.
+  When the schedule has grown there may be none, for now or for ever: an orphan. It counts.
 
 Why this is exact: for one config, budgets are recorded in ascending order (the rule above), so
 "the smallest recorded budget not below N" never changes once there is one.
@@ -31,7 +32,7 @@ from itertools import count
 from hbtrack.core.consequences import Closed, Consequences, Entered, Improved, Settled
 from hbtrack.core.decisions import Decision, Done, OpenPass, Start, Wait
 from hbtrack.core.plan_state import NOWHERE, ConfigState, RungState
-from hbtrack.core.records import Loss, Place, RungKey, SlotKey, rung_of, slot_of
+from hbtrack.core.records import Objective, Place, RungKey, SlotKey, rung_of, slot_of
 from hbtrack.core.schedule import Bracket, Schedule
 
 
@@ -55,7 +56,7 @@ class Plan:
         self.places_failed = 0
         self.epochs_done = 0
         self.epochs_left = 0
-        # Of all recorded: loss, place (NOWHERE for an orphan), config_id, epochs.
+        # Of all recorded: objective, place (NOWHERE for an orphan), config_id, epochs.
         self.best: tuple[float, Place, str, int] | None = None
         self._ready: list[Place] = []
         for pass_ in range(1, passes + 1):
@@ -87,23 +88,23 @@ class Plan:
             self._enter(RungKey(pass_, bracket.first_epochs, 0), entering, result)
         return result
 
-    def record(self, config_id: str, epochs: int, loss: Loss) -> Consequences:
-        """The evaluation (config_id, epochs) came to `loss`. Recording it twice is an error."""
+    def record(self, config_id: str, epochs: int, objective: Objective) -> Consequences:
+        """The evaluation (config_id, epochs) came to this. Recording it twice is an error."""
         config = self.configs.get(config_id)
         if config is None:
             config = self.configs[config_id] = ConfigState([])
-        budgets, losses = config.budgets, config.losses
+        budgets, objectives = config.budgets, config.objectives
         index = bisect_left(budgets, epochs)
         if index < len(budgets) and budgets[index] == epochs:
             raise ValueError(f"({config_id!r}, {epochs}) is recorded already")
         self.epochs_done += max(0, epochs - (budgets[-1] if budgets else 0))
         config.budgets = (*budgets[:index], epochs, *budgets[index:])
-        config.losses = (*losses[:index], loss, *losses[index:])
+        config.objectives = (*objectives[:index], objective, *objectives[index:])
         result = Consequences()
-        if loss is not None:
-            if self.best is None or loss < self.best[0]:
-                result.improved.append(Improved(config_id, epochs, loss, self.epochs_done))
-            self._rank(loss, NOWHERE, config_id, epochs)  # its place, if any, comes below
+        if objective is not None:
+            if self.best is None or objective < self.best[0]:
+                result.improved.append(Improved(config_id, epochs, objective, self.epochs_done))
+            self._rank(objective, NOWHERE, config_id, epochs)  # its place, if any, comes below
         for place in [self._waiting(slot) for slot in config.slots[config.live :]]:
             if place is not None and self._epochs(place) <= epochs:
                 self._settle(place, config_id, result)
@@ -177,7 +178,7 @@ class Plan:
         """The rungs in which the slot has a result."""
         for number in count():
             key = RungKey(slot.pass_, slot.first_epochs, number)
-            if key not in self.rungs or slot.slot not in self.rungs[key].losses:
+            if key not in self.rungs or slot.slot not in self.rungs[key].objectives:
                 break
             yield key
 
@@ -213,28 +214,29 @@ class Plan:
     def _settle(self, place: Place, config_id: str, result: Consequences) -> None:
         rung, config = self.rungs[rung_of(place)], self.configs[config_id]
         index = bisect_left(config.budgets, rung.epochs)  # there is one, or it would be waiting
-        source, loss = config.budgets[index], config.losses[index]
+        source, objective = config.budgets[index], config.objectives[index]
         owner = config.owners.get(source) if config.owners else None
         reused = source != rung.epochs or (owner is not None and owner < place)
         result.settled.append(Settled(place, config_id, source, reused))
         if not reused:
             if config.owners is not None:
                 config.owners[source] = place
-            if loss is not None:
-                self._rank(loss, place, config_id, source)
+            if objective is not None:
+                self._rank(objective, place, config_id, source)
             if owner is not None:  # a later place found it as an orphan, and gives it back
                 result.settled.append(Settled(owner, config_id, source, reused=True))
         self.running.discard(place)
         self.epochs_left -= rung.increment
-        rung.losses[place.slot] = loss
-        if loss is None:
+        rung.objectives[place.slot] = objective
+        if objective is None:
             rung.failed += 1
             self.places_failed += 1
             self._end_slot(slot_of(place), config)
         else:
             self.places_done += 1
-            rung.best_loss = loss if rung.best_loss is None else min(loss, rung.best_loss)
-        if len(rung.losses) == len(rung.members):
+            best = rung.best_objective
+            rung.best_objective = objective if best is None else min(objective, best)
+        if len(rung.objectives) == len(rung.members):
             self._close(rung_of(place), result)
 
     def _close(self, key: RungKey, result: Consequences) -> None:
@@ -242,7 +244,9 @@ class Plan:
         rung = self.rungs[key]
         above_key = key._replace(rung=key.rung + 1)
         above = self.rungs.get(above_key)
-        ranking = sorted((loss, slot) for slot, loss in rung.losses.items() if loss is not None)
+        ranking = sorted(
+            (found, slot) for slot, found in rung.objectives.items() if found is not None
+        )
         promoted = [slot for _, slot in ranking[: above.expected if above else 0]]
         cutoff = ranking[len(promoted) - 1][0] if promoted else None
         rung.closed = Closed(key, tuple(sorted(promoted)), cutoff)
@@ -254,9 +258,9 @@ class Plan:
             entering = {slot: rung.members[slot] for slot in rung.closed.promoted}
             self._enter(above_key, entering, result)
 
-    def _rank(self, loss: float, place: Place, config_id: str, epochs: int) -> None:
-        if self.best is None or loss <= self.best[0]:
-            measured = (loss, place, config_id, epochs)
+    def _rank(self, objective: float, place: Place, config_id: str, epochs: int) -> None:
+        if self.best is None or objective <= self.best[0]:
+            measured = (objective, place, config_id, epochs)
             self.best = min(self.best or measured, measured)
 
     def _shrink(self, key: RungKey, survivors: int) -> None:
@@ -274,7 +278,7 @@ class Plan:
             rung = self.rungs.get(key)
             if rung is None or slot.slot not in rung.members:
                 return None
-            if slot.slot not in rung.losses:
+            if slot.slot not in rung.objectives:
                 return Place(*key, slot.slot)
         return None
 

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from hbtrack.core.consequences import Closed
-from hbtrack.core.records import Loss, Place, SlotKey
+from hbtrack.core.records import Objective, Place, SlotKey
 
 NOWHERE = Place(2**62, 0, 0, 0)
 """Stands for the place of an orphan: after every real one in canonical order."""
@@ -18,15 +18,15 @@ class RungState:
     increment: int
     expected: int
     members: dict[int, str] = field(default_factory=dict)  # slot -> config_id
-    losses: dict[int, Loss] = field(default_factory=dict)  # slot -> result, of settled places
+    objectives: dict[int, Objective] = field(default_factory=dict)  # slot -> of settled places
     failed: int = 0
-    best_loss: Loss = None
+    best_objective: Objective = None
     closed: Closed | None = None
 
     @property
     def done(self) -> int:
-        """Places that have a loss."""
-        return len(self.losses) - self.failed
+        """Places that have an objective."""
+        return len(self.objectives) - self.failed
 
     @property
     def ended(self) -> bool:
@@ -43,7 +43,7 @@ class ConfigState:
 
     slots: list[SlotKey]  # canonical order
     budgets: tuple[int, ...] = ()  # recorded, ascending
-    losses: tuple[Loss, ...] = ()  # of those budgets
+    objectives: tuple[Objective, ...] = ()  # of those budgets
     live: int = 0  # the first slot that has not come to its end
     begun: int = 0  # the largest budget it was started for: so much may lie in its checkpoint
     # Budget -> first place that took it, and the later slots that have come to their end: where

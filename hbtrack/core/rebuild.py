@@ -11,8 +11,8 @@ def recompute(schedule: Schedule, passes: int, facts: Facts) -> Plan:
     """The plan that lived through `facts`, whatever places are stored above the first rungs."""
     plan = Plan(schedule, passes)
     with gc_paused():
-        for config_id, epochs, loss in facts.results:
-            plan.record(config_id, epochs, loss)
+        for config_id, epochs, objective in facts.results:
+            plan.record(config_id, epochs, objective)
         for pass_, config_ids in enumerate(facts.passes, 1):
             plan.open_pass(pass_, config_ids)
         for config_id, epochs in facts.begun:

@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 from hbtrack.core.streams import stream_of
 
 Loss = float | None
-"""What an evaluation came to; None is a failure."""
+"""What an evaluation came to, as the script printed it; None is a failure."""
+
+Objective = float | None
+"""What it is ranked by, the smaller the better; None is a failure."""
+
+
+def turned(value: float | None, *, maximize: bool) -> float | None:
+    """The objective of a loss, or the loss of an objective; exact, and 0 stays 0 without a sign."""
+    return 0.0 - value if maximize and value is not None else value
 
 
 def facts_of(record: Any) -> dict[str, Any]:
@@ -104,6 +112,8 @@ class Terms:
     passes: int
     failure_loss: float
     configs: tuple[str, ...] = ()  # the user's own, in the first slots of the first bracket
+    maximize: bool = False  # the larger a loss, the better
+    min_epochs: int = 1  # the paper's r: no rung has a smaller budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +210,7 @@ class Facts:
     """All that is recorded of a search and bears on what it does next."""
 
     passes: tuple[tuple[str, ...], ...]  # sampled ids of each opened pass, in canonical order
-    results: tuple[tuple[str, int, Loss], ...]  # config_id, epochs, loss
+    results: tuple[tuple[str, int, Objective], ...]  # config_id, epochs, objective
     entered: dict[RungKey, dict[int, str]]  # of each rung that was entered: slot -> config_id
     open_attempts: tuple[OpenAttempt, ...]
     begun: tuple[tuple[str, int], ...] = ()  # evaluations that were started, and have no result
@@ -234,6 +244,9 @@ class Verdict:
     place: str | None = None  # FILE:LINE of the error, the innermost of the user's own code
     fingerprint: str | None = None  # the same for failures of one cause
     warning: str | None = None  # what was printed besides a loss that counts
+    metrics: Mapping[str, float] = field(default_factory=dict)  # printed beside the loss
+    peak_memory: int | None = None  # bytes, of its largest process
+    cpu_seconds: float | None = None  # of all its processes
     stdout: str = ""
     stderr: str = ""
     log: str | None = None

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from hbtrack.core.known import is_measured
 from hbtrack.core.loss import significant_digits
 from hbtrack.core.plan import Plan
+from hbtrack.core.records import turned
 from hbtrack.text import budget
 
 WANTED = 4
@@ -34,13 +35,13 @@ class Repeat(NamedTuple):
     loss: float
 
 
-def first_repeats(plan: Plan) -> list[Repeat] | None:
+def first_repeats(plan: Plan, *, maximize: bool) -> list[Repeat] | None:
     """The first WANTED evaluations beyond first rungs, as far as each has repeated its loss.
 
     Shorter: the next one is not settled yet. None: one has not, or they tell nothing.
     """
     found: list[Repeat] = []
-    for repeat in _went_on(plan):
+    for repeat in _went_on(plan, maximize=maximize):
         if repeat is None:
             return None
         found.append(repeat)
@@ -49,7 +50,7 @@ def first_repeats(plan: Plan) -> list[Repeat] | None:
     return found
 
 
-def _went_on(plan: Plan) -> Iterator[Repeat | None]:
+def _went_on(plan: Plan, *, maximize: bool) -> Iterator[Repeat | None]:
     """Those that went on, in canonical order, as far as they are settled; None for another loss."""
     for key, rung in plan.rungs.items():
         below = plan.rungs.get(key._replace(rung=key.rung - 1))
@@ -58,12 +59,12 @@ def _went_on(plan: Plan) -> Iterator[Repeat | None]:
         if not rung.members and rung.expected:
             return
         for slot, config_id in rung.members.items():
-            if slot not in rung.losses:
+            if slot not in rung.objectives:
                 return
-            loss = rung.losses[slot]
+            loss = turned(rung.objectives[slot], maximize=maximize)
             own = is_measured(plan, config_id, rung.epochs, below.epochs)
             if loss is not None and own:
-                same = loss == below.losses[slot]
+                same = rung.objectives[slot] == below.objectives[slot]
                 yield Repeat(config_id, below.epochs, rung.epochs, loss) if same else None
 
 

@@ -61,6 +61,7 @@ class Schedule:
     max_epochs: int
     eta: Fraction
     brackets: tuple[Bracket, ...]
+    min_epochs: int = 1
 
     def bracket(self, first_epochs: int) -> Bracket:
         """The bracket with this first budget."""
@@ -91,10 +92,14 @@ class Schedule:
         return sum(rung.configs * rung.epochs for b in self.brackets for rung in b.rungs)
 
 
-def make_schedule(max_epochs: int, eta: Fraction) -> Schedule:
-    """The brackets of Algorithm 1 for max_epochs (the paper's R) and eta.
+def make_schedule(max_epochs: int, eta: Fraction, min_epochs: int = 1) -> Schedule:
+    """The brackets of Algorithm 1 for max_epochs (the paper's R), eta and min_epochs (its r).
 
-    Raises UsageError when max_epochs is not in 1..10**9 or eta is below 2.
+    The paper's Section 3 lets r be the smallest budget that means anything: then s_max is the
+    largest s with r * eta^s <= R, and all else is as Algorithm 1 says.
+
+    Raises UsageError when max_epochs is not in 1..10**9, min_epochs not in 1..max_epochs or eta is
+    below 2.
     """
     if not 1 <= max_epochs <= MAX_EPOCHS_LIMIT:
         raise UsageError(
@@ -106,11 +111,17 @@ def make_schedule(max_epochs: int, eta: Fraction) -> Schedule:
             f"eta must be at least 2, not {format_eta(eta)}; 3 is the usual choice.",
             see="bad-schedule",
         )
+    if not 1 <= min_epochs <= max_epochs:
+        raise UsageError(
+            f"min_epochs must be a whole number from 1 to max_epochs ({max_epochs}), not "
+            f"{min_epochs}.",
+            see="bad-schedule",
+        )
     s_max = 0
-    while eta ** (s_max + 1) <= max_epochs:
+    while min_epochs * eta ** (s_max + 1) <= max_epochs:
         s_max += 1
     brackets = tuple(_bracket(max_epochs, eta, s, s_max) for s in range(s_max, -1, -1))
-    return Schedule(max_epochs, eta, brackets)
+    return Schedule(max_epochs, eta, brackets, min_epochs)
 
 
 def grown(schedule: Schedule, max_epochs: int) -> Schedule:
@@ -123,7 +134,7 @@ def grown(schedule: Schedule, max_epochs: int) -> Schedule:
     while (larger := fitting[-1] * schedule.eta).denominator == 1 and larger <= MAX_EPOCHS_LIMIT:
         fitting.append(int(larger))
     if max_epochs in fitting:
-        return make_schedule(max_epochs, schedule.eta)
+        return make_schedule(max_epochs, schedule.eta, schedule.min_epochs)
     steps = ", ".join(map(str, fitting[1:4])) + (", ..." if len(fitting) > 4 else "")
     eta = format_eta(schedule.eta)
     raise UsageError(
@@ -134,9 +145,17 @@ def grown(schedule: Schedule, max_epochs: int) -> Schedule:
     )
 
 
+def from_next_budget(schedule: Schedule) -> Schedule | None:
+    """The schedule without the cheapest budget of this one; None where there is but one."""
+    if len(schedule.brackets) == 1:
+        return None
+    min_epochs = schedule.brackets[1].first_epochs
+    return make_schedule(schedule.max_epochs, schedule.eta, min_epochs)
+
+
 def schedule_of(terms: Terms) -> Schedule:
     """The schedule of a search with these terms."""
-    return make_schedule(terms.max_epochs, parse_eta(terms.eta))
+    return make_schedule(terms.max_epochs, parse_eta(terms.eta), terms.min_epochs)
 
 
 def _bracket(max_epochs: int, eta: Fraction, s: int, s_max: int) -> Bracket:

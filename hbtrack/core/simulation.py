@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hbtrack.core import known
 from hbtrack.core.decisions import OpenPass, Start
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import Loss, Place
+from hbtrack.core.records import Objective, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ def simulate(
     workers: int,
     *,
     sample: Callable[[int], Sequence[str]],
-    loss: Callable[[str, int], Loss],
+    objective: Callable[[str, int], Objective],
     duration: Callable[[Start, int], float],
     remaining: Callable[[Start, int], float] | None = None,
 ) -> Simulation:
     """Live through the rest of `plan` with `workers` workers.
 
-    `sample(pass)` gives the ids of a pass, `loss(config_id, epochs)` the results and
+    `sample(pass)` gives the ids of a pass, `objective(config_id, epochs)` the results and
     `duration(start, trained)` how long an evaluation takes whose checkpoint has `trained` epochs.
     `remaining` says the same of what runs already; without it, that begins only now.
     """
@@ -58,7 +58,7 @@ def simulate(
         elif running:
             now, _, ended = heapq.heappop(running)
             trained[ended.config_id] = ended.epochs
-            plan.record(ended.config_id, ended.epochs, loss(ended.config_id, ended.epochs))
+            plan.record(ended.config_id, ended.epochs, objective(ended.config_id, ended.epochs))
         else:
             return Simulation(now, busy / (now * workers) if now else 1.0, tuple(calls))
 

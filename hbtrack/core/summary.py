@@ -23,14 +23,14 @@ def summarise(plan: "Plan", touched: Iterable[RungKey]) -> Summary:
 
 
 def _search(plan: "Plan") -> SearchSummary:
-    loss, _, config_id, epochs = plan.best or (None, None, None, None)
+    objective, _, config_id, epochs = plan.best or (None, None, None, None)
     return SearchSummary(
         evaluations_planned=plan.places_expected,
         evaluations_done=plan.places_done,
         evaluations_failed=plan.places_failed,
         epochs_planned=plan.epochs_done + plan.epochs_left,
         epochs_done=plan.epochs_done,
-        best_loss=loss,
+        best_objective=objective,
         best_config_id=config_id,
         best_epochs=epochs,
     )
@@ -48,7 +48,9 @@ def _bracket(plan: "Plan", pass_: int, first_epochs: int) -> BracketSummary:
         status=_status(plan, pass_, first_epochs, rungs),
         evaluations_planned=sum(rung.expected for rung in rungs),
         evaluations_done=sum(rung.done for rung in rungs),
-        best_loss=min((r.best_loss for r in rungs if r.best_loss is not None), default=None),
+        best_objective=min(
+            (rung.best_objective for rung in rungs if rung.best_objective is not None), default=None
+        ),
     )
 
 
@@ -59,7 +61,7 @@ def _status(
     if all(rung.ended for rung in rungs):
         return BracketStatus.DONE
     key = (pass_, first_epochs)
-    started = rungs[0].losses or any(place[:2] == key for place in plan.running)
+    started = rungs[0].objectives or any(place[:2] == key for place in plan.running)
     return BracketStatus.RUNNING if started else BracketStatus.WAITING
 
 
@@ -73,6 +75,6 @@ def _rung(plan: "Plan", key: RungKey) -> RungSummary:
         done=rung.done,
         failed=rung.failed,
         promoted=len(rung.closed.promoted) if rung.closed else None,
-        best_loss=rung.best_loss,
-        cutoff_loss=rung.closed.cutoff_loss if rung.closed else None,
+        best_objective=rung.best_objective,
+        cutoff_objective=rung.closed.cutoff_objective if rung.closed else None,
     )

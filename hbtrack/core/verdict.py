@@ -11,6 +11,7 @@ from hbtrack.core.execution import Output, Record
 from hbtrack.core.exit_error import exit_error, signal_name, swallowed, warning_of
 from hbtrack.core.failure_causes import fingerprint_of
 from hbtrack.core.loss import LossRefused, read_loss
+from hbtrack.core.metrics import read_metrics
 from hbtrack.core.records import AttemptStatus, Verdict
 
 STOP_SIGNALS = frozenset(
@@ -77,6 +78,8 @@ def judge(ending: Ending, max_lost: int) -> Verdict:
         exit_code=None if by_signal else status,
         signal=signal_name(-status) if status is not None and by_signal else None,
         seconds=ending.record.seconds,
+        peak_memory=ending.record.peak_memory,
+        cpu_seconds=ending.record.cpu_seconds,
         stdout=ending.output.stdout,
         stderr=ending.output.stderr,
         log=ending.output.log,
@@ -118,8 +121,12 @@ def _status(ending: Ending, max_lost: int) -> Verdict:
     loss = read_loss(ending.output.last_line, ending.output.stdout)
     if isinstance(loss, LossRefused):
         return _without_a_loss(loss, ending.output)
-    warning = warning_of(ending.output.stderr, ending.output.stdout)
-    return Verdict(AttemptStatus.DONE, loss=loss, warning=warning)
+    return Verdict(
+        AttemptStatus.DONE,
+        loss=loss,
+        metrics=read_metrics(ending.output.stdout),
+        warning=warning_of(ending.output.stderr, ending.output.stdout),
+    )
 
 
 def _without_a_loss(refused: LossRefused, output: Output) -> Verdict:

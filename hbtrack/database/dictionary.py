@@ -9,6 +9,8 @@ _WHOLE = "which whole Hyperband of the search, from 1"
 _BRACKET = "the paper's s: the largest is the most aggressive and comes first"
 _RUNG = "level of the bracket; 0 is the cheapest"
 _EPOCHS = "the budget: the total for the config, not what this call added"
+_CONFIG = "its number in the search, from 1: what #3 means"
+_OBJECTIVE = "the smaller the better: the loss, or its negative where it is maximised"
 _ERROR = "traceback or message of the failure; NULL if it did not fail"
 _SECONDS = "wall seconds of the process"
 
@@ -28,7 +30,7 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "evaluations_failed": "places that failed, reused failures included",
         "epochs_planned": "epochs to be trained in all; shrinks with failures and reuse",
         "epochs_done": "epochs trained: the largest recorded budget of each config, summed",
-        "best_loss": "the smallest loss of a done evaluation at any budget",
+        "best_loss": "the best loss of a done evaluation at any budget",
         "best_config_id": "the config of best_loss; ties go to the canonically first place",
         "best_epochs": "the budget where best_loss was reached",
         "created_at": f"when the search was first started; {_TIME}",
@@ -44,6 +46,9 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "max_rest": "seconds for which it rests in all when failures are doubted",
         "checkpoints": "folder in which those of its configs lie; NULL: beside the database",
         "script_changes": "what an edit of the script does: go-on or stop",
+        "maximize": "1: the larger a loss, the better; 0: the smaller",
+        "min_epochs": "the paper's r: no rung has a smaller budget",
+        "best_objective": f"of best_loss: {_OBJECTIVE}",
     },
     "brackets": {
         "run_identity": _IDENTITY,
@@ -54,7 +59,8 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "rungs": "number of rungs, s + 1",
         "evaluations_planned": "places; shrinks where failures leave a rung fewer configs",
         "evaluations_done": "places with a loss",
-        "best_loss": "the smallest loss in it",
+        "best_loss": "the best loss in it",
+        "best_objective": f"of best_loss: {_OBJECTIVE}",
     },
     "rungs": {
         "run_identity": _IDENTITY,
@@ -68,8 +74,10 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "failed": "places that failed",
         "running": "places whose process is started and not yet settled",
         "promoted": "configs that went on; NULL until the rung is settled",
-        "best_loss": "the smallest loss in it",
-        "cutoff_loss": "the largest loss that was promoted; NULL if none was",
+        "best_loss": "the best loss in it",
+        "cutoff_loss": "the worst loss that was promoted; NULL if none was",
+        "best_objective": f"of best_loss: {_OBJECTIVE}",
+        "cutoff_objective": f"of cutoff_loss: {_OBJECTIVE}",
     },
     "results": {
         "run_identity": _IDENTITY,
@@ -90,6 +98,8 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "finished_at": f"when its process ended; {_TIME}",
         "seconds": _SECONDS,
         "error": _ERROR,
+        "objective": _OBJECTIVE,
+        "config": _CONFIG,
     },
     "attempts": {
         "run_identity": _IDENTITY,
@@ -117,6 +127,10 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "in a row, and then a success); NULL if it does not",
         "worker": "number of its worker, from 0; a few may be in use beyond the workers there are",
         "max_epochs": "the largest budget of the search when it started; NULL if not known",
+        "objective": _OBJECTIVE,
+        "config": _CONFIG,
+        "peak_memory": "bytes: the most that one of its processes held; NULL if not known",
+        "cpu_seconds": "processor time of all its processes that were waited for; NULL: not known",
     },
     "failures": {
         "run_identity": _IDENTITY,
@@ -131,17 +145,20 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "attempts": "processes run for the evaluation",
         "finished_at": f"when the last process ended; {_TIME}",
         "fingerprint": "the same for failures of one cause: kind, exit status, exception, place",
+        "config": _CONFIG,
     },
     "leaderboard": {
         "run_identity": _IDENTITY,
-        "rank": "1 is the smallest loss; ties in canonical order",
+        "rank": "1 is the best loss; ties in canonical order",
         "config_id": _CONFIG_ID,
-        "loss": "its smallest loss at any budget",
+        "loss": "its best loss at any budget",
         "epochs": "the budget of that loss",
         "epochs_reached": "the largest budget it has a loss for",
         "bracket": f"{_BRACKET}; where that loss was measured",
         "seconds": "wall seconds of all its attempts",
         "used": "1; 0 where no place uses that result any more, since failures were taken back",
+        "objective": _OBJECTIVE,
+        "config": _CONFIG,
     },
     "incumbents": {
         "run_identity": _IDENTITY,
@@ -150,6 +167,8 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "config_id": _CONFIG_ID,
         "epochs": _EPOCHS,
         "loss": "the new best loss",
+        "objective": _OBJECTIVE,
+        "config": _CONFIG,
     },
     "params": {
         "run_identity": _IDENTITY,
@@ -158,6 +177,15 @@ DICTIONARY: dict[str, dict[str, str]] = {
         "value": "its value, a number where it is one",
         "number": "its value where it is a number, always as REAL; else NULL",
         "text": "its value as text, whatever it is",
+        "config": _CONFIG,
+    },
+    "metrics": {
+        "run_identity": _IDENTITY,
+        "config_id": _CONFIG_ID,
+        "epochs": _EPOCHS,
+        "name": "of a number that was printed beside the loss",
+        "value": "that number",
+        "config": _CONFIG,
     },
     "drivers": {
         "run_identity": _IDENTITY,

@@ -52,8 +52,8 @@ def existing_database(option: str | None) -> Path:
     path = database_path(option)
     if not path.is_file() or path.stat().st_size == 0:
         raise NotFound(
-            f"There is no hbtrack database at {path}; nothing was created. "
-            f"Name another with --db PATH or {VARIABLE}, or start a search with `hbtrack run`.",
+            f"There is no hbtrack database at {path}; nothing was created. Name another with --db "
+            f"PATH or {VARIABLE}, or start a search with `hbtrack run SCRIPT`.",
             see="no-database",
         )
     return path

@@ -6,7 +6,6 @@ a half-written transaction before anybody reads, which a read-only connection ma
 
 import shutil
 import sqlite3
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -35,6 +34,8 @@ def _where_nothing_can_be_made(path: Path, patience: float) -> sqlite3.Connectio
     left = [file for file in beside if file.exists()]
     if not left:
         return _usable(path, "mode=ro&immutable=1", patience)
+    import tempfile  # noqa: PLC0415 - slow to import, and rarely needed
+
     with tempfile.TemporaryDirectory() as folder:
         for file in (path, *left):
             shutil.copyfile(file, Path(folder, file.name))

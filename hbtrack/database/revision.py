@@ -11,7 +11,7 @@ from hbtrack.database.reader import read_only
 from hbtrack.errors import Conflict, HbtrackError, Unavailable
 
 APPLICATION_ID = 0x48425452  # "HBTR": tells our files from other programs' SQLite files
-REVISION = "0004"  # the newest revision in migrations/versions
+REVISION = "0005"  # the newest revision in migrations/versions
 
 
 def migrations_folder() -> Path:

@@ -5,8 +5,9 @@ Users read the views (views.py), which keep their names and columns; the names o
 too, `dictionary.py` says; the comments here say the rest.
 
 Facts: search, driver, bracket, rung (the schedule), config, param, place (what was sampled and who
-entered which rung), evaluation, attempt, output. Every `pk` is private; `config_id` is the
-script's own string. A place of rung 0 is what was sampled.
+entered which rung), evaluation, attempt, output, metric. A loss is as the script printed it, an
+objective what is ranked, the smaller the better: the loss, or its negative. Every `pk` is private;
+`config_id` is the script's own string. A place of rung 0 is what was sampled.
 
 The columns called "summary" follow from the facts and are written in the same transaction, so
 that no view has to count over a whole search. The plan never reads them.
@@ -102,7 +103,7 @@ TABLES = (
             Column("evaluations_failed", "integer"),
             Column("epochs_planned", "integer"),
             Column("epochs_done", "integer"),
-            Column("best_loss", "double", null=True),
+            Column("best_objective", "double", null=True),
             Column("best_config_id", "text", null=True),
             Column("best_epochs", "integer", null=True),
             # What was asked for, and how the script is run.
@@ -129,6 +130,9 @@ TABLES = (
             Column("streams", "text", default="seed"),  # or seed+identity: what keys a draw
             Column("script_changes", "text", default="go-on"),  # or stop
             Column("found_checkpoints", "text", null=True),  # that the search did not make
+            # What was asked for.
+            Column("maximize", "integer", default="0"),  # then objective = -loss
+            Column("min_epochs", "integer", default="1"),
         ),
         unique=[("run_identity",)],
         checks={"status": "status IN ('unfinished', 'stopped', 'finished')"},
@@ -174,7 +178,7 @@ TABLES = (
             Column("status", "text"),
             Column("evaluations_planned", "integer"),
             Column("evaluations_done", "integer"),
-            Column("best_loss", "double", null=True),
+            Column("best_objective", "double", null=True),
         ),
         unique=[("search_pk", "pass", "first_epochs")],
         checks={"status": "status IN ('waiting', 'running', 'done')"},
@@ -191,8 +195,8 @@ TABLES = (
             Column("done", "integer"),
             Column("failed", "integer"),
             Column("promoted", "integer", null=True),
-            Column("best_loss", "double", null=True),
-            Column("cutoff_loss", "double", null=True),
+            Column("best_objective", "double", null=True),
+            Column("cutoff_objective", "double", null=True),
         ),
         unique=[("bracket_pk", "rung")],
     ),
@@ -202,7 +206,7 @@ TABLES = (
             _of("search"),
             Column("config_id", "text"),
             # Summary: its best done evaluation, and all it cost.
-            Column("best_loss", "double", null=True),
+            Column("best_objective", "double", null=True),
             Column("best_epochs", "integer", null=True),
             Column("best_position", "integer", null=True),  # that of _place, breaks ties
             Column("epochs_reached", "integer", null=True),
@@ -211,14 +215,17 @@ TABLES = (
             # a search runs, one better config would move all that are behind it.
             Column("rank", "integer", null=True),
             Column("cleaned_at", "text", null=True),  # when its checkpoints were removed
+            Column("number", "integer", null=True),  # in its search, from 1: for people, as #3
         ),
         unique=[("search_pk", "config_id")],
         indexes=(
+            # Not the search first, or SQLite would read a bracket's results through all configs.
+            Index("uq_config_number", ("number", "search_pk"), unique=True),
             Index("ix_config_rank", ("search_pk", "rank"), where="rank IS NOT NULL"),
             Index(
                 "ix_config_leaderboard",
-                ("search_pk", "best_loss", "best_position", "config_id"),
-                where="best_loss IS NOT NULL",
+                ("search_pk", "best_objective", "best_position", "config_id"),
+                where="best_objective IS NOT NULL",
             ),
         ),
     ),
@@ -284,6 +291,8 @@ TABLES = (
             Column("epochs_before", "integer", null=True),  # likewise: in its checkpoint
             Column("since_boot", "double", null=True),  # seconds at its start, by the boot's clock
             Column("script_version", "integer", null=True),  # NULL: not known which one ran
+            Column("peak_memory", "integer", null=True),  # bytes, of its largest process
+            Column("cpu_seconds", "double", null=True),  # of all its processes that it waited for
         ),
         unique=[("evaluation_pk", "attempt")],
         checks={
@@ -310,7 +319,13 @@ TABLES = (
         ),
         key=("attempt_pk",),
     ),
-    # Summary: each time the best loss improved.
+    # The numbers that an attempt printed beside its loss.
+    Table(
+        "_metric",
+        (_of("attempt"), Column("name", "text"), Column("value", "double")),
+        key=("attempt_pk", "name"),
+    ),
+    # Summary: each time the best objective improved.
     Table(
         "_incumbent",
         (
@@ -318,7 +333,7 @@ TABLES = (
             _of("evaluation"),
             Column("finished_at", "text"),
             Column("epochs_spent", "integer"),
-            Column("loss", "double"),
+            Column("objective", "double"),
         ),
         indexes=[Index("ix_incumbent_search_pk", ("search_pk",))],
     ),
@@ -345,7 +360,7 @@ TRIGGERS = (
     Trigger(
         "ranks_outdated",
         "_config",
-        ("best_loss", "best_position"),
+        ("best_objective", "best_position"),
         "UPDATE _search SET ranked = 0 WHERE pk = new.search_pk AND ranked",
     ),
 )

@@ -84,7 +84,7 @@ class Folders(Checkpoints):
         """Say it, once, if scripts seem to find what this search did not make, in other places."""
         if self._looked:
             return
-        repeats = first_repeats(plan)
+        repeats = first_repeats(plan, maximize=self._search.terms.maximize)
         self._looked = repeats is None or len(repeats) == WANTED
         if not self._looked:
             return

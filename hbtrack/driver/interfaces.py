@@ -1,7 +1,7 @@
 """What the loop needs besides an executor: who samples, who watches, who stops it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -90,10 +90,16 @@ _NO_FILES = Look({})
 class Observer(Protocol):
     """Who shows the search to the user."""
 
-    def started(self, running: "Running") -> None:
-        """An attempt has started or was adopted."""
+    def opened(self, plan: Plan, workers: int) -> None:
+        """A driver with so many workers begins, or goes on, with what the plan knows."""
 
-    def ended(self, running: "Running", verdict: Verdict) -> None:
+    def adopted(self, attempts: Collection["Running"]) -> None:
+        """What an earlier driver has started, and still runs."""
+
+    def started(self, running: "Running") -> None:
+        """An attempt has started."""
+
+    def ended(self, end: "End") -> None:
         """An attempt has ended."""
 
     def promoted(self, plan: Plan, closed: Closed) -> None:
@@ -128,6 +134,17 @@ class Running:
     kill_at: float = 0.0  # monotonic; when the grace period of one that is ending is over
     killed_since: float | None = None  # monotonic
     look: Look | None = None  # at the script as it was started; None if nobody looked
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """An attempt that has ended, and how far the search is by that."""
+
+    running: Running
+    verdict: Verdict
+    again: str | None = None  # why a failure is not the result yet: gpu or automatic
+    ended: int = 0  # places that have a result now
+    planned: int = 0  # places that there will be, as far as is known now
 
 
 @dataclass(slots=True)

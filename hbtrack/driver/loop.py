@@ -13,15 +13,15 @@ from hbtrack.core.decisions import Done, Start
 from hbtrack.core.derived import Evaluation
 from hbtrack.core.execution import Seen, Slot
 from hbtrack.core.gpu import Gpu
-from hbtrack.core.known import first_failures, larger
+from hbtrack.core.known import counted, first_failures, larger
 from hbtrack.core.limits import FIRST, broken, reached
 from hbtrack.core.places import named
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import AttemptStatus, Facts, Search, SearchStatus, Verdict
+from hbtrack.core.records import AttemptStatus, Facts, Search, SearchStatus
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.driven import Driven
 from hbtrack.driver.harvest import Harvest
-from hbtrack.driver.interfaces import Edges, Running
+from hbtrack.driver.interfaces import Edges, End, Running
 from hbtrack.driver.lifetime import Lifetime, begun_at
 from hbtrack.driver.recorder import Recorder, Step
 from hbtrack.driver.rest import Rest, streak_of
@@ -66,6 +66,7 @@ class Driver:
         Raises HbtrackError (a script that broke, a start that failed for good) after everything
         that ran has ended, and whatever stops the loop itself: then attempts stay to be adopted.
         """
+        self._observer.opened(self._driven.plan, self._workers)
         self._take_over(facts)
         self._apply_limits()
         self._step([])
@@ -103,8 +104,8 @@ class Driver:
             self._termination.go_on()
             self._executor.wait(0)
             self._step(self._ended(), watched=False)
-        for running in self._driven.running.values():
-            self._observer.started(running)
+        if self._driven.running:
+            self._observer.adopted(self._driven.running.values())
 
     def seconds_lived(self) -> float:
         """How long this driver has lived."""
@@ -129,8 +130,12 @@ class Driver:
 
     def _apply_limits(self) -> None:
         """Stop cleanly when a limit of the whole search is reached."""
-        lived, doubted = self._lifetime.seconds(), self._rest.doubts
-        limit = reached(self._driven.search.limits, self._driven.plan, lived, doubted=doubted)
+        search = self._driven.search
+        limit = reached(
+            *(search.limits, self._driven.plan, self._lifetime.seconds()),
+            maximize=search.terms.maximize,
+            doubted=self._rest.doubts,
+        )
         if limit and self._stop.at is None and not self._finished():
             self._stop.reach(limit, self._clock())
         if self._stop.reached:
@@ -153,10 +158,11 @@ class Driver:
         self._admission.look_at_the_clock()
         self._starts.look_again()
         starts: list[tuple[Running, Slot]] = []
-        verdicts: list[tuple[Running, Verdict]] = []
-        with Step(self._ledger, self._driven.plan) as step:
+        ends: list[End] = []
+        maximize = self._driven.search.terms.maximize
+        with Step(self._ledger, self._driven.plan, maximize=maximize) as step:
             for running in ended:
-                verdicts.append((running, self._settle(step.recorder, running, watched=watched)))
+                ends.append(self._settle(step.recorder, running, watched=watched))
                 fault_point("settle.after")
             if watched:
                 self._stop_if_broken(step)
@@ -177,18 +183,13 @@ class Driver:
                 self._starts.start(running, slot)
                 begun.append(running)
         finally:
-            self._report(verdicts, step.recorder, begun)
+            self._report(ends, step.recorder, begun)
         self._checkpoints.make_ahead(self._driven.plan.next())
 
-    def _report(
-        self,
-        verdicts: Sequence[tuple[Running, Verdict]],
-        recorder: Recorder,
-        begun: Sequence[Running],
-    ) -> None:
+    def _report(self, ends: Sequence[End], recorder: Recorder, begun: Sequence[Running]) -> None:
         """Show what happened, now that the next scripts are on their way."""
-        for running, verdict in verdicts:
-            self._observer.ended(running, verdict)
+        for end in ends:
+            self._observer.ended(end)
         self._rest.report()
         for closed in recorder.closed:
             self._observer.promoted(self._driven.plan, closed)
@@ -206,7 +207,7 @@ class Driver:
 
     # --- ends ---
 
-    def _settle(self, recorder: Recorder, running: Running, *, watched: bool) -> Verdict:
+    def _settle(self, recorder: Recorder, running: Running, *, watched: bool) -> End:
         """Record what an attempt came to, and what follows from it."""
         fault_point("settle.before")
         del self._driven.running[running.attempt]
@@ -227,7 +228,7 @@ class Driver:
             self._admission.note_result()
         elif failure := self._admission.note_failed_start(record):
             self._driven.fail(failure)
-        return verdict
+        return End(running, verdict, noted.again, *counted(self._driven.plan))
 
     def _take_back(self, recorder: Recorder, evaluations: Sequence[Evaluation], why: str) -> None:
         """The failures of a GPU, or of the machine, that was at fault are none."""

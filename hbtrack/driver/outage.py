@@ -5,7 +5,7 @@ Nobody's config is at fault then. What runs goes on to its end.
 
 import time
 
-from hbtrack.core.limits import LOOKED_AT
+from hbtrack.core.outages import LOOKED_AT
 from hbtrack.driver.interfaces import Observer
 from hbtrack.errors import CannotStart
 

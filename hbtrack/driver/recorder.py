@@ -10,7 +10,16 @@ from hbtrack.core.decisions import Start
 from hbtrack.core.derived import Evaluation
 from hbtrack.core.known import withdrawal_problem
 from hbtrack.core.plan import Plan
-from hbtrack.core.records import Place, RungKey, Sampled, Search, SearchStatus, Verdict, rung_of
+from hbtrack.core.records import (
+    Place,
+    RungKey,
+    Sampled,
+    Search,
+    SearchStatus,
+    Verdict,
+    rung_of,
+    turned,
+)
 from hbtrack.core.schedule import schedule_of
 from hbtrack.core.summary import summarise
 from hbtrack.driver.rederive import rederive
@@ -22,9 +31,10 @@ from hbtrack.store.writer import Writer
 class Recorder:
     """Records facts in one transaction, in the plan and in the database."""
 
-    def __init__(self, plan: Plan, writer: Writer) -> None:
+    def __init__(self, plan: Plan, writer: Writer, *, maximize: bool) -> None:
         self.plan = plan
         self.writer = writer
+        self._maximize = maximize
         self.closed: list[Closed] = []  # rungs that are settled by what was recorded
         self._touched: set[RungKey] = set()
 
@@ -83,7 +93,8 @@ class Recorder:
             self.plan.requeue(place)
             self._touched.add(rung_of(place))
         else:
-            consequences = self.plan.record(config_id, epochs, verdict.loss)
+            objective = turned(verdict.loss, maximize=self._maximize)
+            consequences = self.plan.record(config_id, epochs, objective)
             if not own:
                 self.writer.orphan(config_id, epochs)
             self._follow(consequences, verdict.finished_at, called=place if own else None)
@@ -136,16 +147,17 @@ class Recorder:
 class Step:
     """One commit under way. No transaction begins before there is something to record."""
 
-    def __init__(self, ledger: Ledger, plan: Plan) -> None:
+    def __init__(self, ledger: Ledger, plan: Plan, *, maximize: bool) -> None:
         self._ledger = ledger
         self._plan = plan
+        self._maximize = maximize
         self._transaction = ExitStack()
 
     @cached_property
     def recorder(self) -> Recorder:
         """What records the facts of this step."""
         writer = self._transaction.enter_context(self._ledger.transaction())
-        return Recorder(self._plan, writer)
+        return Recorder(self._plan, writer, maximize=self._maximize)
 
     @property
     def begun(self) -> bool:

@@ -15,7 +15,7 @@ from hbtrack.core.records import AttemptStatus, Facts, Limits, Verdict
 from hbtrack.core.streak import TRIES, Failure, Streak
 from hbtrack.core.times import iso, unix
 from hbtrack.driver.interfaces import Edges, Running
-from hbtrack.store.facts import Rows
+from hbtrack.store.durations import Rows
 from hbtrack.store.streaks import failed_since, last_success, rests_from, taken_back
 from hbtrack.store.writer import Writer
 
@@ -25,15 +25,19 @@ FIRST_SECONDS = 10.0
 
 def streak_of(query: Rows, search_pk: int, limits: Limits, facts: Facts) -> Streak:
     """The streak of a search as its attempts tell it."""
-    losses = [loss for *_, loss in facts.results]
-    done, last, since = len(losses) - losses.count(None), last_success(query, search_pk), 0.0
+    objectives = [objective for *_, objective in facts.results]
+    done, last, since = (
+        len(objectives) - objectives.count(None),
+        last_success(query, search_pk),
+        0.0,
+    )
     if last:
         since = unix(last.finished_at) - last.seconds
     if rested_from := rests_from(query, search_pk):
         since = unix(rested_from)
     rows = failed_since(query, search_pk, iso(since)) if limits.max_streak is not None else []
     failures = {failure.evaluation: failure for failure in (_failure(row, limits) for row in rows)}
-    failed = max(0, losses.count(None) - len(failures))
+    failed = max(0, objectives.count(None) - len(failures))
     streak = Streak(limits.max_streak, done, failed, since)
     streak.taken_back.update(taken_back(query, search_pk))
     for failure in failures.values():

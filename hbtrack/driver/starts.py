@@ -9,7 +9,7 @@ from hbtrack.core.contract import attempt_argv
 from hbtrack.core.decisions import OpenPass, Start
 from hbtrack.core.execution import Job, Slot
 from hbtrack.core.known import has_loss
-from hbtrack.core.limits import AWAY
+from hbtrack.core.outages import AWAY
 from hbtrack.core.script_text import Look
 from hbtrack.driver.admission import Admission
 from hbtrack.driver.driven import Driven

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hbtrack.core.decisions import Start
-from hbtrack.core.limits import EDITED, NO_PYTHON
+from hbtrack.core.outages import EDITED, NO_PYTHON
 from hbtrack.core.records import OpenAttempt, Search
 from hbtrack.core.script_text import Hashes, Look, changed, is_of
 from hbtrack.core.times import unix

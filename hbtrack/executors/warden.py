@@ -17,6 +17,7 @@ lock file is the truth, the answers only wake the driver:
     full                 the disk of its output was full when it ended
     oom                  it died by SIGKILL and the kernel had run out of memory
     since_boot SECONDS   when it ended, which no change of the time of day moves
+    used BYTES SECONDS   the most memory that one of its processes held, and their processor time
     exit STATUS TIME SECONDS    STATUS as in subprocess: -9 is signal 9; TIME is Unix time
 
 A line without its newline does not exist. The script inherits the lock (a flock on the open file),
@@ -28,6 +29,7 @@ import contextlib
 import errno
 import json
 import os
+import resource  # os.wait4 would import it later, when there may be no descriptor for its file
 import select
 import signal
 import socket
@@ -224,21 +226,21 @@ class Warden:
     def reap(self) -> None:
         """Settle everything that has ended."""
         while (ended := _ended()) is not None:
-            pid, status = ended
+            pid, status, usage = ended
             self.heed_signals()  # one that came before the script ended must not be noted after
             fault_point("warden.reap.before")
             child = self.children.pop(pid, None)
             now, monotonic = time.time(), time.monotonic()
             if child:
                 self.end_rest(pid, child.token)
-            if status is None:
-                _, status = os.waitpid(pid, 0)
+            if usage is None:
+                _, status, usage = os.wait4(pid, 0)
             if child:
                 code, seconds = os.waitstatus_to_exitcode(status), monotonic - child.started
                 notes = self.circumstances(child, code)
                 for stream in child.streams:
                     os.close(stream)
-                notes += f"since_boot {monotonic:.6f}\n"
+                notes += f"since_boot {monotonic:.6f}\n{used(usage)}"
                 record = f"{notes}exit {code} {now:.6f} {seconds:.6f}\n"
                 # Without a driver nobody else knows whether this was an answer to a signal that is
                 # on its way to all processes of a job.
@@ -352,19 +354,29 @@ def append(lock: int, line: str) -> None:
         os.write(lock, line.encode())
 
 
-def _ended() -> tuple[int, int | None] | None:
+def used(usage: resource.struct_rusage) -> str:
+    """What a script and the processes that it waited for used, by the kernel's own account.
+
+    On Linux the memory is never less than this process's own, from which the script's began.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return f"used {usage.ru_maxrss * unit} {usage.ru_utime + usage.ru_stime:.6f}\n"
+
+
+def _ended() -> tuple[int, int, resource.struct_rusage | None] | None:
     """A child that has ended, not yet reaped: until then its number cannot be reused.
 
-    On macOS before Python 3.13 it is, and this is its status; a group keeps its number to its end.
+    On macOS before Python 3.13 it is, with its status and what it used; a group keeps its number to
+    its end.
     """
     try:
         if hasattr(os, "waitid"):
             info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            return (info.si_pid, None) if info else None
-        pid, status = os.waitpid(-1, os.WNOHANG)
+            return (info.si_pid, 0, None) if info else None
+        pid, status, usage = os.wait4(-1, os.WNOHANG)
     except ChildProcessError:
         return None
-    return (pid, status) if pid else None
+    return (pid, status, usage) if pid else None
 
 
 def _killed(pid: int) -> bool:

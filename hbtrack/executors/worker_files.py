@@ -94,6 +94,7 @@ class WorkerFiles:
 _RECORD_LINE = re.compile(
     rb"(pid) ([0-9]{1,10}) ([!-~]{1,100})|(failed) ([0-9]{1,5})|(signalled)|(overflow)|(full)|(oom)"
     rb"|(since_boot) ([0-9]{1,12}(?:\.[0-9]+)?)"
+    rb"|(used) ([0-9]{1,18}) ([0-9]{1,12}(?:\.[0-9]+)?)"
     rb"|(exit) (-?[0-9]{1,5}) ([0-9]{1,12}(?:\.[0-9]+)?) (-?[0-9]{1,12}(?:\.[0-9]+)?)"
 )
 
@@ -106,6 +107,8 @@ def _facts(match: re.Match[bytes]) -> dict[str, Any]:
         return {"pid": int(values[0]), "where": values[1].decode()}
     if word == b"since_boot":
         return {"since_boot": float(values[0])}
+    if word == b"used":
+        return {"peak_memory": int(values[0]), "cpu_seconds": float(values[1])}
     if word == b"failed":
         return {"failed": int(values[0])}
     status, finished_at, seconds = values

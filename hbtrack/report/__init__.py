@@ -1,5 +1,6 @@
 """What was found, read from the public views.
 
-Read in this order: width, state, time_left, snapshot, ranking, agreement, direction, comparability,
-traits, failures, script_changes, config, logs, queries, live, page.
+Read in this order: width, described, state, time_left, snapshot, columns, ranking, called,
+agreement, direction, starts, comparability, traits, failures, script_changes, which_config,
+config, side_by_side, logs, wide, queries, answers, live, page.
 """

@@ -4,10 +4,10 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, starmap
 from math import sqrt
 
-from hbtrack.report.snapshot import Result, read_results
+from hbtrack.report.snapshot import Result, tuples
 
 GOOD, FAIR = 0.7, 0.4
 """From so much agreement on, small budgets tell good configs from bad ones; or tell something."""
@@ -15,11 +15,11 @@ GOOD, FAIR = 0.7, 0.4
 FEW = 30
 """Fewer configs give a hint only."""
 
-COMPARED = 50_000
+COMPARED = 5_000
 """Of a search with more evaluations, so many are compared, more or less: of each k-th slot."""
 
 _COMPARED = """
-SELECT pass, bracket, rung, slot, config_id, epochs, status, loss, promoted
+SELECT pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, objective
 FROM results WHERE run_identity = :identity AND status = 'done' AND (promoted = 1 OR rung > 0)
     AND slot % (SELECT 1 + (evaluations_done + evaluations_failed) / :compared
         FROM searches WHERE run_identity = :identity) = 0"""
@@ -106,7 +106,7 @@ def transitions(results: Iterable[Result]) -> list[Transition]:
 def _moves(
     slots: Sequence[int], here: Mapping[int, Result], there: Mapping[int, Result]
 ) -> list[Move]:
-    before, after = (ranks([rung[slot].loss for slot in slots]) for rung in (here, there))
+    before, after = (ranks([rung[slot].objective for slot in slots]) for rung in (here, there))
     ids = (here[slot].config_id for slot in slots)
     return [Move(*move, len(slots)) for move in zip(ids, before, after, strict=True)]
 
@@ -148,7 +148,9 @@ def mean_agreement(known: Sequence[Transition]) -> Agreement:
 
 def compared(connection: sqlite3.Connection, identity: str) -> list[Result]:
     """The places of a search that went on from a rung to the next, some of very many."""
-    return list(read_results(connection, identity, _COMPARED, compared=COMPARED))
+    return list(
+        starmap(Result, tuples(connection, _COMPARED, identity=identity, compared=COMPARED))
+    )
 
 
 def agreement(results: Iterable[Result]) -> Agreement | None:

@@ -1,32 +1,17 @@
-"""One config: which one is meant by what was typed, and all that is known of it."""
+"""All that is known of one config."""
 
-import re
 import shlex
 import sqlite3
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 from hbtrack.core.contract import checkpoint_name
 from hbtrack.core.exit_error import warning_of
 from hbtrack.database.location import checkpoints_folder
-from hbtrack.errors import NotFound, UsageError
-from hbtrack.report.ranking import named_params
-from hbtrack.report.width import shortened
+from hbtrack.report.called import Called, Key, called
 from hbtrack.store.reading import Row, rows
-from hbtrack.text import in_folder, printable
-
-_IS = "SELECT 1 FROM results WHERE run_identity = ? AND config_id = ? LIMIT 1"
-
-_IDS = "SELECT DISTINCT config_id FROM results WHERE run_identity = ? AND rung = 0"
-
-_BEGINNING = f"{_IDS} AND substr(config_id, 1, length(?)) = ?"
-
-_BEST = "SELECT best_config_id AS config_id FROM searches WHERE run_identity = ?"
-
-_RANK = "SELECT config_id FROM leaderboard WHERE run_identity = ? AND rank = ?"
+from hbtrack.text import in_folder
 
 _LEADS = "SELECT * FROM leaderboard WHERE run_identity = ? AND config_id = ?"
 
@@ -35,7 +20,8 @@ SELECT r.pass, r.bracket, r.rung, r.slot, r.epochs, r.loss, r.status, r.promoted
     r.rung = b.rungs - 1 AS last, q.configs_entered AS configs,
     CASE r.status WHEN 'done' THEN 1 + (SELECT count(*) FROM results o
         WHERE o.run_identity = r.run_identity AND o.pass = r.pass AND o.bracket = r.bracket
-            AND o.rung = r.rung AND o.status = 'done' AND (o.loss, o.slot) < (r.loss, r.slot))
+            AND o.rung = r.rung AND o.status = 'done'
+            AND (o.objective, o.slot) < (r.objective, r.slot))
         END AS rank
 FROM results r
     JOIN brackets b ON b.run_identity = r.run_identity AND b.pass = r.pass
@@ -47,8 +33,13 @@ ORDER BY r.pass, r.bracket DESC, r.rung, r.slot"""
 
 _ATTEMPTS = """
 SELECT epochs, attempt, status, loss, seconds, exit_code, signal, gpu, host, started_at,
-    finished_at, retried, command, error, stderr_tail, stdout_tail
+    finished_at, retried, command, error, stderr_tail, stdout_tail,
+    peak_memory, cpu_seconds
 FROM attempts WHERE run_identity = ? AND config_id = ? ORDER BY epochs, attempt"""
+
+_METRICS = """
+SELECT epochs, name, value FROM metrics
+WHERE run_identity = ? AND config_id = ? ORDER BY epochs, name"""
 
 # What the last of them was told; NULL where that is not known.
 _TOLD = """
@@ -61,10 +52,7 @@ ORDER BY e.epochs DESC, a.attempt DESC LIMIT 1"""
 
 _FOLDER = "SELECT token, checkpoints FROM _search WHERE run_identity = ?"
 
-_CWD = "SELECT cwd FROM _search WHERE run_identity = ?"
-
-NEAR = 3
-"""So many ids are named where none is the one that was typed."""
+_SEARCH = "SELECT cwd, maximize FROM _search WHERE run_identity = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +61,21 @@ class Config:
 
     run_identity: str
     config_id: str
+    config: int | None  # its number in the search
     params: Row
     best: Row | None  # its row of the leaderboard
     path: list[Row]  # its places in canonical order, each with `rank`, `configs` and `outcome`
+    metrics: list[Row]  # of each budget that has any: `epochs`, and `metrics` by their names
     attempts: list[Row]  # by epochs, then number; `warning` is what to say of a loss
+    maximize: bool  # the larger a loss of its search, the better
     cwd: str  # where its script runs
     checkpoint: str | None  # its folder, if anything lies in it
     told: dict[str, str]  # what the last attempt's environment had, without the folder
+
+    @property
+    def called(self) -> Called:
+        """How it is called."""
+        return Called(self.config_id, self.config, self.params)
 
     @property
     def command(self) -> str | None:
@@ -101,7 +97,7 @@ class Config:
 
 def working_directory(connection: sqlite3.Connection, run_identity: str) -> str:
     """Where the search runs its script."""
-    return str(rows(connection, _CWD, [run_identity])[0]["cwd"])
+    return str(rows(connection, _SEARCH, [run_identity])[0]["cwd"])
 
 
 def _checkpoint(
@@ -142,20 +138,32 @@ def read_config(
     connection: sqlite3.Connection, database: Path, run_identity: str, config_id: str
 ) -> Config:
     """What is known of a config that the database has."""
-    key = [run_identity, config_id]
+    key = (run_identity, config_id)
+    config = called(connection, [key])[key]
+    (search,) = rows(connection, _SEARCH, [run_identity])
     path = rows(connection, _PATH, key)
     checkpoint = _checkpoint(connection, database, run_identity, config_id)
     return Config(
         run_identity,
         config_id,
-        named_params(connection, run_identity, config_id),
+        config.number,
+        config.params,
         next(iter(rows(connection, _LEADS, key)), None),
         [{**row, "outcome": _outcome(row)} for row in path],
+        _metrics(connection, key),
         [_warned(row) for row in rows(connection, _ATTEMPTS, key)],
-        working_directory(connection, run_identity),
+        bool(search["maximize"]),
+        search["cwd"],
         checkpoint,
         _told(connection, run_identity, config_id, saved=checkpoint is not None),
     )
+
+
+def _metrics(connection: sqlite3.Connection, key: Key) -> list[Row]:
+    found: dict[int, Row] = {}
+    for row in rows(connection, _METRICS, key):
+        found.setdefault(row["epochs"], {})[row["name"]] = row["value"]
+    return [{"epochs": epochs, "metrics": metrics} for epochs, metrics in found.items()]
 
 
 def _outcome(place: Row) -> str:
@@ -165,82 +173,3 @@ def _outcome(place: Row) -> str:
     if place["promoted"]:
         return "promoted"
     return "finished" if place["last"] else "stopped"
-
-
-def find_config(
-    connection: sqlite3.Connection, searches: Iterable[str], text: str
-) -> tuple[str, str]:
-    """The search and the config that `text` means: an id, how only one begins, best, or #RANK.
-
-    Raises NotFound, with near names, when there is none or it may be several; UsageError when it
-    is one in more than one search.
-    """
-    found, problems = [], []
-    for search in searches:
-        try:
-            found.append((search, _find(connection, search, text)))
-        except NotFound as problem:
-            problems.append(problem)
-    if len(found) > 1:
-        names = ", ".join(printable(repr(search)) for search, _ in found[:5])
-        raise UsageError(
-            f"{_quoted(text)} is a config of {len(found)} searches ({names}). "
-            "Say which one is meant with --identity.",
-            see="several-searches",
-        )
-    if not found:
-        raise problems[0] if problems else NotFound("There is no search here yet.", see="no-search")
-    return found[0]
-
-
-def _find(connection: sqlite3.Connection, search: str, text: str) -> str:
-    if rows(connection, _IS, [search, text]):
-        return text
-    if text == "best" or re.fullmatch(r"#[0-9]{1,15}", text):
-        return _ranked(connection, search, text)
-    ids = [row["config_id"] for row in rows(connection, _BEGINNING, [search, text, text])]
-    if len(ids) == 1:
-        return str(ids[0])
-    if ids:
-        raise NotFound(
-            f"{len(ids)} configs begin with {_quoted(text)}: {_named(ids)}. Type more.",
-            see="no-config",
-        )
-    ids = [row["config_id"] for row in rows(connection, _IDS, [search])]
-    near = f"The nearest: {_named(_nearest(text, ids))}." if ids else "Nothing is sampled yet."
-    raise NotFound(f"{printable(search)} has no config {_quoted(text)}. {near}", see="no-config")
-
-
-def _ranked(connection: sqlite3.Connection, search: str, text: str) -> str:
-    """The config called best or #RANK."""
-    sql, values = (_BEST, [search]) if text == "best" else (_RANK, [search, int(text[1:])])
-    for row in rows(connection, sql, values):
-        if row["config_id"] is not None:
-            return str(row["config_id"])
-    have = "none has a loss yet" if text == "best" else "not so many have a loss"
-    raise NotFound(
-        f"No config of {printable(search)} is {text}: {have}. "
-        "`hbtrack report` shows those that do.",
-        see="no-config",
-    )
-
-
-def _nearest(text: str, ids: Sequence[str]) -> list[str]:
-    """Ids that contain the text; else those that begin most like it."""
-
-    def alike(one: str) -> int:
-        return sum(
-            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, text, strict=False))
-        )
-
-    inside = [one for one in ids if text in one]
-    return inside or sorted(ids, key=alike, reverse=True)[:NEAR]
-
-
-def _named(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - NEAR} more" if len(ids) > NEAR else ""
-    return ", ".join(map(_quoted, ids[:NEAR])) + more
-
-
-def _quoted(text: str) -> str:
-    return shortened(printable(repr(text)), 80)

@@ -1,4 +1,4 @@
-"""Is what is minimised a loss: one that rises with training in nearly every config may be none."""
+"""Is the number a loss: one that gets worse with training in nearly every config may be none."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,36 +12,44 @@ NEARLY_ALL = 0.9
 
 
 class Direction(NamedTuple):
-    """In how many promotions the number rose with the epochs, of how many in which it changed."""
+    """In how many promotions the number got worse with the epochs, of how many that changed it."""
 
-    rose: int
+    worse: int
     of: int
+    maximize: bool = False
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether nobody would expect that of a loss."""
-        return self.of >= FEWEST and self.rose >= NEARLY_ALL * self.of
+        """Whether nobody would expect that of a loss, or of what is maximised."""
+        return self.of >= FEWEST and self.worse >= NEARLY_ALL * self.of
 
     @property
     def sentence(self) -> str:
         """What is said of it."""
+        often = f"in {self.worse:,} of {self.of:,} promotions"
+        if self.maximize:
+            return (
+                f"The number fell with training {often}: is it a loss? It is maximised, so the "
+                "config that learns worst would be the best. Search it in another database without "
+                "--maximize."
+            )
         return (
-            f"The number rose with training in {self.rose:,} of {self.of:,} promotions: is it a "
-            "loss? It is minimised, so the config that learns worst would be the best. Instead "
-            "of an accuracy print 1 - accuracy."
+            f"The number rose with training {often}: is it a loss? It is minimised, so the config "
+            "that learns worst would be the best. Search an accuracy in another database with "
+            "--maximize, or print 1 - accuracy."
         )
 
 
-def direction(results: Iterable[Result]) -> Direction:
+def direction(results: Iterable[Result], *, maximize: bool) -> Direction:
     """How the number of configs went on from each rung to the next."""
-    losses = {
-        (one.pass_, one.bracket, one.slot, one.rung): one.loss
+    objectives = {
+        (one.pass_, one.bracket, one.slot, one.rung): one.objective
         for one in results
-        if one.status == "done" and one.loss is not None
+        if one.status == "done" and one.objective is not None
     }
     steps = [
-        loss - below
-        for (pass_, bracket, slot, rung), loss in losses.items()
-        if (below := losses.get((pass_, bracket, slot, rung - 1))) is not None and loss != below
+        now - below
+        for (pass_, bracket, slot, rung), now in objectives.items()
+        if (below := objectives.get((pass_, bracket, slot, rung - 1))) is not None and now != below
     ]
-    return Direction(sum(step > 0 for step in steps), len(steps))
+    return Direction(sum(step > 0 for step in steps), len(steps), maximize)

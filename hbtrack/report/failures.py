@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hbtrack.report.called import Called, called
 from hbtrack.report.ranking import params_of
 from hbtrack.report.traits import Params, in_common
 from hbtrack.store.reading import Row, rows
@@ -19,7 +20,7 @@ _CAUSE = """coalesce(fingerprint, error_type || char(10)
 _COUNTS = f"""
 SELECT fingerprint, error_type, substr(error_message, 1, 500) AS error_message,
     count(*) AS count, count(DISTINCT config_id) AS configs, max(finished_at) AS last_at,
-    config_id AS example, epochs, {_CAUSE} AS cause
+    config_id AS example, config, epochs, {_CAUSE} AS cause
 FROM failures WHERE run_identity = ?
 GROUP BY cause ORDER BY count DESC, last_at LIMIT ?"""
 
@@ -70,9 +71,16 @@ class FailureGroup:
     first_at: str
     last_at: str
     example: str  # its config_id
+    config: int | None  # its number
+    params: Row  # its own
     epochs: int  # of the example
     error: str  # traceback of the example
     common: tuple[str, ...]  # what its configs have in common and few others have
+
+    @property
+    def called(self) -> Called:
+        """How its example is called."""
+        return Called(self.example, self.config, self.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,9 @@ def failure_groups(
         return []
     whole = rows(connection, _SECONDS, [run_identity])[0]["seconds"]
     others = [row["config_id"] for row in rows(connection, _OTHERS, [run_identity, COMPARED])]
+    examples = called(connection, ((run_identity, row["example"]) for row in counts))
+    for row in counts:
+        row["params"] = examples[run_identity, row["example"]].params
     return [_described(connection, run_identity, row, others, whole) for row in counts]
 
 
@@ -122,7 +133,7 @@ def failure_counts(
     """The same groups, counted but not looked into.
 
     Each has fingerprint, error_type, error_message (its first line), count, configs, last_at,
-    example (a config_id) and epochs.
+    example (a config_id), config (its number) and epochs.
     """
     found = rows(connection, _COUNTS, [run_identity, -1 if limit is None else limit])
     return [{**row, "error_message": _first_line(row["error_message"])} for row in found]

@@ -16,14 +16,14 @@ from hbtrack.core.execution import attempt_name
 from hbtrack.database.location import search_folder
 from hbtrack.errors import NotFound
 from hbtrack.executors.worker_files import KEPT, LOG_HEAD, WorkerFiles
+from hbtrack.report.called import Called, called
 from hbtrack.store.reading import rows
-from hbtrack.text import printable
 
 PIECE = 64 * 1024
 """Bytes that are read at once."""
 
 _ATTEMPTS = """
-SELECT s.pk AS search_pk, s.token, a.pk, c.config_id, e.epochs, a.attempt, a.worker
+SELECT s.pk AS search_pk, s.token, a.pk, e.epochs, a.attempt, a.worker
 FROM _attempt a
     JOIN _evaluation e ON e.pk = a.evaluation_pk
     JOIN _config c ON c.pk = e.config_pk
@@ -53,7 +53,7 @@ class LoggedAttempt:
     search_pk: int
     token: str
     pk: int
-    config_id: str
+    config: Called
     epochs: int
     attempt: int  # its number, from 1
     worker: int
@@ -101,21 +101,21 @@ def find_attempt(
 
     Raises NotFound, naming those that there are.
     """
-    found = rows(connection, _ATTEMPTS, [run_identity, config_id])
+    key = (run_identity, config_id)
+    config = called(connection, [key])[key]
+    found = rows(connection, _ATTEMPTS, key)
     if not found:
-        raise NotFound(
-            f"{printable(config_id)} was not started yet, so nothing is printed.", see="no-attempt"
-        )
+        raise NotFound(f"{config} was not started yet, so nothing is printed.", see="no-attempt")
     chosen = [
         row for row in found if epochs in (None, row["epochs"]) and number in (None, row["attempt"])
     ]
     if not chosen:
         there = ", ".join(f"{row['epochs']} (attempt {row['attempt']})" for row in found)
         raise NotFound(
-            f"{printable(config_id)} has no such attempt. It has, by epochs: {there}.",
+            f"{config} has no such attempt. It has, by epochs: {there}.",
             see="no-attempt",
         )
-    return LoggedAttempt(database, **chosen[-1])
+    return LoggedAttempt(database, config=config, **chosen[-1])
 
 
 class Printed:

@@ -1,6 +1,5 @@
 """The edits of a search's script: from which evaluation on they count, and what they were."""
 
-import difflib
 import json
 import sqlite3
 import stat
@@ -101,13 +100,15 @@ def _kept(connection: sqlite3.Connection, sha256: str) -> str | None:
 
 def since_then(ran: Ran) -> Iterator[str]:
     """The lines by which the files are others now: a unified diff."""
+    from difflib import unified_diff  # noqa: PLC0415 - a report does without
+
     for path, row in ran.files.items():
         now = _text_now(path)
         if now is None or row["text"] is None:
             yield f"{path}: {'cannot be read now' if now is None else 'its text was not kept'}"
             continue
         before = row["text"].splitlines(), now.splitlines()
-        yield from difflib.unified_diff(*before, f"{path} as it ran", f"{path} now", lineterm="")
+        yield from unified_diff(*before, f"{path} as it ran", f"{path} now", lineterm="")
 
 
 def _text_now(path: str) -> str | None:

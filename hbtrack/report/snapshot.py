@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from sys import intern
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hbtrack.core.times import unix
 from hbtrack.report.state import find_search, state_of
@@ -23,7 +23,7 @@ SELECT config_id, epochs, worker, gpu, started_at FROM attempts
 WHERE run_identity = :identity AND finished_at IS NULL ORDER BY started_at"""
 
 RESULTS = """
-SELECT pass, bracket, rung, slot, config_id, epochs, status, loss, promoted
+SELECT pass, bracket, rung, slot, config_id, epochs, status, loss, promoted, objective, config
 FROM results WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung, slot"""
 
 ATTEMPTS = """
@@ -73,12 +73,11 @@ class Snapshot:
 
     @property
     def best_config_id(self) -> str | None:
-        """The config with the smallest loss."""
+        """The config with the best loss."""
         return self.search["best_config_id"]  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """A place, and what came of it: a row of the view `results`."""
 
     pass_: int
@@ -90,6 +89,8 @@ class Result:
     status: str
     loss: float
     promoted: int | None
+    objective: float
+    config: int | None = None  # its number, where it was asked for
 
 
 @dataclass(frozen=True, slots=True)

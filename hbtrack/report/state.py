@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from hbtrack.core.limits import LOOKED_AT
+from hbtrack.core.outages import LOOKED_AT
 from hbtrack.database.location import search_folder
 from hbtrack.driver.lock import Owner, owner_of
 from hbtrack.errors import NotFound

@@ -9,7 +9,8 @@ from hbtrack.core.rebuild import rebuild
 from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.core.times import unix
 from hbtrack.errors import HbtrackError
-from hbtrack.store.facts import load_facts, measured, open_attempts
+from hbtrack.store.durations import measured
+from hbtrack.store.facts import load_facts, open_attempts
 from hbtrack.store.reading import Row, rows
 
 LARGE = 5000
@@ -35,7 +36,7 @@ def remaining(connection: sqlite3.Connection, run_identity: str) -> Range | None
 
 
 def _estimated(connection: sqlite3.Connection, search: Row) -> Range | None:
-    schedule = make_schedule(search["max_epochs"], parse_eta(search["eta"]))
+    schedule = make_schedule(search["max_epochs"], parse_eta(search["eta"]), search["min_epochs"])
     workers = _workers(connection, search)
     cursor = connection.cursor()
     cursor.row_factory = None

@@ -1,4 +1,4 @@
 """Asks the user's script, in a process of its own.
 
-Read in this order: command, inside, conversation, probe, sampler, compiles, files.
+Read in this order: kinds, command, inside, conversation, probe, sampler, compiles, files.
 """

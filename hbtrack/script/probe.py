@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hbtrack.core import contract
+from hbtrack.core.config_params import ParamValue, param_value, params_of
 from hbtrack.core.records import Grown, Place, Sampled, Terms
 from hbtrack.core.schedule import schedule_of
 from hbtrack.errors import UsageError
@@ -112,7 +113,7 @@ class ScriptProbe(Conversation):
 
     def params(
         self, ids: Iterable[str], known: Collection[str] = ()
-    ) -> dict[str, dict[str, contract.ParamValue]]:
+    ) -> dict[str, dict[str, ParamValue]]:
         """What get_config, or the ids themselves, say of those not known before, each once.
 
         Raises ScriptError.
@@ -165,14 +166,14 @@ def _first_places(pass_: int, brackets: Iterable[_Slots]) -> Iterator[Place]:
         yield from (Place(pass_, first_epochs, 0, slot) for slot in range(first_slot, configs))
 
 
-def _params(config_id: str, found: dict[str, Any] | None) -> dict[str, contract.ParamValue]:
+def _params(config_id: str, found: dict[str, Any] | None) -> dict[str, ParamValue]:
     if found is None:
-        return contract.params_of(config_id)
+        return params_of(config_id)
     return {_text(name): _value(value) for name, value in found.items()}
 
 
-def _value(value: object) -> contract.ParamValue:
-    stored = contract.param_value(value)
+def _value(value: object) -> ParamValue:
+    stored = param_value(value)
     return _text(stored) if isinstance(stored, str) else stored
 
 

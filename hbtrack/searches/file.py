@@ -6,10 +6,10 @@ Nothing is made and nothing upgraded before the first question.
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from hbtrack.database.connection import Database
 from hbtrack.database.location import search_folders
@@ -19,6 +19,8 @@ from hbtrack.database.upgrade import writable
 from hbtrack.driver.interfaces import Tolerances
 from hbtrack.driver.lock import require_no_driver
 from hbtrack.searches.one_name import hold_name
+
+Answer = TypeVar("Answer")
 
 
 def require_idle(path: Path) -> None:
@@ -97,6 +99,18 @@ class DatabaseFile:
         """All that is done with the connection, or nothing."""
         with self.database() as database, database.transaction() as connection:
             yield connection
+
+    def glance(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
+        """What a quick question finds, for what is shown; None where the file is not open.
+
+        So it is where it cannot be read just now, or is being written to: what would go wrong then
+        must not take a transaction with it.
+        """
+        if self._database is None or self._database.connection.in_transaction:
+            return None
+        with suppress(sqlite3.Error, UnicodeDecodeError):
+            return question(self._database.connection)
+        return None
 
     def close(self) -> None:
         """Let the file go; who asks it again opens it anew."""

@@ -70,7 +70,7 @@ def _other_name(lock: int, database: Path) -> str | None:
     """Have the lock say the name of this database, or find that it says another one: its path."""
     if _locked(lock, fcntl.LOCK_EX):  # nobody uses it just now
         name, path = _read(lock)
-        if name != _name(database) and not _is_same_file(path, database):
+        if name != _name(database) and not _is_another_name(path, database):
             os.ftruncate(lock, 0)
             os.pwrite(lock, json.dumps([_name(database), str(database)]).encode(), 0)
     deadline = time.monotonic() + PATIENCE
@@ -86,9 +86,10 @@ def _name(database: Path) -> list[int | str]:
     return [folder.st_dev, folder.st_ino, database.name]
 
 
-def _is_same_file(path: str, database: Path) -> bool:
+def _is_another_name(path: str, database: Path) -> bool:
+    """Whether that path leads to the file, too; the same path may be in a folder made anew."""
     with contextlib.suppress(OSError):
-        return database.samefile(path)
+        return path != str(database) and database.samefile(path)
     return False
 
 

@@ -26,7 +26,7 @@ from hbtrack.script.probe import ScriptProbe
 from hbtrack.searches.file import DatabaseFile
 from hbtrack.searches.saved import Saved
 from hbtrack.searches.session import Session, own
-from hbtrack.searches.terms import Options, as_before, require_same, with_given
+from hbtrack.searches.terms import Options, as_before, require_same, require_stated, with_given
 from hbtrack.store import catalogue
 from hbtrack.store.facts import load_facts, sampled_so_far
 
@@ -117,6 +117,7 @@ def as_stored(session: Session, options: Options) -> Iterator[tuple[Search, Scri
 
     Raises UsageError when a part of how it is run is gone, ScriptError when it has another name.
     """
+    require_stated(session.search, options.stated)
     search = replace(with_given(session.search, options), command=_command_now(session))
     require_there(search.resources.checkpoints)
     with ScriptProbe(search.command, session.settings.import_timeout) as probe:

@@ -2,7 +2,8 @@
 
 import os
 import shlex
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,22 @@ from hbtrack.core.records import Command, Limits, Resources, Search, Terms, fact
 from hbtrack.errors import Conflict
 from hbtrack.text import option
 
+STATED = ("maximize", "min_epochs")
+"""The terms that are worth saying again where a search only goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """Where a search is to run and what it may take, with the defaults where nothing was typed.
 
     `given` names what was typed: only that is compared with what is stored, or replaces it.
+    `stated` are terms that were typed for a search that exists, and must be its own.
     """
 
     resources: Resources
     limits: Limits
     given: frozenset[str]
+    stated: Mapping[str, object] = field(default_factory=dict)
 
 
 def with_given(stored: Search, options: Options) -> Search:
@@ -48,12 +54,9 @@ def as_before(command: Command, before: Command, given: frozenset[str]) -> Comma
 
 def require_same(stored: Search, command: Command, terms: Terms, given: frozenset[str]) -> None:
     """Raise Conflict, with each difference, if the search was started under other terms."""
-    differences = [
-        f"{_typed_as(name)}: stored {_as_typed(getattr(stored.terms, name))}, "
-        f"given {_as_typed(getattr(terms, name))}"
-        for name in Terms.__dataclass_fields__
-        if name in given and getattr(stored.terms, name) != getattr(terms, name)
-    ]
+    differences = _differences(
+        stored.terms, {name: value for name, value in facts_of(terms).items() if name in given}
+    )
     moved = not Path(stored.command.script).exists()
     same_script = command.script == stored.command.script or (
         moved and command.script_sha256 == stored.command.script_sha256
@@ -81,6 +84,26 @@ def require_same(stored: Search, command: Command, terms: Terms, given: frozense
         )
 
 
+def require_stated(stored: Search, stated: Mapping[str, object]) -> None:
+    """Raise Conflict, with each difference, if the search was not started so."""
+    if differences := _differences(stored.terms, stated):
+        raise Conflict(
+            f"The search {stored.run_identity!r} was started otherwise:\n"
+            + "".join(f"    {difference}\n" for difference in differences)
+            + "Nothing was changed: it is fixed from the first start on. Leave the option out to "
+            "go on with the search as it is, or start another one in another file with --db PATH.",
+            see="other-parameters",
+        )
+
+
+def _differences(stored: Terms, typed: Mapping[str, object]) -> list[str]:
+    return [
+        f"{_typed_as(name)}: stored {_as_typed(getattr(stored, name))}, given {_as_typed(value)}"
+        for name, value in typed.items()
+        if getattr(stored, name) != value
+    ]
+
+
 def _larger(stored: Terms, terms: Terms, given: frozenset[str]) -> list[str]:
     """The options by which a search of the given terms would be the stored one, but larger."""
     return [
@@ -95,4 +118,6 @@ def _typed_as(name: str) -> str:
 
 
 def _as_typed(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return (shlex.join(value) or "none") if isinstance(value, tuple) else value

@@ -15,13 +15,14 @@ from hbtrack.core.decisions import Done
 from hbtrack.core.derived import DERIVED_TABLES, derive
 from hbtrack.core.plan import Plan
 from hbtrack.core.rebuild import rebuild
-from hbtrack.core.records import Facts, Limits
+from hbtrack.core.records import Facts, Limits, turned
 from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.database.views import RANKED_BY
 from hbtrack.driver.rest import streak_of
 from hbtrack.errors import HbtrackError
 from hbtrack.store.derived import Difference, begun, differences
-from hbtrack.store.facts import Rows, load_facts
+from hbtrack.store.durations import Rows
+from hbtrack.store.facts import load_facts
 from hbtrack.store.reading import Row, connected, match_identity, rows
 from hbtrack.store.states import is_in
 from hbtrack.text import budget
@@ -37,7 +38,7 @@ WHERE c.search_pk = ? GROUP BY e.pk"""
 _MISPLACED = f"""
 SELECT config_id FROM (
     SELECT c.config_id, c.rank, row_number() OVER (ORDER BY {RANKED_BY}) AS counted
-    FROM _config c WHERE c.search_pk = ? AND c.best_loss IS NOT NULL
+    FROM _config c WHERE c.search_pk = ? AND c.best_objective IS NOT NULL
 ) WHERE rank IS NOT counted"""
 
 _SECONDS = """
@@ -47,13 +48,18 @@ FROM _config c
 WHERE c.search_pk = ? GROUP BY c.pk"""
 
 _INCUMBENTS = """
-SELECT i.loss, i.epochs_spent, i.finished_at, a.loss AS measured, a.finished_at AS ended,
+SELECT i.objective, i.epochs_spent, i.finished_at, a.loss AS measured, a.finished_at AS ended,
     EXISTS (SELECT * FROM _attempt t JOIN _driver d ON d.pk = t.driver_pk
         WHERE d.search_pk = i.search_pk AND t.retried IS NOT NULL) AS taken_back
 FROM _incumbent i LEFT JOIN _evaluation e ON e.pk = i.evaluation_pk
     LEFT JOIN _attempt a ON a.pk = e.attempt_pk
 WHERE i.search_pk = ? ORDER BY i.pk"""
 
+_MISNUMBERED = """
+SELECT config_id FROM (
+    SELECT config_id, number, row_number() OVER (ORDER BY pk) AS counted
+    FROM _config WHERE search_pk = ?
+) WHERE number IS NOT counted LIMIT 1"""
 
 _VERSIONS = "SELECT number, files FROM _script_version WHERE search_pk = ? ORDER BY number"
 
@@ -85,7 +91,9 @@ def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
     cursor.row_factory = None
     facts = load_facts(cursor.execute, search["pk"])
     try:
-        schedule = make_schedule(search["max_epochs"], parse_eta(search["eta"]))
+        schedule = make_schedule(
+            search["max_epochs"], parse_eta(search["eta"]), search["min_epochs"]
+        )
         plan = rebuild(schedule, search["passes"], facts)
         for attempt in facts.open_attempts:
             plan.start(plan.place_of(attempt.config_id, attempt.epochs))
@@ -103,6 +111,8 @@ def _check_search(connection: sqlite3.Connection, search: Row) -> Iterator[str]:
         yield from _told(difference)
     yield from _check_attempts(of(_ATTEMPTS), facts)
     yield from _check_seconds(of(_SECONDS))
+    for row in of(_MISNUMBERED):
+        yield f"the number of config {row['config_id']!r} is not that of its order"
     if search["ranked"] and (misplaced := of(_MISPLACED)):
         yield f"the rank of config {misplaced[0]['config_id']!r} is not that of its loss"
     yield from _check_incumbents(of(_INCUMBENTS), search)
@@ -171,12 +181,14 @@ def _check_incumbents(incumbents: list[Row], search: Row) -> Iterator[str]:
     """Each is what was measured, better than the one before, and the last is the best."""
     best, spent = float("inf"), 0
     for row in incumbents:
-        same = (row["loss"], row["finished_at"]) == (row["measured"], row["ended"])
+        measured = turned(row["measured"], maximize=search["maximize"])
+        same = (row["objective"], row["finished_at"]) == (measured, row["ended"])
         # What was taken back had its epochs counted.
         most = float("inf") if row["taken_back"] else search["epochs_done"]
         grown = spent <= row["epochs_spent"] <= most
-        if not (same and grown and row["loss"] < best):
-            yield f"the incumbent with loss {row['loss']!r} does not follow from the results"
-        best, spent = row["loss"], row["epochs_spent"]
-    if (best if incumbents else None) != search["best_loss"]:
+        if not (same and grown and row["objective"] < best):
+            loss = turned(row["objective"], maximize=search["maximize"])
+            yield f"the incumbent with loss {loss!r} does not follow from the results"
+        best, spent = row["objective"], row["epochs_spent"]
+    if (best if incumbents else None) != search["best_objective"]:
         yield "the last incumbent is not the best of the search"

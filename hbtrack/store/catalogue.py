@@ -26,7 +26,9 @@ from hbtrack.store.reading import Row, match_identity, rows
 from hbtrack.store.states import is_in
 
 # Many rows at once, handed to the database driver as they are: a pass may have a million configs.
-_ADD_CONFIG = "INSERT INTO _config (search_pk, config_id, seconds) VALUES (?, ?, 0)"
+_ADD_CONFIG = "INSERT INTO _config (search_pk, config_id, number, seconds) VALUES (?, ?, ?, 0)"
+
+_LAST_NUMBER = "SELECT coalesce(max(number), 0) FROM _config WHERE search_pk = ?"
 
 _ADD_PARAM = """
 INSERT INTO _param (config_pk, name, value)
@@ -107,7 +109,8 @@ def failures(connection: Connection, search_pk: int) -> list[tuple[str, int, str
 
 def add_configs(connection: Connection, search_pk: int, sampled: Sampled) -> None:
     """Write the configs of a pass that are new to the search, with their parameters."""
-    configs = [(search_pk, config_id) for config_id in sampled.params]
+    (last,) = connection.execute(_LAST_NUMBER, (search_pk,)).fetchone()
+    configs = [(search_pk, one, number) for number, one in enumerate(sampled.params, last + 1)]
     params = [
         (name, value, search_pk, config_id)
         for config_id, found in sampled.params.items()
@@ -154,7 +157,7 @@ def _search(row: Row) -> Search:
         pk=row["pk"],
         run_identity=row["run_identity"],
         token=row["token"],
-        terms=of(Terms, configs=tuple(json.loads(row["configs"]))),
+        terms=of(Terms, configs=tuple(json.loads(row["configs"])), maximize=bool(row["maximize"])),
         command=of(Command, script_args=tuple(json.loads(row["script_args"]))),
         resources=of(Resources, isolate_gpus=bool(row["isolate_gpus"])),
         limits=of(
@@ -183,6 +186,8 @@ _OF = {
     "_evaluation": "config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)",
     "_attempt": "evaluation_pk IN (SELECT e.pk FROM _evaluation e "
     "JOIN _config c ON c.pk = e.config_pk WHERE c.search_pk = ?)",
+    "_metric": "attempt_pk IN (SELECT a.pk FROM _attempt a JOIN _evaluation e "
+    "ON e.pk = a.evaluation_pk JOIN _config c ON c.pk = e.config_pk WHERE c.search_pk = ?)",
     "_incumbent": "search_pk = ?",
     "_script_version": "search_pk = ?",
     "_output": "attempt_pk IN (SELECT a.pk FROM _attempt a JOIN _evaluation e "

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hbtrack.core.attempt_states import RESULTS
 from hbtrack.core.derived import DERIVED_TABLES, Derived, Evaluation, Key, Row
 from hbtrack.core.records import Place
-from hbtrack.store.facts import Rows
+from hbtrack.store.durations import Rows
 from hbtrack.store.statements import CONFIG, EVALUATION, SQL, assign
 from hbtrack.store.states import is_in
 

@@ -1,12 +1,13 @@
 """Read back all that is recorded of a search."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hbtrack.core.attempt_states import RESULTS
 from hbtrack.core.gc_paused import gc_paused
-from hbtrack.core.records import AttemptStatus, Facts, OpenAttempt, RungKey, passes_of
+from hbtrack.core.records import AttemptStatus, Facts, OpenAttempt, RungKey, passes_of, turned
 from hbtrack.core.times import unix
+from hbtrack.store.durations import Rows
 from hbtrack.store.states import is_in
 
 _CONFIGS = "SELECT pk, config_id FROM _config WHERE search_pk = ?"
@@ -28,12 +29,7 @@ SELECT e.config_pk, e.epochs, a.loss, {is_in(RESULTS, "a.")}
 FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk
 WHERE e.config_pk IN (SELECT pk FROM _config WHERE search_pk = ?)"""
 
-_MEASURED = """
-SELECT e.epochs - coalesce((SELECT max(below.epochs) FROM _evaluation below
-        WHERE below.config_pk = e.config_pk AND below.epochs < e.epochs), 0), a.seconds
-FROM _attempt a JOIN _evaluation e ON e.pk = a.evaluation_pk JOIN _config c ON c.pk = e.config_pk
-WHERE c.search_pk = ? AND a.status = 'done' AND a.seconds IS NOT NULL
-ORDER BY a.pk DESC"""
+_MAXIMIZE = "SELECT maximize FROM _search WHERE pk = ?"
 
 _OPEN_ATTEMPTS = """
 SELECT a.pk, c.config_id, e.epochs, a.status, a.worker, a.gpu, d.host, a.started_at,
@@ -52,10 +48,6 @@ SELECT lived, started_at, coalesce(ended_at, seen_at, started_at) FROM _driver
 WHERE search_pk = ? AND workers IS NOT NULL"""
 
 
-Rows = Callable[[str, tuple[Any, ...]], Iterable[Sequence[Any]]]
-"""Runs a query with values, as sqlite3's execute does."""
-
-
 def rung_pks(query: Rows, search_pk: int) -> dict[RungKey, int]:
     """The private keys of the rungs, in canonical order."""
     return {RungKey(*key): pk for *key, pk in query(_RUNGS, (search_pk,))}
@@ -67,11 +59,6 @@ def open_attempts(query: Rows, search_pk: int) -> list[OpenAttempt]:
         OpenAttempt(pk, config_id, epochs, AttemptStatus(status), *where)
         for pk, config_id, epochs, status, *where in query(_OPEN_ATTEMPTS, (search_pk,))
     ]
-
-
-def measured(query: Rows, search_pk: int) -> Iterator[tuple[int, float]]:
-    """(epochs trained, seconds) of the evaluations that are done, the last first."""
-    return ((epochs, seconds) for epochs, seconds in query(_MEASURED, (search_pk,)))
 
 
 def load_facts(query: Rows, search_pk: int) -> Facts:
@@ -90,10 +77,11 @@ def load_facts(query: Rows, search_pk: int) -> Facts:
         for key, rung_pk in rung_pks(query, search_pk).items():
             if members := {row[0]: ids[row[1]] for row in query(_PLACES, (rung_pk,))}:
                 entered[key] = members
+        ((maximize,),) = rows(_MAXIMIZE)
         results, begun = [], []
         for config_pk, epochs, loss, is_result in rows(_STARTED):
             if is_result:
-                results.append((ids[config_pk], epochs, loss))
+                results.append((ids[config_pk], epochs, turned(loss, maximize=maximize)))
             else:
                 begun.append((ids[config_pk], epochs))
     return Facts(

@@ -24,7 +24,8 @@ from hbtrack.core.times import iso
 from hbtrack.database.connection import Database
 from hbtrack.errors import Superseded
 from hbtrack.faults import fault_point
-from hbtrack.store.facts import Rows, load_facts, rung_pks
+from hbtrack.store.durations import Rows
+from hbtrack.store.facts import load_facts, rung_pks
 from hbtrack.store.writer import Hold, Writer, one, run
 
 Answer = TypeVar("Answer")

@@ -3,9 +3,8 @@
 import json
 import re
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,9 @@ def _damage_explained(path: Path) -> Iterator[None]:
 def _require_this_schema(connection: sqlite3.Connection, path: Path) -> None:
     revision = revision_of(connection, path)
     if revision is None:
-        raise NotFound(f"{path} is empty; start a search with `hbtrack run`.", see="no-search")
+        raise NotFound(
+            f"{path} is empty; start a search with `hbtrack run SCRIPT`.", see="no-search"
+        )
     require_not_newer(revision, path)
     if revision != REVISION:
         raise Conflict(
@@ -102,7 +103,7 @@ _ORDER = {
     "rungs": "run_identity, pass, bracket DESC, rung",
     "results": "run_identity, pass, bracket DESC, rung, slot",
     "leaderboard": "run_identity, rank",
-    "incumbents": "run_identity, epochs_spent, loss DESC",
+    "incumbents": "run_identity, epochs_spent, objective DESC",
     "drivers": "run_identity, driver",
 }
 
@@ -116,7 +117,7 @@ def view_rows(
     such view, or no such search.
     """
     if view not in DICTIONARY:
-        near = ", ".join(get_close_matches(view, DICTIONARY, cutoff=0.4) or DICTIONARY)
+        near = ", ".join(_near(view, DICTIONARY, 3, 0.4) or DICTIONARY)
         raise NotFound(
             f"No view is called {printable(repr(view))}; there are: {near}.", see="no-view"
         )
@@ -171,7 +172,7 @@ def match_identity(
         return [pattern]
     found = [identity for identity in identities if fnmatchcase(identity, pattern)]
     if not found:
-        near = get_close_matches(pattern, identities, n=3, cutoff=0.3) or list(identities)[:3]
+        near = _near(pattern, identities, 3, 0.3) or list(identities)[:3]
         names = ", ".join(printable(repr(name)) for name in near)
         raise NotFound(
             f"No search is called {printable(repr(pattern))}. "
@@ -179,3 +180,10 @@ def match_identity(
             see="no-such-search",
         )
     return found
+
+
+def _near(word: str, known: Iterable[str], most: int, cutoff: float) -> list[str]:
+    """Those of the known words that are most like the one that was typed."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only what is mistyped needs it
+
+    return get_close_matches(word, list(known), most, cutoff)

@@ -16,6 +16,9 @@ def assign(*columns: str) -> str:
     return ", ".join(f"{name} = :{name}" for name in columns)
 
 
+_OBJECTIVE = "iif((SELECT maximize FROM _search WHERE pk = :search), 0.0 - a.loss, a.loss)"
+"""As `turned` makes it."""
+
 _RESOURCES = (*Resources.__dataclass_fields__, *Limits.__dataclass_fields__)
 
 SQL = {
@@ -46,8 +49,11 @@ SQL = {
     + assign("status", "watched", "pid", "exit_code", "signal", "loss", "error_type")
     + ", "
     + assign("error_message", "error", "fingerprint", "retried", "finished_at", "seconds")
+    + ", "
+    + assign("peak_memory", "cpu_seconds")
     + ", script_version = iif(:one_script, script_version, NULL)"
     + f" WHERE pk = :attempt AND {may_become(RESULTS | RUN_AGAIN)}",
+    "metric": "INSERT INTO _metric (attempt_pk, name, value) VALUES (:attempt, :name, :value)",
     "output": "INSERT INTO _output (attempt_pk, stdout, stderr, log) "
     "VALUES (:attempt, :stdout, :stderr, :log)",
     "config": f"UPDATE _config SET seconds = seconds + :seconds, epochs_reached = CASE "
@@ -60,18 +66,18 @@ SQL = {
     f"(SELECT pk FROM _place WHERE rung_pk = :rung AND slot = :slot) WHERE pk = {EVALUATION}",
     # It was called for a place that asked for less, and so takes it only.
     "orphan": f"UPDATE _evaluation SET place_pk = NULL WHERE pk = {EVALUATION}",
-    "best": "UPDATE _config SET best_loss = a.loss, best_epochs = e.epochs, "
+    "best": f"UPDATE _config SET best_objective = {_OBJECTIVE}, best_epochs = e.epochs, "
     "best_position = :position FROM _evaluation e JOIN _attempt a ON a.pk = e.attempt_pk "
     f"WHERE e.pk = {EVALUATION} AND _config.pk = e.config_pk AND a.status = 'done' "
-    "AND (_config.best_loss IS NULL "
-    "OR (a.loss, :position) <= (_config.best_loss, _config.best_position))",
+    "AND (_config.best_objective IS NULL "
+    f"OR ({_OBJECTIVE}, :position) <= (_config.best_objective, _config.best_position))",
     "drop": "UPDATE _place SET promoted = 0 WHERE rung_pk = :rung",
     "promote": "UPDATE _place SET promoted = 1 WHERE rung_pk = :rung AND slot = :slot",
     "incumbent": "INSERT INTO _incumbent "
-    "(search_pk, evaluation_pk, finished_at, epochs_spent, loss) "
+    "(search_pk, evaluation_pk, finished_at, epochs_spent, objective) "
     # What was taken back since was spent all the same.
-    f"VALUES (:search, {EVALUATION}, :finished_at, max(:epochs_spent, "
-    "coalesce((SELECT max(epochs_spent) FROM _incumbent WHERE search_pk = :search), 0)), :loss)",
+    f"VALUES (:search, {EVALUATION}, :finished_at, max(:epochs_spent, coalesce("
+    "(SELECT max(epochs_spent) FROM _incumbent WHERE search_pk = :search), 0)), :objective)",
     "rung_summary": f"UPDATE _rung SET {assign(*DERIVED_TABLES['rung'].columns)} WHERE pk = :rung",
     "bracket_summary": f"UPDATE _bracket SET {assign(*DERIVED_TABLES['bracket'].columns)} "
     "WHERE search_pk = :search AND pass = :pass_ AND first_epochs = :first_epochs",
@@ -101,8 +107,8 @@ SQL = {
     # the searches, for mostly there is no other one of the script.
     "longer": "SELECT o.run_identity, c.config_id, e.epochs, m.epochs, a.loss "
     "FROM _search s CROSS JOIN _search o ON o.script = s.script AND o.pk <> s.pk CROSS JOIN "
-    "(SELECT pk, config_id FROM _config WHERE search_pk = :search AND best_loss IS NOT NULL "
-    "ORDER BY best_loss LIMIT 200) c "
+    "(SELECT pk, config_id FROM _config WHERE search_pk = :search AND best_objective IS NOT NULL "
+    "ORDER BY best_objective LIMIT 200) c "
     "CROSS JOIN _config d ON d.search_pk = o.pk AND d.config_id = c.config_id "
     "JOIN _evaluation e ON e.config_pk = c.pk JOIN _attempt a ON a.pk = e.attempt_pk "
     "JOIN _evaluation n ON n.config_pk = d.pk AND n.epochs = e.epochs "
@@ -123,7 +129,7 @@ SQL = {
     "ranked": "UPDATE _search SET ranked = 1 WHERE pk = :search AND NOT ranked",
     "rank": "UPDATE _config SET rank = r.rank FROM (SELECT c.pk, row_number() "
     f"OVER (ORDER BY {RANKED_BY}) AS rank FROM _config c WHERE c.search_pk = :search "
-    "AND c.best_loss IS NOT NULL) r WHERE _config.pk = r.pk AND _config.rank IS NOT r.rank",
+    "AND c.best_objective IS NOT NULL) r WHERE _config.pk = r.pk AND _config.rank IS NOT r.rank",
     "status": "UPDATE _search SET status = :status, stop_reason = :reason, "
     "finished_at = :finished_at WHERE pk = :search",
     "lost": "SELECT count(*) FROM _attempt a JOIN _attempt own "

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hbtrack.core.attempt_states import FAILURES, RETRIED
-from hbtrack.store.facts import Rows
+from hbtrack.store.durations import Rows
 from hbtrack.store.states import is_in
 
 # From the attempt `a` on back: after how many rests it failed again although others had begun and

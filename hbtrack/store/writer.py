@@ -149,6 +149,8 @@ class Writer:
         facts = {**facts_of(verdict), "finished_at": iso(verdict.finished_at), "attempt": attempt}
         facts["retried"] = retried
         self.change("end", facts)
+        metrics = verdict.metrics.items()
+        self._many("metric", [{"attempt": attempt, "name": n, "value": v} for n, v in metrics])
         if verdict.stdout or verdict.stderr:
             run(self.connection, "output", facts)  # it inserts, or raises
 

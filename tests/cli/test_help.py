@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DUMMY, Hbtrack
+from conftest import DUMMY, REFUSAL, Hbtrack
 
-from hbtrack.cli.parser import make_parser
+from hbtrack.cli.parser import make_parser, nearest
 
 Parsers = dict[tuple[str, ...], argparse.ArgumentParser]
 
@@ -117,6 +117,59 @@ def test_help_shows_every_command_under_a_heading(tmp_path: Path) -> None:
             assert re.search(rf"^    {command[0]} +\S", text, re.MULTILINE), command
 
 
+# --- what is mistyped ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("resme", "`hbtrack resume`"),
+        ("LIST", "`hbtrack status`"),
+        ("best", "`hbtrack show best`"),
+        ("db upgrad", "`hbtrack db upgrade`"),
+        ("myexp.py", "`hbtrack run myexp.py`"),
+        ("report --ide model:resnet", "--identity."),
+        ("run --max-epoch 9 dummy.py", "--max-epochs."),
+        ("extend --identiy=model:resnet", "--identity."),  # which is also missing
+        ("--db other.db status", "those of a command stand after it"),
+        ("report model:resnet", "--identity model:resnet"),
+    ],
+)
+def test_what_is_mistyped_is_answered_with_the_nearest(
+    hbtrack: Hbtrack, words: str, meant: str
+) -> None:
+    refusal = hbtrack(*words.split(), code=2).stderr
+    assert re.fullmatch(REFUSAL, refusal)
+    assert meant in refusal
+    assert not hbtrack.database.exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_without_a_script_it_says_where_one_comes_from(hbtrack: Hbtrack, verb: str) -> None:
+    refusal = hbtrack(verb, "--max-epochs", 9, code=2).stderr
+    assert f"`hbtrack {verb} myexp.py`" in refusal
+    assert "`hbtrack init myexp`" in refusal
+
+
+def test_what_is_near_nothing_gets_no_guess(hbtrack: Hbtrack) -> None:
+    assert "nearest" not in hbtrack("xyzzy", code=2).stderr
+
+
+def test_a_query_that_begins_as_an_option_does_is_one(ended: Hbtrack) -> None:
+    ended("sql", "-- the names\nSELECT run_identity FROM searches")
+    ended("sql", "--print", "--", "--all")
+
+
+def test_the_words_of_other_tools_mean_commands_and_are_none() -> None:
+    for meant in nearest.MEANT:
+        words = [word for word in meant.split() if word != "best"]
+        command = tuple(word for word in words if not word.startswith("-"))
+        assert command in COMMANDS
+        assert {*words} - {*command} <= options_of(command)
+    words = " ".join(nearest.MEANT.values()).split()
+    assert len(words) == len({*words} - {command[0] for command in COMMANDS if command})
+
+
 # --- completion ----------------------------------------------------------------------------------
 
 
@@ -159,6 +212,7 @@ def test_bash_completes_commands_options_and_values(completion: Callable[[str], 
     assert completed(script, "sql", "--id") == {"--identity"}
     assert completed(script, "report", "--format", "j") == {"json"}
     assert completed(script, "db", "ba") == {"backup"}
+    assert completed(script, "help", "st") == {"status", "stop", "stopped-by-failures"}
 
 
 @bash

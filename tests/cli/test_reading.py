@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,7 +23,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from conftest import REFUSAL, ROOT, TOY, Hbtrack, Row, tear
+from conftest import REFUSAL, ROOT, TOY, Hbtrack, Row, tear, wait_for
 
 from hbtrack.database.upgrade import prepare_for_writing
 from hbtrack.report import time_left
@@ -110,16 +111,14 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hbtrack]:
     (hbtrack.folder / "gated.py").write_text(GATED)
     os.mkfifo(hbtrack.folder / "gate")
     drivers = []
-    for gate, workers in ((9, 2), (1, 1)):
+    for search, gate, workers in ((1, 9, 2), (2, 1, 1)):
         run = ("run", "--gpus", "none", "--workers", workers, "--max-epochs", 9)
         driver = hbtrack.start(*run, "gated.py", "--gate", gate)
         drivers.append(driver)
-        assert driver.stderr
-        waiting = 0
-        while waiting < workers:
-            line = driver.stderr.readline()
-            assert line, "it ended too early"
-            waiting += "event=start" in line and f"epochs={gate} " in line
+        started = re.compile(f"event=start .* epochs={gate} ")
+        while len(started.findall(hbtrack.log(search))) < workers:
+            assert driver.poll() is None, "it ended too early"
+            time.sleep(0.01)
     yield hbtrack
     for driver in drivers:
         driver.send_signal(signal.SIGINT)
@@ -211,6 +210,14 @@ def settled_evaluations(search: tuple[Hbtrack, str]) -> dict[tuple[str, int], Ro
     return found
 
 
+def numbers_of(search: tuple[Hbtrack, str]) -> dict[str, int]:
+    """The number of each config: they count as the configs were sampled."""
+    rows = sorted(view(search, "results"), key=canonical)
+    numbers = {id_: n for n, id_ in enumerate(dict.fromkeys(row["config_id"] for row in rows), 1)}
+    assert {row["config_id"]: row["config"] for row in rows} == numbers
+    return numbers
+
+
 def first_places(search: tuple[Hbtrack, str]) -> dict[tuple[str, int], Row]:
     """The canonically first place of each evaluation."""
     first: dict[tuple[str, int], Row] = {}
@@ -288,6 +295,8 @@ def test_rungs_agree_with_the_results(search: tuple[Hbtrack, str]) -> None:
                     "promoted": len(on) if settled else None,
                     "best_loss": min(losses, default=None),
                     "cutoff_loss": max(on, default=None),
+                    "best_objective": min(losses, default=None),
+                    "cutoff_objective": max(on, default=None),
                 }
             )
             assert {row["epochs"] for row in rows} <= {epochs}
@@ -343,6 +352,7 @@ def test_brackets_agree_with_the_results(search: tuple[Hbtrack, str]) -> None:
                 "evaluations_planned": sum(counts),
                 "evaluations_done": words.count("done"),
                 "best_loss": min(losses, default=None),
+                "best_objective": min(losses, default=None),
             }
         )
     assert sorted(view(search, "brackets"), key=canonical) == expected
@@ -386,6 +396,7 @@ def test_the_leaderboard_agrees_with_the_attempts(search: tuple[Hbtrack, str]) -
         seconds = sum(row["seconds"] or 0 for row in own)
         reached = max(row["epochs"] for row in done)
         best.append((loss, place, config_id, row["epochs"], reached, -place[1], seconds))
+    numbers = numbers_of(search)
     expected = [
         {
             "rank": rank,
@@ -396,6 +407,8 @@ def test_the_leaderboard_agrees_with_the_attempts(search: tuple[Hbtrack, str]) -
             "bracket": bracket,
             "seconds": pytest.approx(seconds),
             "used": 1,
+            "objective": loss,
+            "config": numbers[config_id],
         }
         for rank, (loss, _, config_id, epochs, reached, bracket, seconds) in enumerate(
             sorted(best), 1
@@ -427,7 +440,7 @@ def test_the_failures_are_the_evaluations_that_failed(search: tuple[Hbtrack, str
 def test_the_incumbents_are_the_improvements_in_the_order_of_their_ends(
     search: tuple[Hbtrack, str],
 ) -> None:
-    best, expected = None, []
+    best, expected, numbers = None, [], numbers_of(search)
     trained: dict[str, int] = defaultdict(int)
     ended = [row for row in view(search, "attempts") if row["finished_at"]]
     for row in sorted(ended, key=itemgetter("finished_at")):
@@ -435,14 +448,17 @@ def test_the_incumbents_are_the_improvements_in_the_order_of_their_ends(
         if row["status"] == "done" and (best is None or row["loss"] < best):
             best = row["loss"]
             kept = {name: row[name] for name in ("finished_at", "config_id", "epochs", "loss")}
-            expected.append({**kept, "epochs_spent": sum(trained.values())})
+            told = {"objective": best, "config": numbers[row["config_id"]]}
+            expected.append({**kept, **told, "epochs_spent": sum(trained.values())})
     assert view(search, "incumbents") == expected
 
 
 def test_the_params_are_those_that_the_ids_spell_out(search: tuple[Hbtrack, str]) -> None:
     ids = {str(row["config_id"]) for row in view(search, "results")}
-    values = {config_id: int(config_id[2:]) for config_id in ids}
-    expected = [(one, "x", value, float(value), str(value)) for one, value in values.items()]
+    values, numbers = {one: int(one[2:]) for one in ids}, numbers_of(search)
+    expected = [
+        (one, "x", value, float(value), str(value), numbers[one]) for one, value in values.items()
+    ]
     found = [tuple(row.values()) for row in view(search, "params")]
     assert sorted(found) == sorted(expected)
 
@@ -607,7 +623,9 @@ def test_the_check_shows_hostile_text_harmlessly(
     copied = another()
     odd("db", "backup", copied.database)
     with closing(sqlite3.connect(copied.database)) as connection, connection:
-        connection.execute("UPDATE _config SET best_loss = -9 WHERE best_loss IS NOT NULL")
+        connection.execute(
+            "UPDATE _config SET best_objective = -9 WHERE best_objective IS NOT NULL"
+        )
     answer = copied("db", "check", code=1)
     assert len(answer.stdout.splitlines()) >= len(VISIBLE)
     assert steering(answer.stdout) == set()
@@ -653,6 +671,9 @@ def test_status_in_every_format_has_every_search(live: Hbtrack, form: str) -> No
     ]
 
 
+WITH_IDS = ("csv", "tsv", "html")
+
+
 @pytest.mark.parametrize("form", ["csv", "tsv", "html", "github", "simple", "latex"])
 def test_a_report_in_every_format_has_the_leaderboards_top(finished: Hbtrack, form: str) -> None:
     text = finished("report", "--top", 3, "--format", form).stdout
@@ -660,8 +681,11 @@ def test_a_report_in_every_format_has_the_leaderboards_top(finished: Hbtrack, fo
         part for part in text.split("\n\n") if "epochs_reached" in part or "reached" in part
     )
     rows = parse(form, table)
-    top = finished.rows("SELECT config_id, epochs FROM leaderboard ORDER BY rank LIMIT 3")
-    assert [(row["config_id"], int(row["epochs"])) for row in rows] == top
+    top = finished.records("SELECT * FROM leaderboard ORDER BY rank LIMIT 3")
+    for row, expected in zip(rows, top, strict=True):
+        assert int(row["epochs"]) == expected["epochs"]
+        assert row["config"].lstrip("#\\") == str(expected["config"])
+        assert row.get("config_id") == (expected["config_id"] if form in WITH_IDS else None)
 
 
 def test_json_has_losses_with_all_their_digits(finished: Hbtrack) -> None:
@@ -1039,9 +1063,7 @@ def test_the_time_left_is_less_than_that_of_one_worker_that_is_always_at_its_slo
     (toy / "hold_after").write_text("1")
     run = ("run", "--gpus", "none", "--workers", 2, "--max-epochs", 9, TOY)
     driver = hbtrack.start(*run, "--epoch_seconds", 0.2, "--fail", 0)
-    assert driver.stderr
-    while "event=done" not in (line := driver.stderr.readline()):
-        assert line, "it ended too early"
+    wait_for(lambda: "event=done" in hbtrack.log() or driver.poll() is not None)
     [search] = hbtrack.json("status")["searches"]  # type: ignore[misc]
     [(epochs, longest)] = hbtrack.rows(
         "SELECT (SELECT epochs_planned FROM searches), max(seconds) FROM attempts"

@@ -23,6 +23,7 @@ NAMES = sorted(path.stem for path in (ROOT / "hbtrack" / "report" / "queries").g
 ASKED_FOR = {
     *("best", "brackets", "failures", "incumbents", "curves", "late-risers", "cost-per-bracket"),
     *("slowest", "worker-busy", "interruptions", "params-vs-loss", "compare-searches"),
+    "wide",
 }
 
 

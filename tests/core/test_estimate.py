@@ -14,7 +14,7 @@ from hbtrack.core.plan import Plan
 from hbtrack.core.records import AttemptStatus, Place, Verdict
 from hbtrack.core.schedule import make_schedule
 from hbtrack.core.simulation import distinct_ids, simulate
-from hbtrack.driver.interfaces import Running
+from hbtrack.driver.interfaces import End, Running
 from hbtrack.report.live import progress
 
 START, EPOCH = 2.0, 0.5
@@ -55,7 +55,7 @@ def makespan(plan: Plan, workers: int, elapsed: float = 0.0) -> float:
         copied,
         workers,
         sample=lambda pass_: list(distinct_ids(pass_, plan.schedule.configs)),
-        loss=lambda _config_id, _epochs: draws.random(),
+        objective=lambda _config_id, _epochs: draws.random(),
         duration=lambda start, trained: seconds(start.epochs - trained),
         remaining=lambda start, trained: seconds(start.epochs - trained) - elapsed,
     ).makespan
@@ -152,7 +152,7 @@ def test_a_start_after_a_longer_search_counts_from_what_is_trained_already() -> 
         deepcopy(plan),
         1,
         sample=lambda _pass: [],
-        loss=lambda _config_id, _epochs: draws.random(),
+        objective=lambda _config_id, _epochs: draws.random(),
         duration=lambda start, trained: start.epochs - trained,
     )
     assert rest.makespan == plan.epochs_left
@@ -251,7 +251,7 @@ def test_the_progress_line_estimates_now_and_then_and_counts_down_in_between(
     shows.started(running)
     assert "left=- " in line()
     assert calls == [(3, {place: 10})]
-    shows.ended(running, Verdict(AttemptStatus.DONE, loss=0.5, seconds=3.0))
+    shows.ended(End(running, Verdict(AttemptStatus.DONE, loss=0.5, seconds=3.0)))
     shows.started(running)
     assert 'left="0:01:40 to 0:03:20"' in line()
     now += 9

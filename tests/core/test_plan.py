@@ -63,10 +63,12 @@ class Case:
     fail: float  # share of evaluations that fail
     digits: int  # of a loss; few make ties
     seed: int
+    min_epochs: int = 1
+    maximize: bool = False  # its scripts print the negative
 
     @property
     def schedule(self) -> Schedule:
-        return known_schedule(self.max_epochs, Fraction(self.eta))
+        return known_schedule(self.max_epochs, Fraction(self.eta), self.min_epochs)
 
     def ids(self, pass_: int) -> list[str]:
         draws = Random(f"{self.seed} {pass_}")
@@ -86,7 +88,8 @@ CASES = st.builds(
     fail=st.sampled_from([0.05, 0.0, 0.3, 0.9]),
     digits=st.sampled_from([0, 1, 9]),
     seed=st.integers(0, 10**6),
-)
+    min_epochs=st.sampled_from([1, 1, 1, 2]),
+).filter(lambda case: case.min_epochs <= case.max_epochs)
 
 
 @dataclass
@@ -206,7 +209,7 @@ class Life:
         entered = {key: rung for key, rung in self.plan.rungs.items() if rung.members}
         return Selection(
             members={key: rung.members for key, rung in entered.items()},
-            losses={key: rung.losses for key, rung in entered.items()},
+            losses={key: rung.objectives for key, rung in entered.items()},
             promoted={key: rung.closed.promoted for key, rung in entered.items() if rung.closed},
             settled=self.settled,
             calls=sorted(self.calls),
@@ -321,12 +324,13 @@ def test_the_next_rung_takes_the_best_by_loss_and_slot_and_nothing_that_failed(c
         if rung.closed is None:
             assert not rung.members
             continue
-        survivors = [slot for slot, loss in rung.losses.items() if loss is not None]
+        survivors = [slot for slot, loss in rung.objectives.items() if loss is not None]
         room = planned.get(key._replace(rung=key.rung + 1), 0)
-        ranking = sorted(survivors, key=lambda slot: (rung.losses[slot], slot))
+        ranking = sorted(survivors, key=lambda slot: (rung.objectives[slot], slot))
         assert list(rung.closed.promoted) == sorted(ranking[: min(room, len(survivors))])
         last = ranking[: len(rung.closed.promoted)][-1:]
-        assert [rung.closed.cutoff_loss] == ([rung.losses[slot] for slot in last] or [None])
+        worst = [rung.objectives[slot] for slot in last] or [None]
+        assert [rung.closed.cutoff_objective] == worst
 
 
 @given(CASES)
@@ -381,7 +385,7 @@ def test_every_improvement_is_smaller_and_the_last_one_is_the_best(case: Case) -
         if life.chance.random() < 0.05:  # improvements are not announced again after a start
             life.plan = rebuild(case.schedule, case.passes, life.facts())
             life.running = []
-    losses = [improved.loss for improved in life.improved]
+    losses = [improved.objective for improved in life.improved]
     spent = [improved.epochs_spent for improved in life.improved]
     assert losses == sorted(set(losses), reverse=True)
     assert spent == sorted(spent)
@@ -497,7 +501,7 @@ def test_fault_70_a_budget_never_measured_takes_the_smallest_recorded_above_with
     assert taken[first] == Settled(first, "j", 3, reused=True)
     second = Place(2, 1, 0, 1)
     assert taken[second] == Settled(second, "o", 9, reused=True)
-    assert plan.rungs[RungKey(2, 1, 0)].losses == {0: 0.0, 1: 0.8}
+    assert plan.rungs[RungKey(2, 1, 0)].objectives == {0: 0.0, 1: 0.8}
     assert starts(plan) == [(letter, 1) for letter in "rstuvwx"]
 
 
@@ -667,7 +671,7 @@ def run_through(max_epochs: int, passes: int, workers: int, space: int | None) -
         Plan(schedule, passes),
         workers,
         sample=sample,
-        loss=lambda _config_id, _epochs: draws.random(),
+        objective=lambda _config_id, _epochs: draws.random(),
         duration=lambda start, trained: start.epochs - trained,
     )
 

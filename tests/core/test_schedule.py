@@ -125,21 +125,41 @@ GOLDEN: dict[tuple[int, str], tuple[Table, tuple[int, int, int, int]]] = {
     ),
 }
 
+# (R, eta, r), the smallest budget not 1, likewise.
+GOLDEN_FROM_R: dict[tuple[int, str, int], Table] = {
+    (81, "3", 3): [
+        [(27, 3), (9, 9), (3, 27), (1, 81)],
+        [(12, 9), (4, 27), (1, 81)],
+        [(6, 27), (2, 81)],
+        [(4, 81)],
+    ],
+    (81, "3", 4): [[(9, 9), (3, 27), (1, 81)], [(5, 27), (1, 81)], [(3, 81)]],
+    (81, "3", 9): [[(9, 9), (3, 27), (1, 81)], [(5, 27), (1, 81)], [(3, 81)]],
+    (81, "3", 27): [[(3, 27), (1, 81)], [(2, 81)]],
+    (81, "3", 28): [[(1, 81)]],
+    (81, "3", 81): [[(1, 81)]],
+    (100, "3", 4): [[(9, 11), (3, 33), (1, 100)], [(5, 33), (1, 100)], [(3, 100)]],
+    (100, "2.5", 7): [[(7, 16), (2, 40), (1, 100)], [(4, 40), (1, 100)], [(3, 100)]],
+}
+
 ETAS = ["2", "2.1", "2.5", "2.718281828", "3", "3.7", "4", "5", "10", "300.5"]
 
 
-def schedule_of(max_epochs: int, eta: str) -> Schedule:
-    return make_schedule(max_epochs, parse_eta(eta))
+def schedule_of(max_epochs: int, eta: str, min_epochs: int = 1) -> Schedule:
+    return make_schedule(max_epochs, parse_eta(eta), min_epochs)
 
 
 def table(schedule: Schedule) -> Table:
     return [[(rung.configs, rung.epochs) for rung in b.rungs] for b in schedule.brackets]
 
 
-def algorithm_1(R: int, eta: Fraction) -> Table:  # noqa: N803 - the paper's name
-    """Algorithm 1 of the paper, line by line; resources are handed out in whole epochs."""
+def algorithm_1(R: int, eta: Fraction, least: int = 1) -> Table:  # noqa: N803 - the paper's name
+    """Algorithm 1 of the paper, line by line; resources are handed out in whole epochs.
+
+    The paper measures R in units of `least`, the smallest budget that it lets a config have.
+    """
     s_max, rest = 0, Fraction(R)
-    while rest / eta >= 1:  # floor(log_eta(R))
+    while rest / eta >= least:  # floor(log_eta(R / least))
         s_max, rest = s_max + 1, rest / eta
     B = (s_max + 1) * R  # noqa: N806
     brackets = []
@@ -167,6 +187,43 @@ def test_the_brackets_and_the_totals_are_those_of_the_golden_table(
         schedule.epochs_without_checkpoints,
     )
     assert (table(schedule), totals) == GOLDEN[max_epochs, eta]
+
+
+@pytest.mark.parametrize(("max_epochs", "eta", "min_epochs"), GOLDEN_FROM_R)
+def test_the_brackets_from_a_smallest_budget_are_those_of_the_golden_table(
+    max_epochs: int, eta: str, min_epochs: int
+) -> None:
+    expected = GOLDEN_FROM_R[max_epochs, eta, min_epochs]
+    assert table(schedule_of(max_epochs, eta, min_epochs)) == expected
+
+
+@given(
+    max_epochs=st.integers(1, 10**6),
+    eta=st.sampled_from(["2", "2.1", "2.5", "2.718281828", "3", "4", "10", "300.5"]),
+    share=st.fractions(0, 1),
+)
+@settings(derandomize=True, deadline=None, database=None, max_examples=500)
+def test_every_smallest_budget_gives_what_algorithm_1_gives(
+    max_epochs: int, eta: str, share: Fraction
+) -> None:
+    for min_epochs in {1, max_epochs, max(1, round(share * max_epochs)), max(1, max_epochs // 9)}:
+        schedule = schedule_of(max_epochs, eta, min_epochs)
+        assert table(schedule) == algorithm_1(max_epochs, parse_eta(eta), min_epochs)
+        first = [bracket.first_epochs for bracket in schedule.brackets]
+        assert first == sorted(set(first))
+        assert first[0] >= min_epochs
+
+
+@pytest.mark.parametrize("eta", ["2", "3", "2.5"])
+def test_a_smallest_budget_of_one_is_the_schedule_without_one(eta: str) -> None:
+    for max_epochs in range(1, 301):
+        assert schedule_of(max_epochs, eta, 1) == schedule_of(max_epochs, eta)
+
+
+@pytest.mark.parametrize("min_epochs", [0, -1, 82])
+def test_a_smallest_budget_out_of_range_is_refused(min_epochs: int) -> None:
+    with pytest.raises(UsageError, match=rf"from 1 to max_epochs \(81\), not {min_epochs}"):
+        schedule_of(81, "3", min_epochs)
 
 
 @pytest.mark.parametrize("eta", ETAS)

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from conftest import REFUSAL, ROOT, TOY, Hbtrack, tear
+from conftest import REFUSAL, ROOT, TOY, Hbtrack, tear, wait_for
 
 from hbtrack.core.derived import DERIVED_TABLES
 from hbtrack.core.schedule import make_schedule
@@ -37,22 +37,25 @@ VIEWS = {
     "failure_loss, evaluations_planned, evaluations_done, evaluations_failed, epochs_planned, "
     "epochs_done, best_loss, best_config_id, best_epochs, created_at, finished_at, stop_reason, "
     "timeout, retries, max_failures, max_time, target_loss, max_streak, max_rest, checkpoints, "
-    "script_changes",
+    "script_changes, maximize, min_epochs, best_objective",
     "brackets": "run_identity, pass, bracket, status, configs, rungs, evaluations_planned, "
-    "evaluations_done, best_loss",
+    "evaluations_done, best_loss, best_objective",
     "rungs": "run_identity, pass, bracket, rung, epochs, configs_planned, configs_entered, done, "
-    "failed, running, promoted, best_loss, cutoff_loss",
+    "failed, running, promoted, best_loss, cutoff_loss, best_objective, cutoff_objective",
     "results": "run_identity, pass, bracket, rung, slot, config_id, epochs, status, loss, "
-    "promoted, reused, attempts, gpu, host, started_at, finished_at, seconds, error",
+    "promoted, reused, attempts, gpu, host, started_at, finished_at, seconds, error, objective, "
+    "config",
     "attempts": "run_identity, config_id, epochs, attempt, status, loss, exit_code, signal, gpu, "
     "host, pid, command, script_sha256, started_at, finished_at, seconds, error, stdout_tail, "
-    "stderr_tail, retried, worker, max_epochs",
+    "stderr_tail, retried, worker, max_epochs, objective, config, peak_memory, cpu_seconds",
     "failures": "run_identity, config_id, epochs, bracket, rung, error_type, error_message, "
-    "error, attempts, finished_at, fingerprint",
+    "error, attempts, finished_at, fingerprint, config",
     "leaderboard": "run_identity, rank, config_id, loss, epochs, epochs_reached, bracket, seconds, "
-    "used",
-    "incumbents": "run_identity, finished_at, epochs_spent, config_id, epochs, loss",
-    "params": "run_identity, config_id, name, value, number, text",
+    "used, objective, config",
+    "incumbents": "run_identity, finished_at, epochs_spent, config_id, epochs, loss, objective, "
+    "config",
+    "params": "run_identity, config_id, name, value, number, text, config",
+    "metrics": "run_identity, config_id, epochs, name, value, config",
     "drivers": "run_identity, driver, host, pid, workers, started_at, seen_at, ended_at, "
     "rests_until, rests_because",
 }
@@ -91,12 +94,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hbtrack]:
         text=True,
         umask=0,
     )
-    assert driver.stderr
-    started = 0
-    while started < 2:
-        line = driver.stderr.readline()
-        assert line, "it ended too early"
-        started += "event=start" in line
+    wait_for(lambda: hbtrack.log().count("event=start") >= 2 or driver.poll() is not None)
     yield hbtrack
     driver.send_signal(signal.SIGINT)
     driver.communicate()
@@ -158,6 +156,21 @@ def test_every_view_has_rows_after_a_search_with_failures(finished: Hbtrack) -> 
         assert finished.rows(f"SELECT count(*) FROM {view}")[0][0]
 
 
+@pytest.mark.parametrize(
+    "view", [view for view, columns in VIEWS.items() if "objective" in columns]
+)
+def test_losses_and_objectives_compare_as_numbers_also_with_a_text(
+    finished: Hbtrack, view: str
+) -> None:
+    columns = [name for name in VIEWS[view].split(", ") if name.endswith(("loss", "objective"))]
+    for column in columns:
+        counted = (
+            f"SELECT count({column}), total({column} < '1e9'), total(typeof({column}) = 'real')"
+        )
+        [(there, compared, real)] = finished.rows(f"{counted} FROM {view}")
+        assert there == compared == real, column
+
+
 # --- the leaderboard: stored ranks, or counted ones -----------------------------------------------
 
 RANKED = "SELECT * FROM leaderboard WHERE run_identity = 'toy' ORDER BY rank"
@@ -183,7 +196,7 @@ def test_a_better_loss_makes_stored_ranks_out_of_date_and_counted_ones_take_thei
 ) -> None:
     with closing(sqlite3.connect(copy(finished.database, tmp_path / "copy.db"))) as connection:
         *_, last = connection.execute(RANKED).fetchall()
-        better = "UPDATE _config SET best_loss = -1 WHERE config_id = ?"
+        better = "UPDATE _config SET best_objective = -1 WHERE config_id = ?"
         connection.execute(better, [last[2]])
         first, *_ = connection.execute(RANKED).fetchall()
         assert (first[1], first[2], first[3]) == (1, last[2], -1)
@@ -209,6 +222,8 @@ def test_the_first_of_the_leaderboard_are_read_in_order_and_nothing_is_sorted(
             "config_id = 'x'",
             "sqlite_autoindex__config_1 (search_pk=? AND config_id=?)",
         ),
+        ("results", "config = 3", "uq_config_number (number=? AND search_pk=?)"),
+        ("attempts", "config = 3", "uq_config_number (number=? AND search_pk=?)"),
         ("attempts", "finished_at IS NULL", "uq_attempt_open"),
         ("rungs", "pass = 1 AND bracket = 0", "uq_attempt_open"),
     ],
@@ -275,6 +290,7 @@ def copied(table: str) -> str:
         "UPDATE _place SET config_pk = 100000",
         "UPDATE _evaluation SET config_pk = (SELECT min(pk) FROM _config), epochs = 3",
         "UPDATE _config SET config_id = 'x:1'",
+        "UPDATE _config SET number = 1",
         "UPDATE _rung SET rung = 0",
         "UPDATE _bracket SET first_epochs = 1",
         pytest.param(copied("_search"), id="same-identity"),
@@ -866,7 +882,7 @@ def test_the_sqlite3_program_reads_every_view_while_a_search_runs(running: Hbtra
     result = subprocess.run(command, capture_output=True, text=True)
     found = dict(line.split("|") for line in result.stdout.splitlines())
     assert (result.returncode, result.stderr) == (0, "")
-    empty = ("failures", "leaderboard", "incumbents")
+    empty = ("failures", "leaderboard", "incumbents", "metrics")
     assert {view for view, count in found.items() if int(count)} == set(VIEWS) - set(empty)
 
 
@@ -950,19 +966,21 @@ OTHER_VALUES = [
         "UPDATE _search SET eta = 'three'",
         # summaries
         *off_by(1, "incumbent", "evaluation_pk"),
-        *off_by(1e-9, "incumbent", "loss"),
-        "UPDATE _search SET best_loss = NULL",
+        *off_by(1e-9, "incumbent", "objective"),
+        "UPDATE _search SET best_objective = NULL",
         "UPDATE _search SET status = 'unfinished'",
         "UPDATE _rung SET promoted = NULL WHERE pk = 2",
-        "UPDATE _config SET best_loss = NULL WHERE best_loss IS NOT NULL",
+        "UPDATE _config SET best_objective = NULL WHERE best_objective IS NOT NULL",
         "UPDATE _config SET seconds = seconds + 1",
         "UPDATE _config SET rank = rank + 1 WHERE rank > 2",
         "UPDATE _config SET rank = NULL WHERE rank = 1",
+        "UPDATE _config SET number = number + 1 WHERE number = (SELECT max(number) FROM _config)",
+        "UPDATE _config SET number = NULL WHERE number = 2",
         "UPDATE _incumbent SET epochs_spent = 10000 WHERE pk = 1",
         "DELETE FROM _incumbent WHERE pk = (SELECT max(pk) FROM _incumbent)",
         "DELETE FROM _incumbent",
         "INSERT INTO _incumbent SELECT 100, search_pk, evaluation_pk, finished_at, epochs_spent, "
-        "loss FROM _incumbent WHERE pk = 1",
+        "objective FROM _incumbent WHERE pk = 1",
     ],
 )
 def test_the_check_finds_what_does_not_follow_from_the_facts(

@@ -136,7 +136,7 @@ def test_fault_124_a_neighbours_database_is_read_but_not_driven(theirs: Hbtrack)
         said = f"{theirs.database} belongs to another user (owner {NEIGHBOUR}, mode 0644)"
         assert said in result.stderr
         assert f"sudo chown nobody {theirs.database}" in result.stderr
-        assert "--explain not-your-database" in result.stderr
+        assert "hbtrack help not-your-database" in result.stderr
     assert theirs.database.read_bytes() == before
     assert by_nobody(theirs, "report").returncode == 0
     assert by_nobody(theirs, "stop", HBTRACK_TRUST_DB="other.db").returncode == 4
@@ -228,3 +228,16 @@ def test_a_name_that_is_gone_makes_room_for_another(hbtrack: Hbtrack) -> None:
     hbtrack("stop", "--db", moved)
     moved.rename(hbtrack.database)
     hbtrack("stop")
+
+
+def test_a_folder_that_is_made_anew_under_its_name_gives_the_file_no_second_one(
+    hbtrack: Hbtrack,
+) -> None:
+    folder, aside = hbtrack.folder / "folder", hbtrack.folder / "aside"
+    folder.mkdir()
+    hbtrack("run", "--db", folder / "a.db", "--max-epochs", 1, TOY)
+    folder.rename(aside)
+    folder.mkdir()
+    for entry in aside.iterdir():  # as where a file gets the number of one that was removed
+        entry.rename(folder / entry.name)
+    hbtrack("stop", "--db", folder / "a.db")

@@ -100,7 +100,7 @@ def test_fault_128_a_disk_of_checkpoints_that_goes_away_changes_nothing_but_the_
     come_back(disk, outage)
     said = driver.communicate()[1]
     assert driver.returncode == 0
-    assert "event=checkpoints_back" in said
+    assert "The folder for checkpoints is back: the search goes on." in said
     assert results(hbtrack) == expected
     assert hbtrack.rows("SELECT count(*) FROM failures") == [(0,)]
     assert hbtrack.rows("SELECT rests_until, rests_because FROM drivers") == [(None, None)]

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -23,14 +23,13 @@ from hbtrack.core.records import (
     Sampled,
     SearchStatus,
     Terms,
-    Verdict,
 )
 from hbtrack.core.schedule import make_schedule, parse_eta
 from hbtrack.core.times import iso
 from hbtrack.database.backup import copy_database
 from hbtrack.database.connection import Database
 from hbtrack.database.upgrade import prepare_for_writing
-from hbtrack.driver.interfaces import Edges, Observer, Running, StopRequest, Tolerances
+from hbtrack.driver.interfaces import Edges, End, Observer, Running, StopRequest, Tolerances
 from hbtrack.driver.loop import Driver
 from hbtrack.errors import HbtrackError, ScriptError, Superseded, Unavailable
 from hbtrack.searches.verify import check_database
@@ -67,11 +66,14 @@ class Silent(Observer):
     def __init__(self) -> None:
         self.events: list[str] = []
 
-    def started(self, running: Running) -> None:
-        self.events.append("adopted" if running.adopted else "started")
+    def adopted(self, attempts: Collection[Running]) -> None:
+        self.events += ["adopted" for _ in attempts]
 
-    def ended(self, running: Running, verdict: Verdict) -> None:
-        self.events.append(f"{verdict.status} {running.config_id}")
+    def started(self, running: Running) -> None:  # noqa: ARG002
+        self.events.append("started")
+
+    def ended(self, end: End) -> None:
+        self.events.append(f"{end.verdict.status} {end.running.config_id}")
 
     def event(self, name: str, **facts: object) -> None:
         self.events.append(f"{name} {facts}")

@@ -9,7 +9,13 @@ from kill_loop import MUST_BE_ZERO, Report, kill_loop
 
 
 def survive(
-    hbtrack: Hbtrack, kinds: str, workers: int, kills: int, env: dict[str, str] | None = None
+    hbtrack: Hbtrack,
+    kinds: str,
+    workers: int,
+    kills: int,
+    env: dict[str, str] | None = None,
+    *,
+    maximize: bool = False,
 ) -> Report:
     """Kill so often, and require that every search ended as if nothing had happened."""
     report = kill_loop(
@@ -19,6 +25,7 @@ def survive(
         seed=1,
         folder=hbtrack.folder,
         environment=hbtrack.environment(env),
+        maximize=maximize,
     )
     counts = {name: report.counts[name] for name in MUST_BE_ZERO}
     for folder in map(Path, report.post_mortems):
@@ -55,6 +62,15 @@ def test_a_long_kill_loop_changes_nothing(
     hbtrack: Hbtrack, kinds: str, workers: int, request: pytest.FixtureRequest
 ) -> None:
     survive(hbtrack, kinds, workers, kills=-(-request.config.getoption("--kills") // 6))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kinds", ["driver", "any"])
+def test_a_maximised_search_that_is_killed_ends_as_the_minimised_one_of_the_negated_losses(
+    hbtrack: Hbtrack, kinds: str, request: pytest.FixtureRequest
+) -> None:
+    kills = -(-request.config.getoption("--kills") // 6)
+    survive(hbtrack, kinds, 3, kills=kills, maximize=True)
 
 
 @pytest.mark.slow

@@ -107,33 +107,41 @@ def plan_with(*losses: float | None) -> Plan:
     return plan
 
 
+def stops(limits: Limits, plan: Plan, *, doubted: bool = False) -> bool:
+    return reached(limits, plan, 0.0, maximize=False, doubted=doubted) is not None
+
+
 def test_a_target_is_reached_by_a_loss_that_is_not_larger() -> None:
     plan = plan_with(0.5, 0.25, None)
-    assert reached(Limits(target_loss=0.25), plan, 0.0, doubted=False) is not None
-    assert reached(Limits(target_loss=0.2), plan, 0.0, doubted=False) is None
+    assert stops(Limits(target_loss=0.25), plan)
+    assert not stops(Limits(target_loss=0.2), plan)
+
+
+@pytest.mark.parametrize(("target", "is_reached"), [(0.2, True), (0.5, True), (0.6, False)])
+def test_a_target_of_a_maximised_search_is_reached_from_below(
+    target: float, is_reached: bool
+) -> None:
+    plan, limits = plan_with(-0.5, -0.25, None), Limits(target_loss=target)  # printed 0.5 and 0.25
+    found = reached(limits, plan, 0.0, maximize=True, doubted=False)
+    assert (found is not None) == is_reached
+    if found:
+        assert f"--target-loss {target} is reached: 0.5 at 1 epoch" in found.reason
 
 
 def test_as_many_failures_as_are_allowed_do_not_stop_a_search_but_one_more_does() -> None:
-    assert reached(Limits(max_failures="2"), plan_with(None, None), 0.0, doubted=False) is None
-    assert (
-        reached(Limits(max_failures="2"), plan_with(None, None, None), 0.0, doubted=False)
-        is not None
-    )
+    assert not stops(Limits(max_failures="2"), plan_with(None, None))
+    assert stops(Limits(max_failures="2"), plan_with(None, None, None))
 
 
 def test_failures_that_are_doubted_are_not_counted_yet() -> None:
-    plan = plan_with(None, None, None)
-    assert reached(Limits(max_failures="2"), plan, 0.0, doubted=True) is None
+    assert not stops(Limits(max_failures="2"), plan_with(None, None, None), doubted=True)
 
 
 def test_a_percentage_of_failures_is_of_all_evaluations_of_the_schedule() -> None:
     planned = make_schedule(27, Fraction(3)).evaluations
     share = f"{200 / planned:.6f}%"  # two of them
-    assert reached(Limits(max_failures=share), plan_with(None, None), 0.0, doubted=False) is None
-    assert (
-        reached(Limits(max_failures=share), plan_with(None, None, None), 0.0, doubted=False)
-        is not None
-    )
+    assert not stops(Limits(max_failures=share), plan_with(None, None))
+    assert stops(Limits(max_failures=share), plan_with(None, None, None))
 
 
 # --- --timeout -----------------------------------------------------------------------------------
@@ -252,7 +260,7 @@ def test_fault_103_an_adopted_script_is_not_judged_by_a_clock_that_may_have_been
         connection.executescript(since)
     resumed = hbtrack.start("resume", "--progress", "lines")
     assert resumed.stderr
-    assert any("event=adopt" in line for line in resumed.stderr)
+    assert any("1 script still running" in line for line in resumed.stderr)
     (hbtrack.folder / "gate").touch()
     resumed.communicate()
     assert hbtrack.rows("SELECT status, attempt FROM attempts") == [("done", 1)]

@@ -7,14 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from made_search import Row, create, dump, everything, own, plan_now
+from made_search import Row, create, dump, everything, own, plan_now, turned_round
 from made_up import Killed, Machine
 from test_plan import Case, known_state, one_after_another
 
@@ -77,6 +77,9 @@ CASES = {
     "many failures": Case(5, 2, passes=2, space=9, fail=0.6, digits=1, seed=6),
     "one id": Case(7, 2, passes=3, space=1, fail=0.0, digits=9, seed=7),
     "one budget": Case(1, 3, passes=3, space=2, fail=0.3, digits=9, seed=8),
+    "maximised": Case(9, 3, 2, space=20, fail=0.1, digits=1, seed=9, maximize=True),
+    "maximised, many ties": Case(4, 2, 3, space=8, fail=0.1, digits=0, seed=5, maximize=True),
+    "no budget below 2": Case(9, 2, 2, space=12, fail=0.1, digits=1, seed=10, min_epochs=2),
 }
 ANY_CASE = st.builds(
     Case,
@@ -87,7 +90,9 @@ ANY_CASE = st.builds(
     fail=st.sampled_from([0.0, 0.1, 0.6]),
     digits=st.sampled_from([0, 1, 9]),
     seed=st.integers(0, 10**6),
-)
+    min_epochs=st.sampled_from([1, 1, 2, 3]),
+    maximize=st.booleans(),
+).filter(lambda case: case.min_epochs <= case.max_epochs)
 INDEX = st.integers(0, 20)
 NUMBER = st.integers(1, 12)
 
@@ -127,7 +132,8 @@ class World(Machine):
                 raise Killed
 
     def loss(self, config_id: str, epochs: int) -> float | None:
-        return self.case.loss(config_id, epochs)
+        loss = self.case.loss(config_id, epochs)
+        return -loss if self.case.maximize and loss is not None else loss
 
     def kill(self, attempt: int, *, saved: bool) -> None:
         """With `saved`, the checkpoint was written before."""
@@ -266,7 +272,7 @@ class Driver:
     @contextmanager
     def transaction(self) -> Iterator[Recorder]:
         with self.all_or_nothing(), self.ledger.transaction() as writer:
-            yield Recorder(self.plan, writer)
+            yield Recorder(self.plan, writer, maximize=self.world.case.maximize)
             self.world.step()
 
     @contextmanager
@@ -320,6 +326,11 @@ def by_the_rules(case: Case) -> dict[str, list[Row]]:
     }
 
 
+def as_minimised(case: Case, path: Path) -> dict[str, list[Row]]:
+    """What the views say; of a maximised search, what they would say of the minimised one."""
+    return turned_round(dump(path)) if case.maximize else dump(path)
+
+
 class Folder:
     """Where the databases of all examples are made."""
 
@@ -335,7 +346,9 @@ class Folder:
         path = self.path / str(next(self.numbers)) / "hbtrack.db"
         path.parent.mkdir()
         shutil.copyfile(self.empty, path)
-        terms = Terms(case.max_epochs, str(case.eta), 0, case.passes, FAILURE_LOSS)
+        failure_loss = -FAILURE_LOSS if case.maximize else FAILURE_LOSS
+        terms = Terms(case.max_epochs, str(case.eta), 0, case.passes, failure_loss)
+        terms = replace(terms, min_epochs=case.min_epochs, maximize=case.maximize)
         database = Database(path)
         with database.transaction() as connection:
             made = create(connection, terms, now=0.0)
@@ -350,7 +363,7 @@ class Folder:
         driver.take_over()
         driver.go_on(workers=1)
         driver.forget()
-        found, expected = dump(path), by_the_rules(case)
+        found, expected = as_minimised(case, path), by_the_rules(case)
         shutil.rmtree(path.parent)
         assert {view: found[view] for view in expected} == expected
         return found
@@ -512,7 +525,8 @@ class Searches(RuleBasedStateMachine):
         assert self.driver
         self.driver.go_on(workers=8)
         self.what_is_recorded_is_whole_and_only_grows()
-        assert dump(self.path) == self.folder.undisturbed(self.world.case)
+        found = as_minimised(self.world.case, self.path)
+        assert found == self.folder.undisturbed(replace(self.world.case, maximize=False))
         seen["finished"] += 1
 
 
@@ -556,7 +570,60 @@ def see_all(sights: set[str], live_through_a_lot: Callable[[int], None], start: 
     assert set(+seen) >= sights
 
 
-RARE = ("many ties", "one id", "one budget")
+@given(ANY_CASE)
+@settings(max_examples=12)
+def test_a_maximised_search_is_place_by_place_the_minimised_one_of_the_negated_losses(
+    folder: Folder, case: Case
+) -> None:
+    """In all that the views say: who stands where, who goes on, what is best and when it came."""
+    said = [everything_said(folder, replace(case, maximize=maximize)) for maximize in (False, True)]
+    minimised, maximised = said
+    for view, rows in minimised.items():
+        assert maximised[view] == [_negated(row) for row in rows], view
+
+
+def everything_said(folder: Folder, case: Case) -> dict[str, list[dict[str, Any]]]:
+    """All rows of all views after one worker's search, in order; times and texts left out."""
+    path = folder.new_search(case)
+    driver = Driver(path, World(case=case))
+    driver.take_over()
+    driver.go_on(workers=3)
+    driver.forget()
+    assert check_database(str(path), None) == []
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        said = {
+            view: [
+                {name: row[name] for name in row.keys() if name not in DIFFERENT}  # noqa: SIM118
+                for row in connection.execute(f"SELECT * FROM {view} ORDER BY {order}")
+            ]
+            for view, order in ORDER.items()
+        }
+    shutil.rmtree(path.parent)
+    return said
+
+
+ORDER = {
+    "searches": "run_identity",
+    "brackets": "pass, bracket DESC",
+    "rungs": "pass, bracket DESC, rung",
+    "results": "pass, bracket DESC, rung, slot",
+    "attempts": "started_at",
+    "failures": "finished_at, config_id",
+    "leaderboard": "rank",
+    "incumbents": "finished_at",
+}
+DIFFERENT = {"maximize", "stdout_tail", "command"}
+
+
+def _negated(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: -one if name.endswith("loss") and one is not None else one
+        for name, one in row.items()
+    }
+
+
+RARE = ("many ties", "one id", "one budget", "maximised, many ties", "no budget below 2")
 
 
 @pytest.mark.parametrize(

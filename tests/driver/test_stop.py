@@ -60,7 +60,7 @@ def test_a_stop_signal_ends_cleanly_and_resume_reaches_the_undisturbed_end(
     driver.send_signal(signal.Signals[name])
     code, said = end(driver, signal.SIGCONT)
     assert code == 75
-    assert "hbtrack resume --identity toy" in said
+    assert "To go on: hbtrack resume\n" in said
     assert hbtrack.rows("SELECT status FROM attempts ORDER BY started_at") == [
         ("done",),
         ("interrupted",),

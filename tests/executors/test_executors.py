@@ -229,12 +229,27 @@ def test_an_adopted_attempt_whose_processes_are_gone_does_not_wait_for_a_forgott
 
 @pytest.mark.parametrize(
     "line",
-    [b"progress", b"progress 1", b"pid x", b"exit", b"exit 0 1", b"\xff", b"", b"exit 0 1.5 x"],
+    [
+        *(b"progress", b"progress 1", b"pid x", b"\xff", b""),
+        *(b"exit", b"exit 0 1", b"exit 0 1.5 x"),
+        *(b"used", b"used 1", b"used -1 2.5", b"used 1.5 2.5", b"used 1000000000000000000 1"),
+    ],
 )
 def test_what_a_script_writes_into_the_lock_file_says_nothing(tmp_path: Path, line: bytes) -> None:
     files = WorkerFiles(tmp_path, 0)
     files.lock.write_bytes(b"attempt a-1\npid 5 x\n" + line + b"\nexit 3 1.5 2.5\n")
     assert files.record("a-1") == Record(True, 5, "x", exit_status=3, finished_at=1.5, seconds=2.5)
+
+
+def test_what_was_used_stands_before_the_end_so_that_who_sees_that_has_both(
+    executor: Local, tmp_path: Path
+) -> None:
+    record = executor.run("held = b'x' * 100_000_000").record
+    *_, used, end = (tmp_path / "0.lock").read_bytes().splitlines()
+    assert used == f"used {record.peak_memory} {record.cpu_seconds:.6f}".encode()
+    assert end.startswith(b"exit 0 ")
+    assert record.peak_memory is not None
+    assert 100e6 < record.peak_memory < 300e6
 
 
 @pytest.mark.usefixtures("told_by")

@@ -393,7 +393,7 @@ def test_fault_106_ctrl_c_lets_scripts_end_and_says_how_to_go_on(
     shown.until(lambda: ready(hbtrack))
     shown.press(CTRL_C)
     assert shown.exit_status() == 75
-    assert b"hbtrack resume --identity waits" in shown.written
+    assert b"To go on: hbtrack resume\r\n" in shown.written
     assert b"Traceback" not in shown.written
     assert notes(hbtrack) == ["ready", "SIGTERM"]  # of hbtrack, not the terminal's SIGINT
     assert attempts(hbtrack) == [("interrupted",)]

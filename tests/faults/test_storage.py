@@ -99,7 +99,7 @@ def test_fault_81_a_disk_that_fills_up_is_waited_for(
     driver = begin(hbtrack, script)
     small_disk()
     let_go(hbtrack)
-    assert "full" in read_until(driver, "event=wait")
+    assert "full" in read_until(driver, " Waiting: ")
     make_room(hbtrack)
     assert end(driver)[0] == 0
     all_once(hbtrack)
@@ -192,7 +192,7 @@ def test_fault_87_a_long_writer_is_named_and_waited_for(hbtrack: Hbtrack, script
     with closing(sqlite3.connect(hbtrack.database, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         let_go(hbtrack)
-        said = read_until(driver, "event=wait")
+        said = read_until(driver, " Waiting: ")
         writer.execute("ROLLBACK")
     assert "database is locked" in said
     assert f"Process {os.getpid()} " in said

@@ -77,8 +77,10 @@ def test_another_budget_is_shown_where_it_is_asked_for(quiet: Hbtrack) -> None:
 
 def test_each_stream_has_a_title_on_stderr(quiet: Hbtrack) -> None:
     config_id = config_of(quiet)
+    [(number,)] = quiet.rows("SELECT DISTINCT config FROM results WHERE config_id = ?", [config_id])
+    config = f"#{number} {config_id.replace(':', '=')}"
     assert quiet("logs", config_id).stderr.splitlines() == [
-        f"--- {stream} of {config_id} at 3 epochs, attempt 1 ---" for stream in ("stdout", "stderr")
+        f"--- {stream} of {config} at 3 epochs, attempt 1 ---" for stream in ("stdout", "stderr")
     ]
 
 

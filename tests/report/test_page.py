@@ -29,12 +29,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hbtrack.report import agreement
-from hbtrack.report.page import attention, brackets, commands, curves, headline, parameters, workers
-from hbtrack.report.page.facts import DriverRun, PageFacts
+from hbtrack.report.page import (
+    attention,
+    brackets,
+    commands,
+    curves,
+    effects,
+    headline,
+    leaderboard,
+    panels,
+    parameters,
+    workers,
+)
+from hbtrack.report.page.facts import DriverRun, PageFacts, Used
 from hbtrack.report.page.gather import gather
 from hbtrack.report.page.page import render
 from hbtrack.report.page.svg.drawing import Box, Dot
-from hbtrack.report.page.svg.scales import Scale, extent, labels, log_ticks, number
+from hbtrack.report.page.svg.scales import Scale, extent, labels, log_ticks, number, ways
 from hbtrack.report.page.wording import ordinal, percent, span
 from hbtrack.report.snapshot import Attempt, Result
 from hbtrack.store.reading import connected
@@ -151,7 +162,7 @@ def test_spearman_is_symmetric_and_lies_between_minus_one_and_one(values, random
 
 def rung(number: int, losses: dict[int, float], promoted: set[int]) -> list[Result]:
     return [
-        Result(1, 2, number, slot, f"c{slot}", 3**number, "done", loss, int(slot in promoted))
+        Result(1, 2, number, slot, f"c{slot}", 3**number, "done", loss, int(slot in promoted), loss)
         for slot, loss in losses.items()
     ]
 
@@ -187,10 +198,10 @@ def test_the_agreement_is_that_of_the_steps_that_can_be_compared() -> None:
     assert agreement.mean_agreement(found) == agreement.Agreement(1, 3)
 
 
-def effect_of(values: list[object], losses: list[float]) -> parameters.Effect:
+def effect_of(values: list[object], losses: list[float]) -> effects.Effect:
     names = [f"c{number}" for number in range(len(values))]
     params = {name: {"p": value} for name, value in zip(names, values, strict=True)}
-    return parameters.effect("p", 1, params, dict(zip(names, losses, strict=True)))
+    return effects.effect("p", 1, params, dict(zip(names, losses, strict=True)))
 
 
 def test_a_number_explains_the_square_of_its_correlation_less_what_chance_does() -> None:
@@ -215,8 +226,8 @@ def test_some_parameter_is_beyond_chance_by_chance_once_in_twenty_times() -> Non
         losses = [draws.random() for _ in range(30)]
         sampled: list[list[object]] = [[draws.random() for _ in losses] for _ in range(3)]
         sampled += [[draws.choice("abc") for _ in losses] for _ in range(2)]
-        effects = (effect_of(values, losses) for values in sampled)
-        first = max(effects, key=lambda one: one.explains)
+        found = (effect_of(values, losses) for values in sampled)
+        first = max(found, key=lambda one: one.explains)
         often += first.is_beyond_chance(len(sampled))
     assert 0.015 < often / 400 < 0.08
 
@@ -351,7 +362,7 @@ def test_attempts_too_short_to_see_are_drawn_together_in_proportion() -> None:
     attempts = [
         Attempt(0, "0", "c", 1, kind, "", i * 0.01, i * 0.01 + 0.01) for i, kind in enumerate(kinds)
     ]
-    boxes = list(workers.bars(attempts, Scale(0, 1e6, 0, 700), 0, 1.5))
+    boxes = list(workers.bars(attempts, Scale(0, 1e6, 0, 700), 0, 1.5, str))
     assert [(box.kind, round(box.height, 2)) for box in boxes] == [
         ("attempt done", 15.84),
         ("attempt failed", 0.16),
@@ -396,7 +407,7 @@ def test_configs_at_one_budget_each_are_drawn_as_no_curve(facts: PageFacts) -> N
     rungs = [row for row in facts.rungs if (row["bracket"], row["rung"]) == (3, 0)]
     told = replace(facts, results=first, rungs=rungs)
     assert "at one budget only: there is no curve to draw" in render(told)
-    assert curves.draw(told) == []
+    assert curves.figure(told).views == []
 
 
 def test_curves_that_are_too_many_are_drawn_as_their_median_and_the_middle_80_percent(
@@ -404,7 +415,7 @@ def test_curves_that_are_too_many_are_drawn_as_their_median_and_the_middle_80_pe
 ) -> None:
     monkeypatch.setattr(curves, "CURVES", 10)
     assert "too many to draw: lines are medians, areas the middle 80 %" in render(facts)
-    [drawing] = curves.draw(facts)
+    [drawing] = curves.figure(facts).drawings
     kinds = [mark.kind for mark in drawing.marks if mark.tag == "path"]
     colours = [kind.removeprefix("band ") for kind in kinds if kind.startswith("band ")]
     assert len(colours) == len(curves.legend(facts.reached.values(), facts.depth))
@@ -427,6 +438,10 @@ def test_rungs_that_share_a_colour_share_a_line_of_the_legend() -> None:
     assert told == list(range(10))
 
 
+def head_of(text: str) -> str:
+    return text.partition("<nav")[0]
+
+
 def test_a_running_search_says_what_runs_and_one_that_does_not_how_to_go_on(
     facts: PageFacts,
 ) -> None:
@@ -441,12 +456,12 @@ def test_a_running_search_says_what_runs_and_one_that_does_not_how_to_go_on(
     assert "1 min 11 s" in shown
     assert "5 of 7 rows" in shown
     resume = "<span>hbtrack</span> <span>resume</span>"
-    assert resume not in text
+    assert resume not in head_of(text)
     for state, running in (("orphaned", True), ("interrupted", False), ("stopped", False)):
         text = render(replace(facts, state=state))
-        assert resume in text
+        assert resume in head_of(text)
         assert ('id="running"' in text) == running
-    assert resume not in render(facts)
+    assert resume not in head_of(render(facts))
 
 
 def test_a_command_is_copied_as_it_is_although_its_words_are_kept_together(
@@ -464,14 +479,123 @@ def test_more_causes_than_are_shown_are_told(facts: PageFacts) -> None:
     text = render(replace(facts, failures=[*facts.failures] * 9))
     assert "more than 8 causes" in text
     assert "There are more causes" in text
-    assert text.count('<div class="item"><h3>') >= 9
+    assert text.count('<div class="item bad"><h3>') == 8
 
 
-def test_every_config_with_a_loss_is_in_every_parameters_chart(facts: PageFacts) -> None:
-    panels = parameters.panels(facts, facts.varying)
-    assert len(panels) == 2
-    for panel in panels:
-        assert sum(isinstance(mark, Dot) for mark in panel.marks) == facts.ranked
+def test_every_config_with_a_loss_at_a_budget_is_in_every_parameters_chart_of_it(
+    facts: PageFacts,
+) -> None:
+    for epochs, losses in facts.losses_at.items():
+        drawn = panels.at_one(facts, panels.columns(facts).values(), epochs)
+        assert len(drawn) == 2
+        for panel in drawn:
+            assert sum(isinstance(mark, Dot) for mark in panel.marks) == len(losses)
+
+
+def test_losses_of_two_budgets_share_an_axis_only_where_all_are_asked_for(
+    facts: PageFacts,
+) -> None:
+    section = parameters.figure(facts)
+    *single, whole = section.views
+    assert whole.name == "all"
+    assert section.chosen < len(single) == len(facts.losses_at)
+    for view, (epochs, losses) in zip(single, facts.losses_at.items(), strict=True):
+        assert view.name == f"{epochs} epoch{'s' * (epochs > 1)} (n\u00a0=\u00a0{len(losses)})"
+        titles = [m.title for d in view.drawings for m in d.marks if isinstance(m, Dot)]
+        assert len(titles) == 2 * len(losses)
+    told = list(whole.legend.values())
+    assert told == [f"{epochs} epoch{'s' * (epochs > 1)}" for epochs in facts.losses_at]
+
+
+def test_the_largest_budget_with_enough_losses_is_seen_first(facts: PageFacts) -> None:
+    n = {epochs: len(losses) for epochs, losses in facts.losses_at.items()}
+    enough = [epochs for epochs in n if n[epochs] >= parameters.TELLING]
+    assert parameters.first_budget(facts) == max(enough)
+    few = [one for one in facts.results if one.bracket == 0][:2]
+    assert parameters.first_budget(replace(facts, results=few)) == 27
+
+
+def test_bars_compare_all_parameters_the_one_that_explains_most_first(facts: PageFacts) -> None:
+    many = {
+        one: {**params, **{f"p{i}": sum(map(ord, one)) * (i + 1) % 7 for i in range(6)}}
+        for one, params in facts.params.items()
+    }
+    found = effects.effects(
+        [f"p{i}" for i in range(6)] + ["lr", "batch_size"], 1, many, facts.losses_at[1]
+    )
+    (drawing,) = parameters.bars(found)
+    boxes = [mark.width for mark in drawing.marks if isinstance(mark, Box)]
+    assert len(boxes) == 8
+    assert boxes == sorted(boxes, reverse=True)
+
+
+def test_losses_over_decades_can_be_drawn_on_either_scale(facts: PageFacts) -> None:
+    wide = [one._replace(loss=10.0**-one.rung) for one in facts.results]
+    found = curves.figure(replace(facts, results=wide)).views
+    assert [view.name for view in found] == ["log", "linear"]
+    assert list(ways([1.0, 2.0])) == list(ways([-1.0, 500.0])) == ["linear"]
+    assert list(ways([1.0, 5.0])) == ["linear", "log"]
+
+
+def test_parameters_and_metrics_stand_before_ids_in_the_table(facts: PageFacts) -> None:
+    first = facts.leaders[0]["config_id"]
+    section = leaderboard.figure(replace(facts, metrics={first: {"accuracy": 0.5}}))
+    assert section
+    assert section.table.columns == (
+        *("rank", "config", "loss", "epochs", "lr", "batch_size", "accuracy"),
+        *("status", "reached", "bracket", "seconds", "config_id"),
+    )
+    row = dict(zip(section.table.columns, section.table.rows[0], strict=True))
+    assert (row["config"], row["accuracy"]) == (f"#{facts.leaders[0]['config']}", 0.5)
+    ends = [row[section.table.columns.index("status")] for row in section.table.rows]
+    assert any(str(end).startswith("failed at ") for end in ends[facts.ranked :])
+
+
+def test_an_opaque_id_stands_in_full_in_the_table(facts: PageFacts) -> None:
+    long = "0123456789abcdef" * 4
+    leaders = [{**facts.leaders[0], "config_id": long}]
+    section = leaderboard.figure(replace(facts, params={}, leaders=leaders))
+    assert section
+    assert section.table.rows[0][-1] == long
+
+
+def test_a_config_is_called_by_its_number_and_parameters(facts: PageFacts) -> None:
+    best = facts.leaders[0]
+    params = facts.params[best["config_id"]]
+    text = f"#{best['config']} lr={params['lr']:.6g} batch_size={params['batch_size']}"
+    assert facts.called(best["config_id"]) == text
+    assert f"<title>{text}: " in render(facts)
+    assert f"<td>{best['config_id']}</td>" in render(facts)
+
+
+def test_what_is_maximised_says_so(facts: PageFacts) -> None:
+    text = render(replace(facts, search={**facts.search, "maximize": 1, "min_epochs": 3}))
+    assert "ranked by the best loss at any budget, the largest first." in text
+    assert "The best loss, the largest, is" in text
+    assert "<dt>best is</dt><dd>the largest loss (--maximize)</dd>" in text
+    assert "<dt>min_epochs</dt><dd>3</dd>" in text
+    assert "--maximize" in re.findall(r"<code>(.*?)</code>", text, re.DOTALL)[-3]
+
+
+def test_where_everything_failed_the_traceback_is_open_and_what_to_type_below_it(
+    searched: Hbtrack,
+) -> None:
+    text = page_of(searched, "model:none", "none.html").read_text()
+    assert '<p class="lead bad">Everything has failed' in text
+    section = text.partition('<main id="main">')[2].partition("</section>")[0]
+    assert 'class="alarm"' in section
+    assert section.count("<details open>") == 1
+    order = ("Traceback", "<span>retry</span>", "<span>resume</span>", "<span>errors</span>")
+    places = [section.index(words) for words in order]
+    assert places == sorted(places)
+    assert "<span>resume</span>" not in head_of(text)
+
+
+def test_what_attempts_used_is_told_where_the_kernel_told_it(facts: PageFacts) -> None:
+    used = {0: Used(3 << 20, 1.5), 1: Used(None, None)}
+    text = render(replace(facts, used=used))
+    assert "They took 1.5 s of processor time, and at most 3.0 MiB of memory each." in text
+    assert "processor time" not in render(replace(facts, used={1: used[1]}))
 
 
 def test_the_page_follows_from_the_facts_alone(searched: Hbtrack, facts: PageFacts) -> None:
@@ -499,7 +623,7 @@ def test_an_orphaned_search_shows_what_runs_and_that_its_hbtrack_died(hbtrack: H
 class Document(html.parser.HTMLParser):
     """A page taken apart; complains where an element is closed that is not open."""
 
-    VOID = frozenset(["meta"])
+    VOID = frozenset(["meta", "input"])
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -638,10 +762,10 @@ def test_a_search_without_a_loss_shows_its_failures_and_no_empty_figures(
     searched: Hbtrack,
 ) -> None:
     text = page_of(searched, "model:none", "none.html").read_text()
-    assert "No evaluation has a loss" in text
+    assert "Everything has failed: all" in text
     assert "loss is nan at learning rate" in text
     assert re.findall(r'<section id="(\w[\w-]*)"', text) == [
-        *("best", "attention", "flow", "workers", "reproduce")
+        *("attention", "flow", "workers", "reproduce")
     ]
 
 
@@ -779,7 +903,7 @@ def test_every_label_of_a_drawing_lies_within_it(
     window: chromium.Browser, facts: PageFacts, tmp_path: Path
 ) -> None:
     results = [
-        replace(one, loss=-4.4352e-292 * (one.loss or 0)) if one.status == "done" else one
+        one._replace(loss=-4.4352e-292 * (one.loss or 0)) if one.status == "done" else one
         for one in facts.results
     ]
     rungs = [{**row, "best_loss": -4.4352e-292, "cutoff_loss": -1e-300} for row in facts.rungs]
@@ -797,12 +921,81 @@ def test_every_label_of_a_drawing_lies_within_it(
     assert outside == []
 
 
+SEEN = (
+    "Array.from(document.querySelectorAll('#parameters .view'))"
+    ".findIndex(view => view.getBoundingClientRect().height)"
+)
+"""Which of the views of the parameters is seen."""
+
+
+def test_the_chooser_shows_one_budget_at_a_time_by_mouse_and_by_keyboard(
+    window: chromium.Browser, page: Path, facts: PageFacts
+) -> None:
+    window.open(page, 1200)
+    names = window.ask(
+        "Array.from(document.querySelectorAll('#parameters .choices label'), l => l.textContent)"
+    )
+    assert [name.split()[0] for name in names] == [*map(str, facts.losses_at), "all"]
+    assert window.ask(SEEN) == list(facts.losses_at).index(parameters.first_budget(facts))
+    window.click(f"label[for=parameters-view-{len(names)}]")
+    assert window.ask(SEEN) == len(names) - 1
+    window.ask("document.querySelector('#parameters input:checked').focus()")
+    window.press("ArrowUp")
+    assert window.ask(SEEN) == len(names) - 2
+
+
+def typed(window: chromium.Browser, text: str) -> list[list[str]]:
+    """The rows of the table of configs that are left by a filter."""
+    window.ask("(() => { const i = document.querySelector('.filter input'); i.select(); })()")
+    window.call("Input.insertText", text=text)
+    return window.ask(  # type: ignore[no-any-return]
+        "Array.from(document.querySelectorAll('.sortable tbody tr')).filter(r => !r.hidden)"
+        ".map(r => Array.from(r.cells, c => c.textContent))"
+    )
+
+
+def test_the_filter_keeps_the_rows_that_have_every_word(
+    window: chromium.Browser, page: Path
+) -> None:
+    window.open(page, 1200)
+    whole = typed(window, " ")
+    names = ["rank", "config", "loss", "epochs", "lr", "batch_size", "status"]
+    failed = [row for row in whole if row[6].startswith("failed")]
+    assert 0 < len(failed) < len(whole)
+    assert typed(window, "failed") == failed
+    assert typed(window, whole[3][1]) == [whole[3]]
+    few = [row for row in whole if row[4] and float(row[4]) <= 0.01 and row[3] == "27"]
+    assert names.index("lr") == 4
+    assert typed(window, "lr<=0.01 epochs=27") == few
+    assert f"{len(few)} of {len(whole)} rows" in window.ask(
+        "document.querySelector('.filter').textContent"
+    )
+    assert typed(window, "no such text") == []
+    assert window.complaints() == []
+
+
+def test_times_are_the_readers_own_with_their_zone_and_commands_are_left_alone(
+    window: chromium.Browser, facts: PageFacts, tmp_path: Path
+) -> None:
+    target = tmp_path / "zone.html"
+    command = "echo 2027-01-15 08:00:00 UTC"
+    target.write_text(render(replace(facts, best_command=command)))
+    window.call("Emulation.setTimezoneOverride", timezoneId="Asia/Kolkata")
+    window.open(target)
+    window.call("Emulation.setTimezoneOverride", timezoneId="")
+    shown = "document.querySelector('.over time')"
+    assert window.ask(f"{shown}.textContent") == "2027-01-15 13:30:00 GMT+5:30"
+    assert window.ask(f"{shown}.title") == "2027-01-15 08:00:00 UTC"
+    assert window.ask("document.querySelector('#best code').textContent") == command
+
+
 def test_the_ranked_table_sorts_and_the_threads_are_reached_by_keyboard(
     window: chromium.Browser, page: Path
 ) -> None:
     window.open(page)
     column = (
-        "Array.from(document.querySelectorAll('.sortable tbody tr'), r => +r.cells[2].dataset.sort)"
+        "Array.from(document.querySelectorAll('.sortable tbody tr'), r => r.cells[2])"
+        ".filter(cell => cell.textContent).map(key)"
     )
     by_rank = window.ask(column)
     window.click(".sortable th:nth-child(3) button")
@@ -838,7 +1031,8 @@ def test_no_text_of_a_figure_is_smaller_than_10_pixels(
     for width in (360, 800, 1000, 1600):
         window.open(page, width)
         smallest = window.ask(
-            "Math.min(...Array.from(document.querySelectorAll('.frame svg'), svg =>"
+            "Math.min(...Array.from(document.querySelectorAll('.frame svg')).filter(svg =>"
+            "svg.getBoundingClientRect().width).map(svg =>"
             "Math.min(...Array.from(svg.querySelectorAll('text'), t =>"
             "parseFloat(getComputedStyle(t).fontSize)))"
             "* svg.getBoundingClientRect().width / svg.viewBox.baseVal.width))"
@@ -848,11 +1042,15 @@ def test_no_text_of_a_figure_is_smaller_than_10_pixels(
 
 @pytest.mark.slow
 def test_the_page_can_be_read_with_scripts_off(
-    window: chromium.Browser, page: Path, tmp_path: Path
+    window: chromium.Browser, page: Path, facts: PageFacts, tmp_path: Path
 ) -> None:
     copy = shutil.copy(page, tmp_path / "copy.html")
     window.call("Emulation.setScriptExecutionDisabled", value=True)
     window.open(copy)
     window.call("Emulation.setScriptExecutionDisabled", value=False)
     assert window.ask("document.querySelectorAll('.sortable tbody tr').length") > 10
+    assert re.search(r"written \S+ \S+ UTC", window.ask("document.body.innerText"))
+    assert window.ask(SEEN) == list(facts.losses_at).index(parameters.first_budget(facts))
+    window.click("label[for=parameters-view-3]")
+    assert window.ask(SEEN) == 2
     assert window.ask("getComputedStyle(document.querySelector('.copy')).display") == "none"

@@ -70,6 +70,19 @@ if __name__ == "__main__":
 """
 
 
+OPAQUE = """
+def get_random_config_id(rng):
+    return f"id {rng.randint(10**9):040}"
+
+def run_identity(argv):
+    return "opaque"
+
+if __name__ == "__main__":
+    import sys
+    print(int(sys.argv[1][3:]) / 1e9)
+"""
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Hbtrack:
     """A finished search in which every config of batch_size 256 has failed."""
@@ -110,8 +123,8 @@ def test_parameters_are_columns_in_the_order_in_which_the_id_has_them(
     ask: Callable[..., str],
 ) -> None:
     heading = ask("report").splitlines()[3].split()
-    assert heading[:6] == ["rank", "loss", "epochs", "lr", "batch_size", "n"]
-    assert heading[-1] == "config_id"
+    assert heading[:7] == ["rank", "config", "loss", "epochs", "lr", "batch_size", "n"]
+    assert "config_id" not in heading
 
 
 def test_csv_has_every_parameter_also_one_that_is_called_like_a_column(
@@ -177,7 +190,7 @@ def test_all_that_a_report_says_is_on_the_first_screen(searched: Hbtrack, lines:
     for each in ("main: finished", "best ", "failed: ", "stopping early right?", "hbtrack show"):
         assert each in text
     ranked = sum(re.match(r" +\d+ ", line) is not None for line in text.splitlines())
-    assert ranked == min(10, lines - 14)
+    assert ranked == min(10, lines - 15)
 
 
 def test_as_many_are_ranked_as_were_asked_for(searched: Hbtrack) -> None:
@@ -185,21 +198,25 @@ def test_as_many_are_ranked_as_were_asked_for(searched: Hbtrack) -> None:
     assert re.search(r"^ +12 ", text, re.MULTILINE)
 
 
-def test_ids_are_cut_only_where_nothing_else_is_left_to_fold(searched: Hbtrack) -> None:
-    best = best_first(searched)[0]["config_id"]
-    assert f"  {best}\n" in on_terminal(searched, 60, "report", "--top", 1)
-    narrow = on_terminal(searched, 40, "report", "--top", 1)
-    shown = re.search(r"^   1 .* (lr:.*)\.\.\.$", narrow, re.MULTILINE)
+def test_opaque_ids_are_cut_only_where_nothing_else_is_left_to_fold(
+    hbtrack: Hbtrack, script: Callable[[str], Path]
+) -> None:
+    hbtrack("run", "-q", "--max-epochs", 3, script(OPAQUE))
+    best = best_first(hbtrack)[0]["config_id"]
+    assert f" {best}\n" in on_terminal(hbtrack, 80, "report", "--top", 1)
+    narrow = on_terminal(hbtrack, 60, "report", "--top", 1)
+    shown = re.search(r"^   1 .* (id .*)\.\.\.$", narrow, re.MULTILINE)
     assert shown
     assert best.startswith(shown[1])
-    assert "No room: lr, batch_size" in narrow.replace("\n", " ")
+    assert "No room: epochs_reached, bracket, seconds" in narrow.replace("\n", " ")
 
 
 def test_long_texts_and_lists_are_folded_before_numbers(searched: Hbtrack) -> None:
-    text = on_terminal(searched, 100, "report", "--top", 1)
+    text = on_terminal(searched, 80, "report", "--top", 1)
     heading = next(line for line in text.splitlines() if line.startswith("rank"))
-    assert "lr  batch_size" in heading
-    assert "layers" not in heading
+    assert heading.split()[4:7] == ["lr", "size", "n"]
+    assert "x" * 21 + "..." in text
+    assert re.search(r"^No room: .*layers", text, re.MULTILINE)
 
 
 def test_what_a_report_says_to_type_works(ask: Callable[..., str]) -> None:
@@ -241,7 +258,7 @@ def test_failures_are_a_line_for_each_cause(searched: Hbtrack, ask: Callable[...
     [(count,)] = searched.rows("SELECT count(*) FROM failures")
     lines = [line for line in ask("report").splitlines() if " failed: " in line]
     assert len(lines) == 1
-    assert lines[0].startswith(f"{count} failed: RuntimeError: too large (e.g. lr:")
+    assert lines[0].startswith(f"{count} failed: RuntimeError: too large (e.g. #")
 
 
 # --- show ----------------------------------------------------------------------------------------
@@ -250,18 +267,20 @@ def test_failures_are_a_line_for_each_cause(searched: Hbtrack, ask: Callable[...
 def test_a_config_is_meant_by_its_id_its_beginning_its_rank_or_best(
     searched: Hbtrack, ask: Callable[..., str]
 ) -> None:
-    best = best_first(searched)[0]["config_id"]
-    texts = {ask("show", name) for name in (best, best[:-1], "#1", "best")}
+    leader = best_first(searched)[0]
+    best = leader["config_id"]
+    texts = {ask("show", name) for name in (best, best[:-1], "rank:1", "best")}
     assert len(texts) == 1
-    assert texts.pop().startswith(f"{best}\nrank 1 of main: loss ")
+    assert texts.pop().startswith(f"config #{leader['config']} of main: rank 1, loss ")
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("lr:", "configs begin with 'lr:'"),
-        ("batch_size:32.n", "The nearest: 'lr:"),
-        ("#99", "not so many have a loss"),
+        ("lr:", "configs begin with 'lr:': #1 lr="),
+        ("batch_size:32.n", "The nearest: #"),
+        ("#99", "main has no config #99. There are #1 to #17."),
+        ("rank:99", "not so many have a loss"),
         ("\x1b[2J", "has no config"),
         ("' OR 1=1 --", "has no config"),
     ],
@@ -325,7 +344,7 @@ def test_a_failed_config_shows_the_end_of_its_error(
 ) -> None:
     [(config_id,), *_] = searched.rows("SELECT config_id FROM failures")
     text = ask("show", config_id)
-    assert "a config of main without a loss" in text
+    assert re.match(r"config #\d+ of main: it has no loss\n", text)
     assert "\n    RuntimeError: too large\n    for this\n" in text
     assert "line 20" not in text
 
@@ -455,7 +474,9 @@ def test_report_tells_what_is_running(hbtrack: Hbtrack) -> None:
     process.communicate()
     assert [row["worker"] for row in running] == [0, 1]
     for row in running:
-        line = rf"^running for 0:\d\d:\d\d, to 1 epoch: {re.escape(row['config_id'])}$"
+        assert row["config_id"] == f"x:{row['params']['x']}"
+        called = f"#{row['config']} x={row['params']['x']}"
+        line = rf"^running for 0:\d\d:\d\d, to 1 epoch: {called}$"
         assert re.search(line, text, re.MULTILINE)
     assert "running for" not in hbtrack("report").stdout
 
@@ -522,7 +543,7 @@ def test_an_exception_beside_a_loss_is_told_in_the_log_and_by_show(
     hbtrack: Hbtrack, script: Callable[[str], Path]
 ) -> None:
     hbtrack("run", "-q", "--max-epochs", 1, script(BESIDE))
-    log = (hbtrack.folder / "hbtrack.db.d" / "1" / "log").read_text()
+    log = hbtrack.log()
     assert "event=done" in log
     assert "warning=\"KeyError: 'lr' was printed, and a loss" in log
     assert "1 epoch: KeyError: 'lr' was printed, and a loss" in hbtrack("show", "best").stdout

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SCRIPTS, Hbtrack, is_alive
+from conftest import ROOT, SCRIPTS, Hbtrack, is_alive, wait_for
 from mutants import BREAKS
 
 HABITS = SCRIPTS / "habits"
@@ -194,8 +194,7 @@ def test_a_start_imports_once_a_later_pass_once_more_and_reading_never(hbtrack: 
 def test_going_on_imports_once_and_samples_the_next_pass_with_it(hbtrack: Hbtrack) -> None:
     (hbtrack.folder / "hold").touch()
     driver = hbtrack.start("run", "--max-epochs", 1, "--passes", 2, HABITS / "imports_counted.py")
-    assert driver.stderr is not None
-    assert any("event=start" in line for line in driver.stderr)
+    wait_for(lambda: "event=start" in hbtrack.log())
     driver.send_signal(signal.SIGINT)
     driver.communicate()
     assert driver.returncode == 75

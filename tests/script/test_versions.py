@@ -300,14 +300,16 @@ def test_the_report_and_the_page_say_from_which_evaluation_on_an_edit_counts(
     _, (config_id, epochs), *_ = hbtrack.rows(
         "SELECT config_id, epochs FROM attempts ORDER BY started_at"
     )
-    from_it = f"script.py was edited: other text from {config_id} at {epochs} epoch on"
-    assert from_it in hbtrack("report").stdout
+    said = "script.py was edited: other text from {} at 1 epoch on"
+    called = f"#2 {str(config_id).replace(':', '=')}"
+    assert epochs == 1
+    assert said.format(called) in hbtrack("report").stdout
     [edit] = hbtrack.json("report")["searches"][0]["script_changes"]  # type: ignore[index]
     assert edit["config_id"] == config_id
     assert edit["files"] == [str(hbtrack.folder / "script.py")]
     hbtrack("report", "--html", "page.html")
     page = (hbtrack.folder / "page.html").read_text()
-    assert from_it in page
+    assert said.format(called) in page
     assert "lossy.edit()" not in page
 
 

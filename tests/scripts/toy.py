@@ -24,6 +24,7 @@ OPTIONS = {
     "space": 10**9,
     "fail": 0.05,
     "epoch_seconds": 0.0,
+    "negative": False,
     "folder": "toy",
 }
 
@@ -112,7 +113,9 @@ def main():
     if draw("fails", config_id, epochs) < args["fail"]:
         raise RuntimeError("no luck")
     print("some text before the loss")
-    print(draw("loss", config_id, epochs))
+    print(f"trained: {trained}")
+    loss = draw("loss", config_id, epochs)
+    print(-loss if args["negative"] else loss)
 
 
 if __name__ == "__main__":

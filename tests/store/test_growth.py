@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_search import dump, plan_now, query
-from test_machine import DISTINCT, SEARCH, Driver, Folder, World
+from test_machine import DISTINCT, SEARCH, Driver, Folder, World, as_minimised
 from test_plan import Case, Life, examples, known_state, one_after_another
 
 from hbtrack.core import known
@@ -49,7 +49,7 @@ class SlotCase(Case):
 
     @property
     def schedule(self) -> Schedule:
-        return make_schedule(self.max_epochs, Fraction(str(self.eta)))
+        return make_schedule(self.max_epochs, Fraction(str(self.eta)), self.min_epochs)
 
     def ids(self, pass_: int) -> list[str]:
         return list(self.slots(pass_).values())
@@ -86,7 +86,9 @@ def cases(spaces: list[int], sizes: list[tuple[int, int, int]] = SIZES) -> st.Se
         fail=st.sampled_from([0.1, 0.0, 0.4, 0.9]),
         digits=st.sampled_from([0, 1, 9]),
         seed=st.integers(0, 10**6),
-    )
+        min_epochs=st.sampled_from([1, 1, 2, 3]),
+        maximize=st.booleans(),
+    ).filter(lambda case: case.min_epochs <= case.max_epochs)
 
 
 STEPS = st.sampled_from([0, 1, 3, 10, 30, 100, UNTIL_THE_END])
@@ -127,12 +129,17 @@ def grow_life(life: Life, larger: Case) -> Life:
 # --- the schedule --------------------------------------------------------------------------------
 
 
-@given(st.integers(1, 3000), st.sampled_from(["2", "3", "4", "2.5", "3.5"]), st.integers(0, 3))
+@given(
+    st.integers(1, 3000),
+    st.sampled_from(["2", "3", "4", "2.5", "3.5"]),
+    st.integers(0, 3),
+    st.integers(1, 100),
+)
 @examples(300)
 def test_a_grown_schedule_keeps_every_bracket_and_rung_and_none_shrinks(
-    max_epochs: int, eta: str, powers: int
+    max_epochs: int, eta: str, powers: int, min_epochs: int
 ) -> None:
-    schedule = make_schedule(max_epochs, Fraction(eta))
+    schedule = make_schedule(max_epochs, Fraction(eta), min(min_epochs, max_epochs))
     larger = max_epochs * Fraction(eta) ** powers
     if larger.denominator > 1:
         with pytest.raises(UsageError):
@@ -372,11 +379,11 @@ def test_the_file_of_a_search_that_grew_says_what_that_of_a_fresh_one_does(
     world.case = case.larger
     run_for(path, world, UNTIL_THE_END)
     assert check_database(str(path), None) == []
-    found, expected = dump(path), folder.undisturbed(case.larger)
+    found, expected = as_minimised(case, path), folder.undisturbed(case.larger)
     for view in ("results", "rungs", "brackets"):
         assert found[view] == expected[view]
-    measured = set(query(path, "SELECT config_id, min(loss) FROM attempts GROUP BY config_id"))
-    ranked = query(path, "SELECT config_id, loss FROM leaderboard")
+    measured = set(query(path, "SELECT config_id, min(objective) FROM attempts GROUP BY 1"))
+    ranked = query(path, "SELECT config_id, objective FROM leaderboard")
     assert set(ranked) == {row for row in measured if row[1] is not None}
     shutil.rmtree(path.parent)
 
@@ -566,7 +573,8 @@ def test_a_file_stays_whole_when_failures_below_promotions_are_retried(
         retry(path)
     finish_without_failures(path, world)
     if case.space == DISTINCT:
-        assert dump(path)["results"] == folder.undisturbed(world.case)["results"]
+        found = as_minimised(case, path)["results"]
+        assert found == folder.undisturbed(world.case)["results"]
     shutil.rmtree(path.parent)
 
 
@@ -641,17 +649,20 @@ def test_a_larger_schedule_draws_from_the_stream_of_the_search(
     assert added.differing == ()
 
 
+@pytest.mark.parametrize("min_epochs", [1, 3])
 @pytest.mark.parametrize("given", [(), ("mine:1", "mine:2")])
 def test_new_slots_are_those_that_a_fresh_search_draws(
-    probe: Callable[[int], ScriptProbe], given: tuple[str, ...]
+    probe: Callable[[int], ScriptProbe], given: tuple[str, ...], min_epochs: int
 ) -> None:
     script = probe(10**9)
-    old, larger = replace(NINE, configs=given), replace(EIGHTY_ONE, configs=given)
+    old, larger = (
+        replace(terms, configs=given, min_epochs=min_epochs) for terms in (NINE, EIGHTY_ONE)
+    )
     stored = two_passes(script, old)
     added = script.grow(larger, stored, old)
-    had = by_place(NINE, 1, stored[0]) | by_place(NINE, 2, stored[1])
+    had = by_place(old, 1, stored[0]) | by_place(old, 2, stored[1])
     drawn = two_passes(script, larger)
-    fresh = by_place(EIGHTY_ONE, 1, drawn[0]) | by_place(EIGHTY_ONE, 2, drawn[1])
+    fresh = by_place(larger, 1, drawn[0]) | by_place(larger, 2, drawn[1])
     assert had | added.slots == fresh
     assert not had.keys() & added.slots.keys()
     assert added.differing == ()

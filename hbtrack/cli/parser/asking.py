@@ -59,7 +59,8 @@ def _report(verbs: "Verbs") -> None:
         "--sort",
         default="loss",
         metavar="BY",
-        help="loss, or the name of a parameter: the smallest first; epochs or seconds: the largest",
+        help="loss: the best first; epochs, seconds or the name of a metric: the largest; the name "
+        "of a parameter: the smallest",
     )
     parser.add_argument(
         "--html", metavar="FILE", help="write one self-contained page instead; - is stdout"
@@ -70,11 +71,13 @@ def _report(verbs: "Verbs") -> None:
 def _show(verbs: "Verbs") -> None:
     parser = verbs.add_parser(
         "show",
-        help="one config: its parameters, its path, its attempts, its command",
-        description="All that is known of one config, and the command to run it by hand.",
+        help="one config: its parameters, its path, its attempts, its command; or what several "
+        "differ in",
+        description="All that is known of one config, and the command to run it by hand. Of "
+        "several what they differ in: parameters, losses at common budgets, metrics, errors.",
         epilog="Example: hbtrack show best --identity model:resnet",
     )
-    _config(parser)
+    _config(parser, nargs="+", dest="configs")
     identity(parser)
     parser.add_argument(
         "--script",
@@ -151,12 +154,12 @@ def _clean(verbs: "Verbs") -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def _config(parser: Parser, nargs: str | None = None) -> None:
+def _config(parser: Parser, nargs: str, dest: str = "config") -> None:
     parser.add_argument(
-        "config",
+        dest,
         nargs=nargs,
         metavar="CONFIG",
-        help="an id, or how only one begins; best; or #3 for the third best",
+        help="best; its number, 3 or '#3'; an id, or how only one begins; or rank:3",
     )
 
 
@@ -244,5 +247,21 @@ def _completion(verbs: "Verbs") -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
 
 
-COMMANDS = (_status, _report, _show, _errors, _logs, _sql, _export, _rm, _clean, _db, _completion)
+def _help(verbs: "Verbs") -> None:
+    parser = verbs.add_parser(
+        "help",
+        help="what a command takes, or what an error means",
+        description="Show what a command takes, as its --help does, or what an error means. "
+        "`hbtrack --explain` lists the names of all errors.",
+        epilog="Example: hbtrack help another-driver",
+    )
+    parser.add_argument(
+        "name", metavar="NAME", help="of a command, or as it stands in an error's last line"
+    )
+
+
+COMMANDS = (
+    *(_status, _report, _show, _errors, _logs, _sql, _export, _rm, _clean, _db, _completion),
+    _help,
+)
 """What adds each of them, in the order of the help."""

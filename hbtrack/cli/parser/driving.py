@@ -25,7 +25,31 @@ def schedule(parser: "Group") -> None:
     """How large the search is."""
     parser.add_argument("--max-epochs", type=whole(1), default=81, metavar="R", help="default 81")
     parser.add_argument("--eta", default="3", metavar="E", help="keep one in E configs; default 3")
+    parser.add_argument(
+        "--min-epochs",
+        type=whole(1),
+        default=1,
+        metavar="r",
+        help="no budget is smaller; where fewer epochs say nothing of a config; default 1",
+    )
     parser.add_argument("--passes", type=whole(1), default=1, metavar="P", help="default 1")
+
+
+def direction(parser: "Group", default: bool | None) -> None:
+    """Which losses are the better ones."""
+    parser.add_argument(
+        "--maximize",
+        action=argparse.BooleanOptionalAction,
+        default=default,
+        help="the larger what the script prints, the better: an accuracy; default: the smaller",
+    )
+
+
+def as_started(parser: argparse.ArgumentParser) -> None:
+    """What a stored search was started with, and is refused where it was not."""
+    group = parser.add_argument_group("the search (as it was started; else refused)")
+    direction(group, default=None)
+    group.add_argument("--min-epochs", type=whole(1), metavar="r", help="the smallest budget")
 
 
 def running(parser: "Group") -> None:
@@ -126,7 +150,7 @@ def _ends(group: "Group") -> None:
         "--target-loss",
         type=or_none(finite),
         metavar="LOSS",
-        help="stop when a loss is not larger; or none",
+        help="stop when a loss is as good; or none",
     )
 
 

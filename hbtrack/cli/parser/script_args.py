@@ -1,16 +1,14 @@
 """Which words of `hbtrack run` and `hbtrack check` are hbtrack's, and which the script's."""
 
-import argparse
 from collections.abc import Sequence
 
+from hbtrack.cli.parser.pieces import Parser
 from hbtrack.errors import UsageError
 
 
-def split_at_script(
-    parser: argparse.ArgumentParser, argv: Sequence[str]
-) -> tuple[list[str], list[str]]:
+def split_at_script(parser: Parser, argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """What is hbtrack's (SCRIPT its last word) and what comes after it."""
-    options = _options(parser)
+    options = parser.options
     position = 0
     while position < len(argv):
         word = argv[position]
@@ -23,11 +21,11 @@ def split_at_script(
     return list(argv), []
 
 
-def script_args(parser: argparse.ArgumentParser, verb: str, tail: Sequence[str]) -> list[str]:
+def script_args(parser: Parser, verb: str, tail: Sequence[str]) -> list[str]:
     """The script's own arguments; refuses what hbtrack would have taken before SCRIPT."""
     from hbtrack.core.contract import RESERVED_OPTIONS  # noqa: PLC0415 - only `run` needs it
 
-    own = {*_options(parser), *RESERVED_OPTIONS}
+    own = {*parser.options, *RESERVED_OPTIONS}
     before = tail[: tail.index("--")] if "--" in tail else tail
     for word in before:
         name = word.split("=")[0] if word.startswith("--") else word
@@ -48,12 +46,8 @@ def script_args(parser: argparse.ArgumentParser, verb: str, tail: Sequence[str])
     return [*before, *tail[len(before) + 1 :]]
 
 
-def given_options(parser: argparse.ArgumentParser | None, argv: Sequence[str]) -> set[str]:
+def given_options(parser: Parser | None, argv: Sequence[str]) -> set[str]:
     """The destinations of the options that the user gave."""
-    options = _options(parser) if parser else {}
+    options = parser.options if parser else {}
     names = (word.split("=")[0] for word in argv if word.startswith("-"))
     return {options[name].dest for name in names if name in options}
-
-
-def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    return {name: action for action in parser._actions for name in action.option_strings}

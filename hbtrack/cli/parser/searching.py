@@ -1,6 +1,8 @@
 """The commands that search, and those that change what is searched."""
 
 from hbtrack.cli.parser.driving import (
+    as_started,
+    direction,
     grace,
     import_timeout,
     limits,
@@ -48,7 +50,7 @@ def _check(verbs: "Verbs") -> None:
         epilog="Example: hbtrack check dummy.py --model resnet\n\n"
         "Exit status: 0 it fits, 2 a point of the contract does not hold.",
     )
-    parser.add_argument("script", metavar="SCRIPT", help="a Python file")
+    parser.add_argument("script", nargs="?", metavar="SCRIPT", help="a Python file")
     parser.add_argument(
         "--in-place",
         action="store_true",
@@ -66,6 +68,9 @@ def _check(verbs: "Verbs") -> None:
         help="try the budgets of a search with this, as far as a run takes a minute",
     )
     parser.add_argument("--eta", default="3", metavar="E", help="of that search; default 3")
+    parser.add_argument(
+        "--min-epochs", type=whole(1), default=1, metavar="r", help="of that search; default 1"
+    )
     parser.add_argument(
         "--timeout", type=time, default=600.0, metavar="TIME", help="of a run; default 10m"
     )
@@ -85,12 +90,18 @@ def _run(verbs: "Verbs") -> None:
         epilog="Example: hbtrack run --max-epochs 9 dummy.py --model resnet\n"
         "Options of hbtrack stand before SCRIPT; all that follows it is the script's.",
     )
-    parser.add_argument("script", metavar="SCRIPT", help="a Python file that keeps the contract")
+    parser.add_argument(
+        "script", nargs="?", metavar="SCRIPT", help="a Python file that keeps the contract"
+    )
     search = parser.add_argument_group("the search (fixed when it first starts)")
     schedule(search)
+    direction(search, default=False)
     search.add_argument("--seed", type=whole(0, 2**32 - 1), default=0, help="default 0")
     search.add_argument(
-        "--failure-loss", type=finite, default=100.0, metavar="LOSS", help="default 100"
+        "--failure-loss",
+        type=finite,
+        metavar="LOSS",
+        help="shown for what failed; default 100, with --maximize -100",
     )
     search.add_argument(
         "--config",
@@ -115,6 +126,7 @@ def _resume(verbs: "Verbs") -> None:
         epilog="Example: hbtrack resume --identity model:resnet",
     )
     identity(parser)
+    as_started(parser)
     running(parser)
     limits(parser)
 
@@ -129,7 +141,11 @@ def _retry(verbs: "Verbs") -> None:
     )
     identity(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--config", metavar="ID", help="only failures of this config")
+    which.add_argument(
+        "--config",
+        metavar="CONFIG",
+        help="only failures of this one: its number, 3 or '#3', an id, or how only one begins",
+    )
     which.add_argument("--error", metavar="TEXT", help="only failures whose error contains TEXT")
     quiet(parser)
 
@@ -145,6 +161,7 @@ def _extend(verbs: "Verbs") -> None:
     identity(parser, several=False)
     parser.add_argument("--passes", type=whole(1), metavar="P", help="the new number of passes")
     parser.add_argument("--max-epochs", type=whole(1), metavar="R", help="the new largest budget")
+    as_started(parser)
     running(parser)
     limits(parser)
 

@@ -1,4 +1,4 @@
 """The screen of a search that runs, and its log.
 
-Read in this order: overview, canvas, picture, screen, view, progress.
+Read in this order: overview, canvas, picture, screen, view, sentences, progress.
 """

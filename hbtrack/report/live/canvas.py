@@ -53,12 +53,12 @@ def aligned(table: Sequence[Sequence[Text]]) -> list[Text]:
     return lines
 
 
-def flow(pieces: Iterable[Text], width: int) -> list[Text]:
+def flow(pieces: Iterable[Text], width: int, gap: int = 2) -> list[Text]:
     """The pieces one after the other, on as many lines as they need."""
     lines: list[Text] = []
     for piece in pieces:
-        if lines and cell_len(lines[-1].plain) + 2 + cell_len(piece.plain) <= width:
-            lines[-1].append("  ").append_text(piece)
+        if lines and cell_len(lines[-1].plain) + gap + cell_len(piece.plain) <= width:
+            lines[-1].append(" " * gap).append_text(piece)
         else:
             lines.append(piece.copy())
     return lines

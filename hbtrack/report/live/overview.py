@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hbtrack.report.called import Called, called
 from hbtrack.report.failures import failure_counts
-from hbtrack.report.ranking import named_params
 from hbtrack.report.snapshot import (
     OPEN_ATTEMPTS,
     SEARCH,
@@ -85,9 +85,9 @@ class Overview(Snapshot):
     now: float  # Unix time
     brackets: Sequence[BracketProgress]  # in canonical order; at most MOST_BRACKETS
     bracket_counts: Mapping[str, int]  # of all brackets, by status
-    attempts: Sequence[tuple[Attempt, Place | None]]  # those that run; where, if that is known
+    attempts: Sequence[tuple[Attempt, Called, Place | None]]  # that run; where, if that is known
     workers: int  # of the driver, idle ones too
-    best_params: Row
+    best: Called | None
     causes: Sequence[Row]  # of failures, as failure_counts gives them
     rest: str  # until when it rests, and because of what; nothing if it does not
 
@@ -115,7 +115,10 @@ def read_overview(
     connection.execute("BEGIN")
     try:
         search = find_search(connection, identity, SEARCH)
+        best = search["best_config_id"]
         attempts = list(read_attempts(connection, identity, OPEN_ATTEMPTS))
+        ids = [one.config_id for one in attempts] + ([best] if best else [])
+        names = called(connection, [(identity, one) for one in ids])
         known = earlier and earlier.failed == search["evaluations_failed"]
         return Overview(
             search,
@@ -124,16 +127,23 @@ def read_overview(
             now,
             _brackets(connection, identity),
             dict(tuples(connection, _COUNTS, identity=identity)),
-            [(one, _place(connection, identity, one)) for one in attempts],
+            [
+                (one, names[identity, one.config_id], _place(connection, identity, one))
+                for one in attempts
+            ],
             _workers(connection, identity, len(attempts), state),
-            named_params(connection, identity, search["best_config_id"]),
+            names[identity, best] if best else None,
             earlier.causes if earlier and known else failure_counts(connection, identity),
-            rests(rest, driven=True)
-            if state == "running" and (rest := rest_of(connection, identity))
-            else "",
+            _rests(connection, identity, state),
         )
     finally:
         connection.rollback()
+
+
+def _rests(connection: sqlite3.Connection, identity: str, state: str | None) -> str:
+    """Why nothing starts, if a driver that is there rests."""
+    rest = rest_of(connection, identity) if state == "running" else None
+    return rests(rest, driven=True) if rest else ""
 
 
 def _state(state: str | None, status: str, attempts: Sequence[Attempt]) -> str:

@@ -6,6 +6,7 @@ from textwrap import wrap
 from rich.cells import cell_len
 from rich.text import Text
 
+from hbtrack.report.described import directed
 from hbtrack.report.live.canvas import Canvas, aligned, flow
 from hbtrack.report.live.overview import BracketProgress, Overview, RungProgress
 from hbtrack.report.snapshot import told_apart_by_gpu
@@ -17,6 +18,9 @@ LEAST = 6
 """Lines that brackets and workers have before parameters and further causes are shown,"""
 FEWEST = 3
 """and before more than one fact about the whole is."""
+LABEL = 8  # cells
+MOST_OF_BEST = 3
+"""At most so many lines say what is best."""
 CAUSES = 5
 """At most so many causes of failures are shown."""
 STATES = {
@@ -280,9 +284,9 @@ def _fronts(
 
 def _workers(overview: Overview, canvas: Canvas) -> list[Text]:
     """One line for each worker that is busy, and one for all that are idle."""
-    by_gpu = told_apart_by_gpu(attempt for attempt, _ in overview.attempts)
+    by_gpu = told_apart_by_gpu(attempt for attempt, *_ in overview.attempts)
     table = []
-    for attempt, place in overview.attempts:
+    for attempt, config, place in overview.attempts:
         name = f"GPU {canvas.shown(attempt.gpu)}" if by_gpu else f"worker {attempt.worker}"
         since = duration(max(0.0, overview.now - attempt.start))
         told = [name, str(attempt.epochs), since]
@@ -293,7 +297,7 @@ def _workers(overview: Overview, canvas: Canvas) -> list[Text]:
                 budget(attempt.epochs),
                 since,
             ]
-        table.append([*map(Text, told), Text(canvas.shown(attempt.config_id), "cyan")])
+        table.append([*map(Text, told), Text(canvas.shown(str(config)), "cyan")])
     lines = aligned(table)
     if idle := overview.workers - len(overview.attempts):
         lines.append(Text(f"{idle} {'worker' if idle == 1 else 'workers'} idle", "dim"))
@@ -304,17 +308,19 @@ def _workers(overview: Overview, canvas: Canvas) -> list[Text]:
 
 
 def _best(overview: Overview, canvas: Canvas) -> list[Text]:
-    best = overview.search
-    if best["best_config_id"] is None:
+    """The best loss and its config; where that is long, as many lines as it may have."""
+    search, config = overview.search, overview.best
+    if config is None:
         return [Text("no evaluation has a loss yet", "dim")]
-    loss, at = f"{best['best_loss']:.6g}", budget(best["best_epochs"])
-    line = Text.assemble("best    ", (loss, "bold green"), f" at {at}  ")
-    lines = [line.append(canvas.shown(best["best_config_id"]), "cyan")]
-    params = [Text(canvas.shown(f"{name}={value}")) for name, value in overview.best_params.items()]
-    named = flow(params, max(1, canvas.width - 8))
-    if len(named) > 2:
-        named = [named[0], named[1].append(f"  {canvas.sign('…')}")]
-    return lines + [Text("        ") + line for line in named]
+    loss = directed(f"{search['best_loss']:.6g}", search["maximize"])
+    best = Text.assemble((loss, "bold green"), f" at {budget(search['best_epochs'])}:")
+    words = [Text(canvas.shown(word), "cyan") for word in config.words()]
+    lines = flow([best, *words], max(1, canvas.width - LABEL), gap=1)
+    if len(lines) > MOST_OF_BEST:
+        lines = lines[:MOST_OF_BEST]
+        lines[-1].append(f" {canvas.sign('…')}")
+    labels = ["best", *[""] * MOST_OF_BEST]
+    return [Text(label.ljust(LABEL)) + line for label, line in zip(labels, lines, strict=False)]
 
 
 def _failures(overview: Overview, canvas: Canvas) -> list[Text]:

@@ -34,6 +34,7 @@ class Item:
     title: str
     sentences: tuple[str, ...]
     error: str = ""
+    is_failure: bool = False
 
 
 def attention(facts: PageFacts) -> list[Item]:
@@ -51,7 +52,7 @@ def attention(facts: PageFacts) -> list[Item]:
 
 def _failures(facts: PageFacts) -> Iterator[Item]:
     for group in facts.failures[:CAUSES]:
-        where = f"e.g. {short(group.example, 80)} at {count(group.epochs, 'epoch')}"
+        where = f"e.g. {facts.called(group.example)} at {count(group.epochs, 'epoch')}"
         cost = f"{span(group.seconds)}, {percent(group.share)} of the time of all attempts"
         kind = short(group.error_type, 80)
         yield Item(
@@ -63,6 +64,7 @@ def _failures(facts: PageFacts) -> Iterator[Item]:
                 *(f"In common: {short(text, 200)}." for text in group.common),
             ),
             "" if group.error.strip() == group.error_message else _lines(group.error[-6000:]),
+            is_failure=True,
         )
     if len(facts.failures) > CAUSES:
         yield Item("There are more causes", ("The rarer ones are left out here.",))
@@ -98,16 +100,16 @@ def _changed(facts: PageFacts) -> Iterator[Item]:
         yield Item(
             "The script changed during the search",
             (
-                *(_edit(edit) for edit in facts.edits[:EDITS]),
+                *(_edit(facts, edit) for edit in facts.edits[:EDITS]),
                 *([f"And {len(facts.edits) - EDITS:,} more."] if len(facts.edits) > EDITS else []),
                 "Losses of different texts may not be comparable.",
             ),
         )
 
 
-def _edit(edit: ScriptChange) -> str:
+def _edit(facts: PageFacts, edit: ScriptChange) -> str:
     names = listed([short(PurePath(path).name, 80) for path in edit.files])
-    where = f"{short(edit.config_id, 80)} at {count(edit.epochs, 'epoch')}"
+    where = f"{facts.called(edit.config_id)} at {count(edit.epochs, 'epoch')}"
     return f"{names} was edited: other text from {where} on ({stamp(edit.started_at)})."
 
 
@@ -118,7 +120,7 @@ def _found(facts: PageFacts) -> Iterator[Item]:
 
 
 def _rising(facts: PageFacts) -> Iterator[Item]:
-    found = direction(facts.results)
+    found = direction(facts.results, maximize=bool(facts.search["maximize"]))
     if found.is_doubtful:
         yield Item("Is it a loss?", (found.sentence,))
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from hbtrack.core.times import unix
 from hbtrack.report.page import gather
 from hbtrack.report.page.facts import PageFacts
-from hbtrack.report.page.section import Section, make_table
+from hbtrack.report.page.section import Section, View, make_table
 from hbtrack.report.page.svg.drawing import Dot, Drawing, Label, Path, frame, margin, star, steps
-from hbtrack.report.page.svg.scales import Scale, extent, number, time_unit
-from hbtrack.report.page.wording import count, loss, percent, short, stamp
+from hbtrack.report.page.svg.scales import Extent, Scale, number, time_unit, ways
+from hbtrack.report.page.wording import count, loss, percent, stamp
 
 
 def figure(facts: PageFacts) -> Section:
@@ -17,7 +17,7 @@ def figure(facts: PageFacts) -> Section:
         (
             stamp(row["finished_at"]),
             *(row[name] for name in ("epochs_spent", "loss", "epochs")),
-            short(row["config_id"]),
+            facts.called(row["config_id"]),
         )
         for row in facts.incumbents
     ]
@@ -25,10 +25,10 @@ def figure(facts: PageFacts) -> Section:
         "best-so-far",
         "Best so far",
         [_sentence(facts)],
-        draw(facts),
-        {"step": "best loss", "star": "the best"},
+        _views(facts),
         make_table("when, epochs spent, loss, at epochs, config", rows),
         gather.INCUMBENTS,
+        "Losses",
     )
 
 
@@ -45,11 +45,17 @@ def _sentence(facts: PageFacts) -> str:
     )
 
 
-def draw(facts: PageFacts) -> list[Drawing]:
-    """The best loss against epochs spent, and against time; none before it has improved."""
+def _views(facts: PageFacts) -> list[View]:
+    """In every way in which the losses can be drawn; none before the best has improved."""
     if len(facts.incumbents) < 2:
         return []
-    losses = [row["loss"] for row in facts.incumbents]
+    meanings = {"step": "best loss", "star": "the best"}
+    losses = ways(row["loss"] for row in facts.incumbents)
+    return [View(name, draw(facts, one), meanings) for name, one in losses.items()]
+
+
+def draw(facts: PageFacts, losses: Extent) -> list[Drawing]:
+    """The best loss against epochs spent, and against time."""
     spent = [float(row["epochs_spent"]) for row in facts.incumbents]
     began = unix(facts.search["created_at"])
     ended = unix(facts.search["finished_at"]) if facts.search["finished_at"] else facts.until
@@ -58,22 +64,23 @@ def draw(facts: PageFacts) -> list[Drawing]:
     size, unit = time_unit(whole)
     epochs = max(float(facts.search["epochs_done"]), spent[-1])
     return [
-        _half(spent, losses, epochs, "epochs trained"),
-        _half([w / size for w in waited], losses, whole / size, f"{unit} since the start"),
+        _half(facts, spent, losses, epochs, "epochs trained"),
+        _half(facts, [w / size for w in waited], losses, whole / size, f"{unit} since the start"),
     ]
 
 
-def _half(xs: Sequence[float], losses: Sequence[float], end: float, name: str) -> Drawing:
+def _half(facts: PageFacts, xs: Sequence[float], losses: Extent, end: float, name: str) -> Drawing:
     width, height = 400.0, 250.0
-    y = extent(losses).scale(height - 44, 26)
+    y = losses.scale(height - 44, 26)
     x = Scale(0, end or 1, margin(y, 56), width - 12)
-    points = [(x(at), y(loss)) for at, loss in zip(xs, losses, strict=True)]
-    last = points[-1]
+    points = [(x(at), y(row["loss"])) for at, row in zip(xs, facts.incumbents, strict=True)]
+    told = [f"{number(row['loss'])} at {count(row['epochs'], 'epoch')}" for row in facts.incumbents]
+    last, best = points[-1], number(facts.incumbents[-1]["loss"])
     marks = [
         *frame(x, y, name, "best loss"),
         Path(steps(points, x.end), "step"),
-        *(Dot(*p, 2.5, "on", number(v)) for p, v in zip(points[:-1], losses, strict=False)),
-        Path(star(*last, 7), "star", number(losses[-1])),
-        Label(x.end, last[1] - 12, number(losses[-1]), "halo strong", "end"),
+        *(Dot(*point, 2.5, "on", text) for point, text in zip(points[:-1], told, strict=False)),
+        Path(star(*last, 7), "star", told[-1]),
+        Label(x.end, last[1] + (24 if facts.maximize else -12), best, "halo strong", "end"),
     ]
     return Drawing(width, height, f"Best loss so far against {name}.", tuple(marks), "half")

@@ -6,7 +6,7 @@ from operator import itemgetter
 
 from hbtrack.report.page import gather
 from hbtrack.report.page.facts import PageFacts
-from hbtrack.report.page.section import Section, make_table
+from hbtrack.report.page.section import Section, View, make_table
 from hbtrack.report.page.svg.drawing import Box, Drawing, Label, Mark, Path, line, ribbon
 from hbtrack.report.page.svg.scales import number
 from hbtrack.report.page.threads import STUB, Thread
@@ -60,8 +60,7 @@ def figure(facts: PageFacts) -> Section:
         "flow",
         "How the brackets went",
         _sentences(facts, detailed=detailed),
-        draw(facts),
-        _THREADS if detailed else _BARS,
+        [View("", draw(facts), _THREADS if detailed else _BARS)],
         make_table(
             "pass, bracket, rung, epochs, entered, promoted, failed, best loss, cutoff loss", rows
         ),
@@ -124,7 +123,7 @@ def draw(facts: PageFacts) -> list[Drawing]:
             continue
         marks += _heads(band, rows, across, top, several=several)
         if threads:
-            height, drawn = draw_threads(threads[band], across, top, best)
+            height, drawn = draw_threads(threads[band], across, top, best, facts.called)
         else:
             height, drawn = _ribbon_band(rows, across, top)
         marks += [*drawn, *_outcome(rows, across, top, is_best=_holds(band, best))]
@@ -156,13 +155,19 @@ def _sum(one: Row | None, other: Row) -> Row:
     if one is None:
         return other
     counts = ("configs_entered", "failed")
-    losses = [row["best_loss"] for row in (one, other) if row["best_loss"] is not None]
     return {
         **one,
+        **_best((one, other)),
         **{name: one[name] + other[name] for name in counts},
         "parts": {name: n + other["parts"][name] for name, n in one["parts"].items()},
-        "best_loss": min(losses, default=None),
     }
+
+
+def _best(rows: Iterable[Row]) -> Row:
+    """The best loss of several rungs, and its objective; None where no rung has one."""
+    names = ("best_objective", "best_loss")
+    found = [tuple(row[name] for name in names) for row in rows if row["best_loss"] is not None]
+    return dict(zip(names, min(found, default=(None, None)), strict=True))
 
 
 def _heads(
@@ -191,12 +196,12 @@ def _holds(band: Band, one: Result | None) -> bool:
 
 def _outcome(rows: Sequence[Row], across: Columns, top: float, *, is_best: bool) -> list[Mark]:
     """The best loss of a band, to its right."""
-    losses = [row["best_loss"] for row in rows if row["best_loss"] is not None]
-    if not losses:
+    loss = _best(rows)["best_loss"]
+    if loss is None:
         return []
     x = max(across.values()) + 16
     return [
-        Label(x, top + 8, f"best {number(min(losses))}", "strong" if is_best else "label"),
+        Label(x, top + 8, f"best {number(loss)}", "strong" if is_best else "label"),
         *([Label(x, top + 25, "best of all", "label")] if is_best else []),
     ]
 

@@ -23,8 +23,20 @@ def hbtrack(facts: PageFacts, *words: str) -> str:
 
 def go_on(facts: PageFacts) -> str | None:
     """What to type where the search could go on and no hbtrack works on it."""
-    over = facts.state in ("running", "finished")
+    over = facts.state in ("running", "finished") or facts.only_failed
     return None if over else hbtrack(facts, "resume")
+
+
+def mend(facts: PageFacts) -> list[tuple[str, str]]:
+    """What to type once what failed is mended, each with what it does; nothing without failures."""
+    if not facts.failed:
+        return []
+    alive = facts.state in ("running", "orphaned")
+    return [
+        *([("First stop it:", hbtrack(facts, "stop"))] if alive else []),
+        ("When it is mended, take the failures back:", hbtrack(facts, "retry")),
+        ("Then go on:", hbtrack(facts, "resume")),
+    ]
 
 
 def reproduce(facts: PageFacts) -> list[tuple[str, str]]:
@@ -38,7 +50,9 @@ def reproduce(facts: PageFacts) -> list[tuple[str, str]]:
         ("sha256 of the script", ", ".join(facts.scripts) or "not known yet"),
         ("seed", str(search["seed"])),
         ("max_epochs", f"{search['max_epochs']:,}"),
+        ("min_epochs", f"{search['min_epochs']:,}"),
         ("eta", number(search["eta"])),
+        ("best is", "the largest loss (--maximize)" if facts.maximize else "the smallest loss"),
         ("passes", f"{search['passes']:,}"),
         ("failure loss", number(search["failure_loss"])),
         ("started", stamp(search["created_at"])),
@@ -54,7 +68,11 @@ def again(facts: PageFacts) -> str:
     words = ["hbtrack", "run", "--db", "again.db", "--max-epochs", str(search["max_epochs"])]
     words += ["--eta", number(search["eta"]), "--seed", str(search["seed"])]
     words += ["--passes", str(search["passes"])]
-    if search["failure_loss"] != 100:
+    if search["maximize"]:
+        words.append("--maximize")
+    if search["min_epochs"] != 1:
+        words += option("--min-epochs", str(search["min_epochs"]))
+    if search["failure_loss"] != (-100 if search["maximize"] else 100):
         words += option("--failure-loss", repr(search["failure_loss"]))
     args = json.loads(search["script_args"])
     # Words of the script's that hbtrack would take for its own stand after a --.

@@ -6,10 +6,11 @@ from itertools import islice
 from statistics import quantiles
 
 from hbtrack.report.page.facts import Curve, PageFacts
-from hbtrack.report.page.section import ROWS, Section, make_table
+from hbtrack.report.page.section import ROWS, Section, View, make_table
 from hbtrack.report.page.svg.drawing import (
     Dot,
     Drawing,
+    Group,
     Mark,
     Path,
     Point,
@@ -19,8 +20,8 @@ from hbtrack.report.page.svg.drawing import (
     margin,
     star,
 )
-from hbtrack.report.page.svg.scales import Extent, Scale, extent, number
-from hbtrack.report.page.wording import count, listed, loss, short
+from hbtrack.report.page.svg.scales import Extent, Scale, number, ways
+from hbtrack.report.page.wording import count, listed, loss
 
 POINTS = """
 SELECT DISTINCT config_id, epochs, loss
@@ -35,7 +36,7 @@ def figure(facts: PageFacts) -> Section:
     """Every config's losses over its budgets."""
     found, reach, best = facts.curves, facts.reached, facts.best_config_id
     points = (
-        (short(one), reach[one], epochs, value)
+        (facts.called(one), reach[one], epochs, value)
         for one in sorted(found, key=lambda one: (one != best, one))
         for epochs, value in found[one]
     )
@@ -44,11 +45,20 @@ def figure(facts: PageFacts) -> Section:
         "curves",
         "Learning curves",
         _sentences(facts, found),
-        draw(facts),
-        {**legend(reach.values(), facts.depth), "best": "the best"},
+        _views(facts),
         make_table("config, rung reached, epochs, loss", list(islice(points, ROWS)), size),
         POINTS,
+        "Losses",
     )
+
+
+def _views(facts: PageFacts) -> list[View]:
+    """The curves in every way in which the losses can be drawn; nothing where there is no curve."""
+    if all(len(curve) == 1 for curve in facts.curves.values()):
+        return []
+    meanings = {**legend(facts.reached.values(), facts.depth), "best": "the best"}
+    losses = ways(value for curve in facts.curves.values() for _, value in curve)
+    return [View(name, [draw(facts, one)], meanings) for name, one in losses.items()]
 
 
 def _sentences(facts: PageFacts, found: dict[str, Curve]) -> tuple[str, ...]:
@@ -83,20 +93,16 @@ def legend(reached: Iterable[int], rungs: int) -> dict[str, str]:
     }
 
 
-def draw(facts: PageFacts) -> list[Drawing]:
-    """Loss over budgets, coloured by the rung reached; nothing before a config has two losses."""
-    found = facts.curves
-    budgets = sorted({epochs for curve in found.values() for epochs, _ in curve})
-    if all(len(curve) == 1 for curve in found.values()):
-        return []
-    width, height = 920.0, 400.0
-    losses = extent(value for curve in found.values() for _, value in curve)
+def draw(facts: PageFacts, losses: Extent) -> Drawing:
+    """Loss over budgets, coloured by the rung reached."""
+    budgets = list(facts.losses_at)
+    width, height = 760.0, 440.0
     y = losses.scale(height - 44, 26)
     x = Extent(budgets[0], budgets[-1], log=True).scale(margin(y, 60), width - 20)
     axes = frame(x, y, "epochs", "loss", [(b, f"{b:,}") for b in _apart(budgets, x)])
-    lines = _each if len(found) <= CURVES else _bands
+    lines = _each if len(facts.curves) <= CURVES else _bands
     label = "Loss of every config over its budgets."
-    return [Drawing(width, height, label, (*axes, *lines(facts, x, y)))]
+    return Drawing(width, height, label, (*axes, *lines(facts, x, y)))
 
 
 def _apart(budgets: Sequence[int], x: Scale) -> list[int]:
@@ -116,12 +122,14 @@ def _each(facts: PageFacts, x: Scale, y: Scale) -> list[Mark]:
         curve = facts.curves[one]
         points = [(x(epochs), y(value)) for epochs, value in curve]
         kind = "best" if one == best else f"rung{shade(reach[one], facts.depth)}"
-        title = f"{short(one, 90)}: {', '.join(f'{number(v)} at {e:,}' for e, v in curve)}"
+        title = f"{facts.called(one)}: {', '.join(f'{number(v)} at {e:,}' for e, v in curve)}"
+        drawn: list[Mark] = [Dot(*point, 2.6, f"point {kind}") for point in points]
         if len(points) > 1:
-            marks.append(Path(line(points), f"curve {kind}", title))
-        marks += [Dot(*point, 2.6, f"point {kind}", title) for point in points]
+            drawn.insert(0, Path(line(points), f"curve {kind}"))
+        marks.append(Group("config", title, tuple(drawn)))
     if best in facts.curves:
-        epochs, value = min(facts.curves[best], key=lambda point: point[1])
+        better = max if facts.search["maximize"] else min
+        epochs, value = better(facts.curves[best], key=lambda point: point[1])
         marks.append(Path(star(x(epochs), y(value), 8), "star"))
     return marks
 
@@ -143,7 +151,8 @@ def _bands(facts: PageFacts, x: Scale, y: Scale) -> list[Mark]:
         marks += [Dot(*point, 2.6, f"point {kind}") for point in middle]
     if best in facts.curves:
         points = [(x(epochs), y(value)) for epochs, value in facts.curves[best]]
-        marks += [Path(line(points), "curve best", short(best)), Path(star(*points[-1], 8), "star")]
+        marks.append(Path(line(points), "curve best", facts.called(best)))
+        marks.append(Path(star(*points[-1], 8), "star"))
     return marks
 
 

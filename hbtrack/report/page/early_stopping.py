@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hbtrack.report.agreement import (
     FAIR,
@@ -15,7 +15,7 @@ from hbtrack.report.agreement import (
     transitions,
 )
 from hbtrack.report.page.facts import PageFacts
-from hbtrack.report.page.section import Section, make_table
+from hbtrack.report.page.section import Section, View, make_table
 from hbtrack.report.page.svg.drawing import (
     DOTS,
     FEW_DOTS,
@@ -33,19 +33,21 @@ from hbtrack.report.page.svg.drawing import (
 )
 from hbtrack.report.page.svg.scales import Scale
 from hbtrack.report.page.threads import ordered
-from hbtrack.report.page.wording import count, listed, ordinal, rho, short
+from hbtrack.report.page.wording import count, listed, ordinal, rho
 
 RANKS = """
 SELECT pass, bracket, rung, now.config_id, count(*) OVER (PARTITION BY pass, bracket, rung) AS n,
-    rank() OVER (PARTITION BY pass, bracket, rung ORDER BY now.loss)
-        + (count(*) OVER (PARTITION BY pass, bracket, rung, now.loss) - 1) / 2.0 AS rank,
-    rank() OVER (PARTITION BY pass, bracket, rung ORDER BY later.loss)
-        + (count(*) OVER (PARTITION BY pass, bracket, rung, later.loss) - 1) / 2.0 AS next_rank
+    rank() OVER (PARTITION BY pass, bracket, rung ORDER BY now.objective)
+        + (count(*) OVER (PARTITION BY pass, bracket, rung, now.objective) - 1) / 2.0 AS rank,
+    rank() OVER (PARTITION BY pass, bracket, rung ORDER BY later.objective)
+        + (count(*) OVER (PARTITION BY pass, bracket, rung, later.objective) - 1) / 2.0 AS next_rank
 FROM (SELECT * FROM results WHERE promoted = 1) AS now
-JOIN (SELECT pass, bracket, rung - 1 AS rung, slot, loss FROM results
+JOIN (SELECT pass, bracket, rung - 1 AS rung, slot, objective FROM results
     WHERE run_identity = :identity AND status = 'done') AS later
     USING (pass, bracket, rung, slot)
 WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung, rank"""
+
+MEANINGS = {"on": "promoted config", "late": "late riser", "diagonal": "same rank"}
 
 PANELS = 12
 """At most so many steps from rung to rung are drawn."""
@@ -57,7 +59,7 @@ def figure(facts: PageFacts) -> Section:
     rows = [
         (
             *(one.bracket, one.epochs, one.next_epochs, one.n, one.rho),
-            listed([short(move.config_id, 60) for move in one.moves if move.rose_late][:3]),
+            listed([facts.called(move.config_id) for move in one.moves if move.rose_late][:3]),
         )
         for one in found
     ]
@@ -66,8 +68,7 @@ def figure(facts: PageFacts) -> Section:
         "stopping",
         "Was early stopping right?",
         _verdict(facts, found),
-        [_panel(one) for one in shown],
-        {"on": "promoted config", "late": "late riser", "diagonal": "same rank"},
+        [View("", [_panel(one, facts.brief) for one in shown], MEANINGS)],
         make_table("bracket, from epochs, to epochs, n, Spearman ρ, late risers", rows),
         RANKS,
     )
@@ -100,14 +101,14 @@ def _verdict(facts: PageFacts, found: Sequence[Transition]) -> tuple[str, ...]:
     if agreement.n < FEW:
         caveat = f"So few configs give a hint only. {caveat}"
     drawn = f"The first {PANELS} of {len(known)} steps are drawn." if len(known) > PANELS else ""
-    parts = [text, caveat, _late(found), _narrow_escape(facts), drawn]
+    parts = [text, caveat, _late(facts, found), _narrow_escape(facts), drawn]
     return tuple(part for part in parts if part)
 
 
-def _late(found: Sequence[Transition]) -> str:
+def _late(facts: PageFacts, found: Sequence[Transition]) -> str:
     late = [(one, move) for one in found for move in one.moves if move.rose_late]
     names = [
-        f"{short(move.config_id, 60)} ({ordinal(int(move.before))} of {move.of:,} at "
+        f"{facts.called(move.config_id)} ({ordinal(int(move.before))} of {move.of:,} at "
         f"{count(one.epochs, 'epoch')}, then {ordinal(int(move.after))})"
         for one, move in late[:4]
     ]
@@ -137,7 +138,7 @@ def _narrow_escape(facts: PageFacts) -> str:
     )
 
 
-def _panel(one: Transition) -> Drawing:
+def _panel(one: Transition, brief: Callable[[str], str]) -> Drawing:
     """The promoted configs of a rung: their rank there, and at the next rung; 1 is on top."""
     most = max(move.of for move in one.moves)
     x = Scale(0.5, most + 0.5, PANEL_LEFT, PANEL_RIGHT - 2)
@@ -153,13 +154,13 @@ def _panel(one: Transition) -> Drawing:
     for rank in (1, most):
         marks.append(Label(x(rank), y.end + 18, f"{rank:,}", "tick", "middle"))
         marks.append(Label(x.start - 8, y(rank) + 4, f"{rank:,}", "tick", "end"))
-    marks += _dots(one, x, y)
+    marks += _dots(one, x, y, brief)
     label = f"Rank at {names[0]} against rank at {names[1]}, bracket {one.bracket}."
     title = f"bracket {one.bracket}{agree} · n = {one.n:,}"
     return panel(label, title, marks)
 
 
-def _dots(one: Transition, x: Scale, y: Scale) -> list[Mark]:
+def _dots(one: Transition, x: Scale, y: Scale, brief: Callable[[str], str]) -> list[Mark]:
     """A dot for each pair of ranks, the larger the more configs have it."""
     pairs: dict[tuple[float, float], list[Move]] = defaultdict(list)
     coarse = 0.5 if one.n <= DOTS else max(1, max(move.of for move in one.moves) // 40)
@@ -170,7 +171,7 @@ def _dots(one: Transition, x: Scale, y: Scale) -> list[Mark]:
     marks: list[Mark] = []
     for (before, after), moves in sorted(pairs.items()):
         move = moves[0]
-        title = f"{short(move.config_id, 90)}: {move.before:g}, then {move.after:g} of {move.of:,}"
+        title = f"{brief(move.config_id)}: {move.before:g}, then {move.after:g} of {move.of:,}"
         if len(moves) > 1:
             title = f"{before:g}, then {after:g}: {count(len(moves), 'config')}"
         kind = "late" if any(move.rose_late for move in moves) else "on"

@@ -1,8 +1,10 @@
 """Read from the public views what a page is made from. The queries are shown on the page, too."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -11,7 +13,7 @@ from hbtrack.core.times import unix
 from hbtrack.report.comparability import found_checkpoints, told_max_epochs
 from hbtrack.report.config import read_config, working_directory
 from hbtrack.report.failures import failure_groups
-from hbtrack.report.page.facts import CAUSES, DriverRun, PageFacts
+from hbtrack.report.page.facts import CAUSES, DriverRun, PageFacts, Used
 from hbtrack.report.ranking import params_of
 from hbtrack.report.script_changes import script_changes
 from hbtrack.report.snapshot import Attempt, read_attempts, read_now, read_results
@@ -22,11 +24,12 @@ CONFIGS = 20_000
 """The parameters of at most so many configs are read, besides those of the best."""
 
 RUNGS = """
-SELECT pass, bracket, rung, epochs, configs_entered, done, failed, promoted, best_loss, cutoff_loss
+SELECT pass, bracket, rung, epochs, configs_entered, done, failed, promoted, best_loss, cutoff_loss,
+    best_objective
 FROM rungs WHERE run_identity = :identity ORDER BY pass, bracket DESC, rung"""
 
 INCUMBENTS = """
-SELECT finished_at, epochs_spent, config_id, epochs, loss
+SELECT finished_at, epochs_spent, config, epochs, loss, config_id
 FROM incumbents WHERE run_identity = :identity ORDER BY finished_at, epochs_spent"""
 
 DRIVERS = """
@@ -34,8 +37,18 @@ SELECT driver, host, workers, started_at, seen_at, ended_at
 FROM drivers WHERE run_identity = :identity ORDER BY driver"""
 
 LEADERBOARD = """
-SELECT rank, config_id, loss, epochs, epochs_reached, bracket, seconds, count(*) OVER () AS ranked
+SELECT rank, config, loss, epochs, epochs_reached, bracket, seconds, objective, config_id,
+    count(*) OVER () AS ranked
 FROM leaderboard WHERE run_identity = :identity ORDER BY rank LIMIT 300"""
+
+
+METRICS = """
+SELECT config_id, epochs, name, value FROM metrics
+WHERE run_identity = :identity AND config_id IN (SELECT value FROM json_each(:configs))"""
+
+USED = """
+SELECT worker, max(peak_memory) AS peak_memory, sum(cpu_seconds) AS cpu_seconds
+FROM attempts WHERE run_identity = :identity GROUP BY worker"""
 
 
 def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float) -> PageFacts:
@@ -43,20 +56,17 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
 
     `path` is the database's, `now` the Unix time to show as the moment of writing.
     """
-
-    def read(sql: str) -> list[Row]:
-        return rows(connection, sql, {"identity": identity})
-
+    read = partial(_read, connection, identity)
     search, state, left = read_now(connection, path, identity)
     attempts = list(read_attempts(connection, identity))
     drivers = read(DRIVERS)
     seen = now if state == "running" else _last_known(search, attempts, drivers)
-    until = now if state in ("running", "orphaned") else seen
+    until = now if state == "orphaned" else seen
     results = list(read_results(connection, identity))
     sampled = dict.fromkeys(one.config_id for one in results if one.rung == 0)
-    first = islice(sampled, CONFIGS)  # those sampled first are as good a sample as any
     leaders, best = read(LEADERBOARD), search["best_config_id"]
-    known = [*first, *(row["config_id"] for row in leaders)]
+    # Those sampled first are as good a sample as any.
+    known = [*islice(sampled, CONFIGS), *(row["config_id"] for row in leaders)]
     return PageFacts(
         search=search,
         state=state,
@@ -71,6 +81,8 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         leaders=leaders,
         params=params_of(connection, identity, known),
         sampled=len(sampled) > CONFIGS,
+        metrics=_metrics(connection, identity, leaders),
+        used={row.pop("worker"): Used(**row) for row in read(USED)},
         attempts=[_closed(one, until, state) for one in attempts],
         drivers=_driver_runs(drivers, seen, state),
         failures=failure_groups(connection, identity, CAUSES + 1),
@@ -79,6 +91,22 @@ def gather(connection: sqlite3.Connection, path: Path, identity: str, now: float
         found_checkpoints=found_checkpoints(connection, identity),
         told=told_max_epochs(connection, identity, search["max_epochs"]),
     )
+
+
+def _read(connection: sqlite3.Connection, identity: str, sql: str) -> list[Row]:
+    return rows(connection, sql, {"identity": identity})
+
+
+def _metrics(
+    connection: sqlite3.Connection, identity: str, leaders: Sequence[Row]
+) -> dict[str, dict[str, float]]:
+    """What was measured beside the loss that ranks each of them."""
+    at = {row["config_id"]: row["epochs"] for row in leaders}
+    found: dict[str, dict[str, float]] = {}
+    for row in rows(connection, METRICS, {"identity": identity, "configs": json.dumps(list(at))}):
+        if row["epochs"] == at[row["config_id"]]:
+            found.setdefault(row["config_id"], {})[row["name"]] = row["value"]
+    return found
 
 
 def _closed(one: Attempt, until: float, state: str) -> Attempt:

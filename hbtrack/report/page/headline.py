@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from hbtrack.report.page.facts import CAUSES, PageFacts
+from hbtrack.report.described import params_text
+from hbtrack.report.page.facts import CAUSES, METRICS, PageFacts
 from hbtrack.report.page.section import Table, make_table
 from hbtrack.report.page.svg.scales import number
 from hbtrack.report.page.wording import count, loss, percent, short, span
@@ -27,14 +28,30 @@ Tile = tuple[str, str, str]
 def headline(facts: PageFacts) -> str:
     """The search in two sentences."""
     search, failed = facts.search, facts.failed
+    if facts.only_failed:
+        return f"{_all_failed(facts)}{_stopped(facts)}"
     text = f"{facts.ended:,} of {count(search['evaluations_planned'], 'evaluation')} ended"
     text += f", {failed:,} of them failed." if failed else ", none failed."
-    if search["stop_reason"]:
-        text += f" It was stopped: {short(search['stop_reason'], 300)}."
+    text += _stopped(facts)
     if search["best_loss"] is None:
         return f"{text} {facts.no_loss}"
     at = count(search["best_epochs"], "epoch")
-    return f"{text} The best loss is {loss(search['best_loss'])}, at {at}."
+    way = "largest" if facts.maximize else "smallest"
+    return f"{text} The best loss, the {way}, is {loss(search['best_loss'])}, at {at}."
+
+
+def _all_failed(facts: PageFacts) -> str:
+    far = " so far" if facts.state in ("running", "orphaned") else ""
+    whole = facts.search["evaluations_planned"]
+    which = (
+        f"all {facts.failed:,} evaluations that ended" if facts.failed > 1 else "the one that ended"
+    )
+    return f"Everything has failed{far}: {which}, of {whole:,} planned."
+
+
+def _stopped(facts: PageFacts) -> str:
+    reason = facts.search["stop_reason"]
+    return f" It was stopped: {short(reason, 300)}." if reason else ""
 
 
 def running(facts: PageFacts) -> tuple[str, Table] | None:
@@ -51,13 +68,13 @@ def running(facts: PageFacts) -> tuple[str, Table] | None:
     by_gpu = told_apart_by_gpu(now)
     rows = [
         (
-            *(short(one.config_id, 60), brackets.get((one.config_id, one.epochs)), one.epochs),
+            *(facts.called(one.config_id), brackets.get((one.config_id, one.epochs)), one.epochs),
             *(span(one.end - one.start), one.gpu if by_gpu else one.worker),
         )
         for one in now[:RUNNING]
     ]
     where = "GPU" if by_gpu else "worker"
-    return text, make_table(f"config, bracket, to epochs, for, {where}", rows, len(now))
+    return text, make_table(f"config, bracket, epochs, for, {where}", rows, len(now))
 
 
 def tiles(facts: PageFacts) -> list[Tile]:
@@ -93,9 +110,11 @@ def _time_tile(facts: PageFacts) -> Tile:
 class Best:
     """The best config: its parameters, how to run it, how far ahead it is."""
 
+    name: str  # #3
     config_id: str
     sentence: str
     params: tuple[tuple[str, object], ...]
+    metrics: str  # what was measured beside its loss; empty where nothing was
     command: str | None
 
 
@@ -112,12 +131,15 @@ def best(facts: PageFacts) -> Best | None:
     if len(facts.leaders) > 1:
         sentence += " " + _runner_up(facts)
     named = tuple((name, params[name]) for name in facts.names if name in params)
-    return Best(printable(config_id), sentence, named, facts.best_command)
+    metrics = params_text(dict(list(facts.metrics.get(config_id, {}).items())[:METRICS]))
+    number = facts.numbers.get(config_id)
+    name = "" if number is None else f"#{number}"
+    return Best(name, printable(config_id), sentence, named, metrics, facts.best_command)
 
 
 def _runner_up(facts: PageFacts) -> str:
-    second, apart = facts.leaders[1], facts.leaders[1]["loss"] - facts.search["best_loss"]
-    name, at = short(second["config_id"], 80), count(second["epochs"], "epoch")
+    second, apart = facts.leaders[1], facts.leaders[1]["objective"] - facts.search["best_objective"]
+    name, at = facts.called(second["config_id"]), count(second["epochs"], "epoch")
     if not apart:
         return f"The runner-up, {name}, has the same loss, at {at}."
     return f"The runner-up, {name}, is worse by {number(apart)}: {loss(second['loss'])} at {at}."

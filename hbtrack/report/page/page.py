@@ -52,6 +52,7 @@ def render(facts: PageFacts) -> str:
             go_on=commands.go_on(facts),
             attention=attention.attention(facts),
             errors=commands.hbtrack(facts, "errors"),
+            mend=commands.mend(facts),
             figures=figures(facts),
             ranked=leaderboard.figure(facts),
             reproduce=commands.reproduce(facts),

@@ -21,22 +21,38 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A figure with all that belongs to it."""
+class View:
+    """One of the ways in which a figure can be seen."""
 
-    id: str
-    title: str
-    sentences: Sequence[str]
+    name: str  # what the chooser calls it
     drawings: Sequence[Drawing]
     meanings: Mapping[str, str]  # of the kinds of marks that may be drawn
-    table: Table
-    sql: str
+    sentences: Sequence[str] = ()
 
     @property
     def legend(self) -> dict[str, str]:
         """The meanings of what is drawn."""
         drawn = {kind for drawing in self.drawings for kind in kinds(drawing.marks)}
         return {k: text for k, text in self.meanings.items() if k.split("-")[-1] in drawn}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A figure with all that belongs to it."""
+
+    id: str
+    title: str
+    sentences: Sequence[str]
+    views: Sequence[View]  # where there are several, the reader chooses one
+    table: Table
+    sql: str
+    choice: str = ""  # what is chosen
+    chosen: int = 0  # which of the views is seen first
+
+    @property
+    def drawings(self) -> list[Drawing]:
+        """What is seen first."""
+        return list(self.views[self.chosen].drawings) if self.views else []
 
 
 def make_table(columns: str, rows: Sequence[Cells], size: int | None = None) -> Table:

@@ -2,11 +2,11 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hbtrack.report.page.svg.drawing import Dot, Group, Mark, Path, cross, flowing, star
 from hbtrack.report.page.svg.scales import number
-from hbtrack.report.page.wording import ordinal, short
+from hbtrack.report.page.wording import ordinal
 from hbtrack.report.snapshot import Result
 
 TALLEST = 330.0
@@ -23,7 +23,7 @@ Thread = Sequence[Result]
 
 def ordered(rung: Iterable[Result]) -> list[Result]:
     """The places of a rung from the best to the failed."""
-    return sorted(rung, key=lambda one: (_ORDER[one.status], one.loss or 0, one.slot))
+    return sorted(rung, key=lambda one: (_ORDER[one.status], one.objective or 0, one.slot))
 
 
 def _spacing(n: int) -> float:
@@ -31,9 +31,16 @@ def _spacing(n: int) -> float:
 
 
 def draw(
-    threads: Sequence[Thread], x: Mapping[int, float], top: float, best: Result | None
+    threads: Sequence[Thread],
+    x: Mapping[int, float],
+    top: float,
+    best: Result | None,
+    called: Callable[[str], str],
 ) -> tuple[float, list[Mark]]:
-    """How high the band of these threads is, and what is drawn; `x` is that of each budget."""
+    """How high the band of these threads is, and what is drawn; `x` is that of each budget.
+
+    `called` is what a config is called.
+    """
     rungs: dict[int, list[Result]] = defaultdict(list)
     for thread in threads:
         for one in thread:
@@ -44,7 +51,10 @@ def draw(
         for rank, one in enumerate(ordered(members)):
             places[one] = x[one.epochs], top + 4 + gap * rank, rank + 1
     height = max(len(members) * _spacing(len(members)) for members in rungs.values())
-    drawn = [_thread(thread, places, rungs, best) for thread in threads]
+    drawn = []
+    for thread in threads:
+        told = f"{called(thread[0].config_id)}: {_told(thread, places, rungs)}"
+        drawn.append(_thread(thread, places, rungs, best, told))
     return height, sorted(drawn, key=lambda group: _DRAWN.index(group.kind.split()[1]))
 
 
@@ -53,18 +63,20 @@ def _thread(
     places: Mapping[Result, tuple[float, float, int]],
     rungs: Mapping[int, Sequence[Result]],
     best: Result | None,
+    told: str,
 ) -> Group:
-    fate = "best" if best in thread else _fate(thread[-1])
+    fate = "best" if best in thread else fate_of(thread[-1])
     points = [places[one][:2] for one in thread]
     start = (points[0][0] - STUB, points[0][1])
     dense = len(rungs[0]) > 120
     marks: list[Mark] = [Path(flowing([start, *points]), "line")]
     for one, (x, y) in zip(thread, points, strict=True):
         marks += _end(one, x, y, fate, dense=dense, is_best=one is best)
-    return Group(f"thread {fate}", _told(thread, places, rungs), tuple(marks))
+    return Group(f"thread {fate}", told, tuple(marks))
 
 
-def _fate(last: Result) -> str:
+def fate_of(last: Result) -> str:
+    """What has become of a config, by the last place that it came to."""
     if last.status != "done":
         return last.status
     if last.rung == last.bracket:
@@ -97,4 +109,4 @@ def _told(
             parts.append(f"{number(one.loss)} at {one.epochs:,} ({ordinal(rank)} of {of:,})")
         else:
             parts.append(f"{one.status} at {one.epochs:,}")
-    return f"{short(thread[0].config_id, 90)}: {', '.join(parts)}"
+    return ", ".join(parts)

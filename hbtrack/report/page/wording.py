@@ -12,6 +12,14 @@ def short(text: object, most: int = 120) -> str:
     return shown if len(shown) <= most else f"{shown[:half]}…{shown[-half:]}"
 
 
+def cut(text: str, most: int) -> str:
+    """A line of ours, cut at its end where it is longer, between words if it can be."""
+    if len(text) <= most:
+        return text
+    begin, _, _ = text[: most - 1].rpartition(" ")
+    return f"{begin} …" if len(begin) > most // 2 else f"{text[: most - 1]}…"
+
+
 def count(n: int, noun: str) -> str:
     """1 epoch, 2 epochs, 1,581 epochs."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")

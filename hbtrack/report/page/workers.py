@@ -1,17 +1,18 @@
 """What each worker did, and when no hbtrack was there to give it anything."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from hbtrack.report.page.facts import DriverRun, PageFacts
-from hbtrack.report.page.section import Section, make_table
+from hbtrack.report.page.facts import DriverRun, PageFacts, Used
+from hbtrack.report.page.section import Section, View, make_table
 from hbtrack.report.page.svg.drawing import Box, Drawing, Label, Mark, Path, line
 from hbtrack.report.page.svg.scales import Scale, named, time_unit
-from hbtrack.report.page.wording import count, percent, short, span
+from hbtrack.report.page.wording import count, percent, span
 from hbtrack.report.snapshot import ATTEMPTS, Attempt
+from hbtrack.text import data_size
 
 LANES = 40
 """At most so many workers are drawn."""
@@ -38,22 +39,50 @@ class Lane:
 def figure(facts: PageFacts) -> Section:
     """The figure of what the workers did."""
     found = lanes(facts)
-    rows = [(one.worker, len(one.attempts), one.busy, one.idle) for one in found]
+    rows = [
+        (one.worker, len(one.attempts), one.busy, one.idle, *_used(facts.used.get(one.worker)))
+        for one in found
+    ]
     return Section(
         "workers",
         "What the workers did",
         [_sentence(facts, found)],
-        draw(facts, found),
-        {
-            "attempt-done": "done",
-            "attempt-failed": "failed",
-            "attempt-lost": "lost, interrupted or not settled",
-            "attempt-running": "running",
-            "gap": "no hbtrack alive",
-        },
-        make_table("worker, attempts, busy seconds, idle share", rows),
+        [
+            View(
+                "",
+                draw(facts, found),
+                {
+                    "attempt-done": "done",
+                    "attempt-failed": "failed",
+                    "attempt-lost": "lost, interrupted or not settled",
+                    "attempt-running": "running",
+                    "gap": "no hbtrack alive",
+                },
+            )
+        ],
+        make_table(
+            "worker, attempts, busy seconds, idle share, processor seconds, peak memory MiB", rows
+        ),
         ATTEMPTS,
     )
+
+
+def _used(used: Used | None) -> tuple[float | None, float | None]:
+    """Seconds of processors, and the MiB of the largest attempt."""
+    if used is None:
+        return None, None
+    memory = None if used.peak_memory is None else round(used.peak_memory / 2**20, 1)
+    return used.cpu_seconds, memory
+
+
+def _most(facts: PageFacts) -> str:
+    """What the attempts used, where the kernel told."""
+    memory = [one.peak_memory for one in facts.used.values() if one.peak_memory is not None]
+    worked = [one.cpu_seconds for one in facts.used.values() if one.cpu_seconds is not None]
+    if not memory or not worked:
+        return ""
+    took = f"{span(sum(worked))} of processor time"
+    return f" They took {took}, and at most {data_size(max(memory))} of memory each."
 
 
 def _sentence(facts: PageFacts, found: Sequence[Lane]) -> str:
@@ -68,6 +97,7 @@ def _sentence(facts: PageFacts, found: Sequence[Lane]) -> str:
         text += f", idle {percent(unused)} of the time that hbtrack was alive"
     ended = [one.end - one.start for one in facts.attempts if not one.is_open]
     text += f"; half of them took less than {span(median(ended))}." if ended else "."
+    text += _most(facts)
     alone = gaps(facts)
     if alone:
         gone = span(sum(end - start for start, end in alone))
@@ -127,7 +157,7 @@ def draw(facts: PageFacts, found: Sequence[Lane]) -> list[Drawing]:
     for i, lane in enumerate(shown):
         top = 26 + LANE * i
         marks.append(Label(0, top + 14, f"worker {lane.worker}", "label"))
-        marks += bars(lane.attempts, x, top + 3, finest)
+        marks += bars(lane.attempts, x, top + 3, finest, facts.called)
         if lane.idle is not None:
             marks.append(Label(WIDTH - RIGHT + 12, top + 14, f"{percent(lane.idle)} idle", "label"))
     return [Drawing(WIDTH, bottom + 46, "What each worker ran, over time.", tuple(marks))]
@@ -160,7 +190,9 @@ def _axis(x: Scale, bottom: float) -> list[Mark]:
     return [*marks, Label(x.end, bottom + 40, f"{unit} since the start", "name", "end")]
 
 
-def bars(attempts: Iterable[Attempt], x: Scale, top: float, finest: float) -> list[Mark]:
+def bars(
+    attempts: Iterable[Attempt], x: Scale, top: float, finest: float, called: Callable[[str], str]
+) -> list[Mark]:
     """A bar for each attempt; those that together are narrower than `finest` are one."""
     groups: list[list[Attempt]] = []
     for one in attempts:
@@ -168,27 +200,31 @@ def bars(attempts: Iterable[Attempt], x: Scale, top: float, finest: float) -> li
             groups[-1].append(one)
         else:
             groups.append([one])
-    return [bar for group in groups for bar in _bar(group, x, top)]
+    return [bar for group in groups for bar in _bar(group, x, top, called)]
 
 
-def _bar(group: Sequence[Attempt], x: Scale, top: float) -> Iterator[Box]:
+def _bar(
+    group: Sequence[Attempt], x: Scale, top: float, called: Callable[[str], str]
+) -> Iterator[Box]:
     """One box; attempts that are drawn as one share its height by how many they are."""
     left, right = x(group[0].start), x(max(one.end for one in group))
     width = max(0.8, right - left - (0.6 if right - left > 3 else 0.0))
     kinds = Counter(map(_kind, group))
     for kind in sorted(kinds):
         height = (LANE - 6) * kinds[kind] / len(group)
-        yield Box(left, top, width, height, f"attempt {kind}", _title(group, kinds[kind], kind))
+        title = _several(group, kinds[kind], kind) if len(group) > 1 else _title(group[0], called)
+        yield Box(left, top, width, height, f"attempt {kind}", title)
         top += height
 
 
-def _title(group: Sequence[Attempt], n: int, kind: str) -> str:
-    if len(group) > 1:
-        return f"{n:,} of {count(len(group), 'attempt')} here: {kind}"
-    one = group[0]
+def _several(group: Sequence[Attempt], n: int, kind: str) -> str:
+    return f"{n:,} of {count(len(group), 'attempt')} here: {kind}"
+
+
+def _title(one: Attempt, called: Callable[[str], str]) -> str:
     at = count(one.epochs, "epoch")
     on = f" on GPUs {one.gpu}" if one.gpus > 1 else ""
-    return f"{short(one.config_id, 90)} at {at}{on}: {one.status}, {span(one.end - one.start)}"
+    return f"{called(one.config_id)} at {at}{on}: {one.status}, {span(one.end - one.start)}"
 
 
 def _kind(one: Attempt) -> str:

@@ -7,17 +7,23 @@ somebody wrote means the same after every upgrade of hbtrack.
 
 import os
 import re
+import sqlite3
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from hbtrack.errors import HbtrackError, NotFound, UsageError
+from hbtrack.report.wide import is_wide, literal, wide_columns, widened
+from hbtrack.store.reading import glob_of
 from hbtrack.text import printable
 
 FOLDER = "hbtrack-queries"
 """The folder of queries beside a database."""
 
 _OWN = Path(__file__).parent
+WIDE = _OWN / "wide.sql"
+"""The one that leaves a place for columns; `@wide` may mean a user's."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 
 
@@ -74,6 +80,38 @@ def find_query(word: str, database: Path) -> str:
             see="no-query",
         )
     return query_text(queries[name].path)
+
+
+def prepared(
+    connection: sqlite3.Connection, query: str, identity: str | None
+) -> tuple[str, dict[str, str]]:
+    """The query as it is to be run, with its columns, and the value of its `:identity`.
+
+    Raises UsageError where it has no use for an identity, and NotFound where that means no search.
+    """
+    glob = _glob(connection, query, identity)
+    return _with_columns(connection, query, glob), {"identity": glob}
+
+
+def printed(connection: sqlite3.Connection, query: str, identity: str | None) -> str:
+    """The query as another program can run it: an identity that is given stands in it."""
+    glob = _glob(connection, query, identity)
+    if identity is not None:
+        query = query.replace(":identity", literal(glob))
+    return _with_columns(connection, query, glob)
+
+
+def _glob(connection: sqlite3.Connection, query: str, identity: str | None) -> str:
+    if identity is not None and ":identity" not in query:
+        raise UsageError(
+            "The query does not ask for --identity. Write in it: WHERE run_identity GLOB :identity",
+            see="bad-query",
+        )
+    return glob_of(connection, identity)
+
+
+def _with_columns(connection: sqlite3.Connection, query: str, glob: str) -> str:
+    return widened(query, wide_columns(connection, glob)) if is_wide(query) else query
 
 
 def query_text(path: Path) -> str:

@@ -19,7 +19,9 @@ SELECT run_identity, pass, bracket, count(*) AS evaluations, sum(attempts) AS at
     sum(trained) FILTER (WHERE status IN ('done', 'failed')) AS epochs,
     round(sum(seconds), 3) AS seconds,
     round(100 * sum(seconds) / sum(sum(seconds)) OVER (PARTITION BY run_identity), 1) AS percent,
-    min(loss) FILTER (WHERE status = 'done') AS best_loss
-FROM evaluations
+    CASE WHEN (SELECT maximize FROM searches AS s WHERE s.run_identity = e.run_identity)
+        THEN max(loss) FILTER (WHERE status = 'done')
+        ELSE min(loss) FILTER (WHERE status = 'done') END AS best_loss
+FROM evaluations AS e
 GROUP BY run_identity, pass, bracket
 ORDER BY run_identity, pass, bracket DESC

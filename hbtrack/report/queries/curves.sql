@@ -5,7 +5,7 @@ WITH measured AS (
     SELECT run_identity, config_id, epochs, loss,
         loss - lag(loss) OVER curve AS change,
         count(*) OVER (PARTITION BY run_identity, config_id) AS budgets,
-        min(loss) OVER (PARTITION BY run_identity, config_id) AS best_loss
+        min(objective) OVER (PARTITION BY run_identity, config_id) AS best
     FROM results
     WHERE run_identity GLOB coalesce(:identity, '*') AND status = 'done' AND NOT reused
     WINDOW curve AS (PARTITION BY run_identity, config_id ORDER BY epochs)
@@ -13,4 +13,4 @@ WITH measured AS (
 SELECT run_identity, config_id, epochs, loss, change
 FROM measured
 WHERE budgets > 1
-ORDER BY run_identity, best_loss, config_id, epochs
+ORDER BY run_identity, best, config_id, epochs

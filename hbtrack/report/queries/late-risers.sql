@@ -5,7 +5,8 @@
 -- budget tells little: a smaller eta, or fewer brackets, stops less early.
 WITH pairs AS (
     SELECT low.run_identity, low.pass, low.bracket, low.rung, low.epochs, high.epochs AS next_epochs,
-        low.config_id, low.slot, low.loss, high.loss AS next_loss
+        low.config_id, low.slot, low.loss, high.loss AS next_loss,
+        low.objective, high.objective AS next_objective
     FROM results AS low
         JOIN results AS high
             ON high.run_identity = low.run_identity AND high.pass = low.pass
@@ -14,8 +15,8 @@ WITH pairs AS (
         AND low.promoted = 1 AND high.status = 'done'
 ), ranked AS (
     SELECT *, count(*) OVER here AS configs,
-        row_number() OVER (here ORDER BY loss, slot) AS rank,
-        row_number() OVER (here ORDER BY next_loss, slot) AS next_rank
+        row_number() OVER (here ORDER BY objective, slot) AS rank,
+        row_number() OVER (here ORDER BY next_objective, slot) AS next_rank
     FROM pairs
     WINDOW here AS (PARTITION BY run_identity, pass, bracket, rung)
 )

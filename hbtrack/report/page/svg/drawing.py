@@ -152,6 +152,25 @@ def area(upper: Sequence[Point], lower: Sequence[Point]) -> str:
     return line([*upper, *reversed(lower)]) + "Z"
 
 
+def dots(points: Iterable[Point]) -> str:
+    """Points that a line with round ends makes dots of: one path for many."""
+    return "".join(f"M{coordinate(x)} {coordinate(y)}h0" for x, y in points)
+
+
+def squares(cells: Iterable[tuple[int, int]], size: float) -> str:
+    """Cells of a grid, by column and row, as one path: level lines as thick as a cell is high."""
+    runs: list[list[int]] = []  # row, first column, columns
+    for row, column in sorted((row, column) for column, row in cells):
+        if runs and runs[-1][0] == row and sum(runs[-1][1:]) == column:
+            runs[-1][2] += 1
+        else:
+            runs.append([row, column, 1])
+    return "".join(
+        f"M{coordinate(column * size)} {coordinate((row + 0.5) * size)}h{coordinate(n * size)}"
+        for row, column, n in runs
+    )
+
+
 def cross(x: float, y: float, size: float) -> str:
     """An x, as wide as twice the size."""
     left, right, top, bottom = x - size, x + size, y - size, y + size

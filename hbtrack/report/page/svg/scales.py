@@ -9,6 +9,9 @@ from statistics import quantiles
 DECADES = 30
 """Positive values may get a log scale where the largest is so many times the smallest."""
 
+LOGS = 3
+"""Below that, a log scale shows nothing that an even one does not."""
+
 TINY, MOST = 1e-300, 1.7e308
 
 MIDDLE = 5
@@ -100,9 +103,23 @@ def extent(values: Iterable[float], *, evenly: bool = False) -> Extent:
     far_apart = low > TINY and high >= DECADES * low
     if far_apart and (not evenly or _more_even_in_logs(ordered)):
         return Extent(low, high, log=True)
-    if len(ordered) >= FEW:
-        low, high = _without_outliers(ordered)
-    return Extent(low, high, log=False)
+    return _plain(ordered)
+
+
+def ways(values: Iterable[float]) -> dict[str, Extent]:
+    """How the values can be drawn, by name, the better way first; one way where logs are no use."""
+    ordered = sorted(values)
+    low, high = ordered[0], ordered[-1]
+    plain = {"linear": _plain(ordered)}
+    if low <= TINY or high < LOGS * low:
+        return plain
+    logs = {"log": Extent(low, high, log=True)}
+    return logs | plain if extent(ordered).log else plain | logs
+
+
+def _plain(ordered: Sequence[float]) -> Extent:
+    ends = _without_outliers(ordered) if len(ordered) >= FEW else (ordered[0], ordered[-1])
+    return Extent(*ends, log=False)
 
 
 def _more_even_in_logs(ordered: Sequence[float]) -> bool:
