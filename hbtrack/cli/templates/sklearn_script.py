@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 
 def get_random_config_id(rng):
     """(4) Sample a config; `rng`, a numpy.random.RandomState, is all that may be random."""
-    lr = 10 ** rng.uniform(-4, 0)  # TODO: what is searched. This is log-uniform from 0.0001 to 1
+    lr = 10 ** rng.uniform(-5, -2)  # TODO: what is searched. This is log-uniform, 0.00001 to 0.01
     alpha = 10 ** rng.uniform(-6, -1)
     penalty = rng.choice(["l2", "l1", "elasticnet"])
     return f"lr:{lr:.3g}.alpha:{alpha:.3g}.penalty:{penalty}"
